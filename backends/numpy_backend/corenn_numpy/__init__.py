@@ -1,0 +1,1 @@
+"""The reference CPU backend of corenn, on NumPy."""

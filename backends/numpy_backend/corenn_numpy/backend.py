@@ -1,0 +1,58 @@
+"""The NumPy backend: tier 1 is this page; its faster kernels are in ``kernels``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from corenn import dtypes
+from corenn.backend import Backend, Kernel
+from corenn.dtypes import DType
+
+
+class NumpyBackend(Backend):
+    """Arrays in host memory, computed by NumPy."""
+
+    name = "numpy"
+    xp = np
+    #: NumPy's half precision is software anyway; in float32 sums keep their accuracy.
+    computes_in: ClassVar[Mapping[DType, DType]] = {
+        dtypes.float16: dtypes.float32,
+        dtypes.bfloat16: dtypes.float32,
+    }
+
+    def from_host(self, array: np.ndarray[Any, Any], index: int) -> np.ndarray[Any, Any]:
+        """A copy of the array."""
+        return np.array(array)
+
+    def to_host(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The array itself."""
+        return array
+
+    def device_handle(self, index: int) -> str:
+        """NumPy's one device."""
+        return "cpu"
+
+    def dtypes(self) -> frozenset[DType]:
+        """All; bfloat16 where ml_dtypes is installed."""
+        try:
+            import ml_dtypes  # noqa: F401
+        except ImportError:
+            return dtypes.ALL - {dtypes.bfloat16}
+        return dtypes.ALL
+
+    def dtype(self, dtype: DType) -> np.dtype[Any]:
+        """NumPy's dtype."""
+        return dtype.numpy
+
+    def describe_device(self, index: int) -> str:
+        """NumPy's version."""
+        return f"NumPy {np.__version__} on the CPU"
+
+    def kernels(self) -> Mapping[str, Kernel | Sequence[Kernel]]:
+        """NumPy's own ways, where they are faster than the shared ones."""
+        from corenn_numpy.kernels import KERNELS
+
+        return KERNELS

@@ -1,0 +1,28 @@
+"""Kernels in which NumPy beats the shared array-API ones, one file per family of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corenn.backend import Kernel
+from corenn_numpy.kernels import (
+    contraction,
+    convolution,
+    elementwise,
+    indexing,
+    normalization,
+    random,
+    recurrent,
+    shaping,
+)
+
+KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
+    **contraction.KERNELS,
+    **convolution.KERNELS,
+    **elementwise.KERNELS,
+    **indexing.KERNELS,
+    **normalization.KERNELS,
+    **random.KERNELS,
+    **recurrent.KERNELS,
+    **shaping.KERNELS,
+}

@@ -1,0 +1,9 @@
+"""Elementwise functions and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corenn.backend import Kernel
+
+KERNELS: dict[str, Kernel | Sequence[Kernel]] = {}

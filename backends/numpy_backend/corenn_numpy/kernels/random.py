@@ -1,0 +1,9 @@
+"""Random bits from NumPy's own Philox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corenn.backend import Kernel
+
+KERNELS: dict[str, Kernel | Sequence[Kernel]] = {}

@@ -1,0 +1,79 @@
+"""Backends by name: found through plugin records, loaded at first use, kept for the life of the process."""
+
+from __future__ import annotations
+
+import threading
+
+from corenn.backend.contract import Backend
+from corenn.errors import BackendError, CorennError
+
+_loaded: dict[str, Backend] = {}
+_lock = threading.RLock()
+
+
+def get_backend(name: str) -> Backend:
+    """The backend registered as ``name`` (or ``"auto"``: the available one of the highest priority), loaded once.
+
+    Raises BackendError when no plugin registers it, or when its probe says why it cannot run here.
+    """
+    found = _loaded.get(name)
+    if found is not None:
+        return found
+    with _lock:
+        return _loaded.get(name) or _load(name)
+
+
+def _load(name: str) -> Backend:
+    from corenn.plugin import registry
+
+    if name == "auto":
+        return get_backend(best_available())
+    try:
+        record = registry.get("backend", name)
+    except CorennError as error:
+        raise BackendError("backend", error.what, error.operands, hint=error.hint) from None
+    reason = record.probe() if record.probe is not None else None
+    if reason is not None:
+        raise BackendError("backend", f"{name!r} is not available here: {reason}", hint=record.install_hint or None)
+    if record.name in _loaded:
+        backend = _loaded[record.name]
+    else:
+        backend = record.load()()
+        check_backend(backend)
+    _loaded[name] = _loaded[record.name] = backend
+    return backend
+
+
+def best_available() -> str:
+    """Name of the available backend with the highest priority."""
+    from corenn.plugin import registry
+
+    ranked = sorted(registry.backends().values(), key=lambda r: -r.priority)
+    for record in ranked:
+        if record.probe is None or record.probe() is None:
+            return record.name
+    raise BackendError("backend", "no backend is available", hint="pip install corenn (it ships the numpy backend)")
+
+
+def check_backend(backend: object) -> None:
+    """Raise BackendError when an object does not keep the first tier of the contract or names unknown ops."""
+    from corenn.ops.table import TABLE
+
+    if not isinstance(backend, Backend):
+        raise BackendError("backend", f"{backend!r} is not a corenn.backend.Backend", hint="subclass Backend")
+    for field in ("name", "xp"):
+        if getattr(backend, field, None) is None:
+            raise BackendError("backend", f"{type(backend).__name__} does not set {field!r}")
+    unknown = sorted(set(backend.kernels()) - set(TABLE))
+    if unknown:
+        raise BackendError(
+            "backend", f"{backend.name} has kernels for ops that do not exist: {', '.join(unknown)}", hint="corenn ops"
+        )
+
+
+def use_backend(backend: Backend) -> Backend:
+    """Register a backend object directly under its name, for this process (tests, notebooks); returns it."""
+    check_backend(backend)
+    with _lock:
+        _loaded[backend.name] = backend
+    return backend

@@ -1,0 +1,115 @@
+"""Event files that TensorBoard reads, written without TensorBoard or TensorFlow.
+
+::
+
+    writer = corenn.summary.create_file_writer("runs/1")
+    with writer.as_default(step=0):
+        corenn.summary.scalar("loss", 0.5)
+
+The format is TensorFlow's: protobuf ``Event`` messages in checksummed records.  Its few messages are encoded here by
+hand, so that logging needs nothing beyond NumPy and the standard library, costs little to import, and cannot clash
+with a program's own protobuf.  Sources: TensorFlow's ``event.proto``, ``summary.proto``, ``graph.proto`` and
+TensorBoard's plugins.
+
+Functions here write with the current writer (``with writer.as_default():``) and return True; without one they do
+nothing and return False, so that library code may be instrumented whether or not anyone listens.  The same methods
+on the writer itself, :class:`EventWriter`, always write.  :func:`read_events` reads files back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from corenn.summary._current import current_writer, get_step, set_step
+from corenn.summary._graph import GraphNode
+from corenn.summary._values import SummaryWarning
+from corenn.summary.reader import EventRecord, read_events
+from corenn.summary.writer import EventWriter, FileWriter
+
+__all__ = [
+    "EventRecord",
+    "EventWriter",
+    "FileWriter",
+    "GraphNode",
+    "SummaryWarning",
+    "create_file_writer",
+    "current_writer",
+    "flush",
+    "get_step",
+    "graph",
+    "histogram",
+    "hparams",
+    "image",
+    "read_events",
+    "scalar",
+    "set_step",
+    "text",
+]
+
+
+def create_file_writer(
+    logdir: str | os.PathLike[str], *, flush_secs: float = 120, max_queue: int = 10, filename_suffix: str = ""
+) -> EventWriter:
+    """A writer of a new event file in ``logdir``; see :class:`EventWriter` for the settings and errors."""
+    return EventWriter(logdir, flush_secs=flush_secs, max_queue=max_queue, filename_suffix=filename_suffix)
+
+
+def scalar(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
+    """One real number of rank 0, with the current writer; see :meth:`EventWriter.scalar`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.scalar(name, data, step, description=description)
+    return writer is not None
+
+
+def histogram(
+    name: str, data: object, step: object = None, *, buckets: int = 30, description: str | None = None
+) -> bool:
+    """The distribution of an array of any shape, with the current writer; see :meth:`EventWriter.histogram`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.histogram(name, data, step, buckets=buckets, description=description)
+    return writer is not None
+
+
+def image(
+    name: str, data: object, step: object = None, *, max_outputs: int = 3, description: str | None = None
+) -> bool:
+    """Images ``[n, height, width, channels]``, with the current writer; see :meth:`EventWriter.image`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.image(name, data, step, max_outputs=max_outputs, description=description)
+    return writer is not None
+
+
+def text(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
+    """Markdown, one string or a table of them, with the current writer; see :meth:`EventWriter.text`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.text(name, data, step, description=description)
+    return writer is not None
+
+
+def graph(nodes: Iterable[GraphNode]) -> bool:
+    """The graph of the run, with the current writer; see :meth:`EventWriter.graph`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.graph(nodes)
+    return writer is not None
+
+
+def hparams(values: Mapping[str, object], *, group: str = "") -> bool:
+    """The hyperparameters of the run, with the current writer; see :meth:`EventWriter.hparams`."""
+    writer = current_writer()
+    if writer is not None:
+        writer.hparams(values, group=group)
+    return writer is not None
+
+
+def flush() -> bool:
+    """Flush the current writer; False without one."""
+    writer = current_writer()
+    if writer is not None:
+        writer.flush()
+    return writer is not None

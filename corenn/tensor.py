@@ -1,0 +1,425 @@
+"""``Tensor``: an array on some device, with its spec; what every op takes and returns.
+
+The methods and operators are short spellings of ops.  They reach the ops through ``_ops``, which ``corenn.ops`` sets
+when it has declared them: the tensor knows no op, and an operator costs one global look-up more than the op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from corenn.dtypes import DType, as_dtype
+from corenn.errors import BackendError, DTypeError, ShapeError
+from corenn.spec import Spec
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from corenn.device import Device
+
+_ops: ModuleType = None  # type: ignore[assignment]  # set by corenn.ops
+_SCALARS = (float, int, bool, complex)
+
+
+class Node:
+    """The identity of a value on tapes, apart from its data, so that a tape can name a tensor without keeping it."""
+
+    __slots__ = ()
+
+
+class Tensor:
+    """An n-dimensional array of one dtype on one device; immutable.
+
+    Make one with ``corenn.tensor(data)`` or from an op.  Operators and methods are ops: they broadcast as NumPy does,
+    are recorded by tapes and by graphs, and never mix devices.  ``data`` is the backend's raw array, ``spec`` the
+    shape, dtype and device, ``node`` the identity on tapes (``None`` until a tape watches it).
+    """
+
+    __slots__ = ("__weakref__", "data", "node", "spec")
+
+    data: Any
+    spec: Spec
+    node: Node | None
+
+    def __init__(self, data: Any, spec: Spec) -> None:
+        self.data = data
+        self.spec = spec
+        self.node = None
+
+    # ---- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents of the axes."""
+        return self.spec.shape  # type: ignore[return-value]  # arrays have known extents
+
+    @property
+    def dtype(self) -> DType:
+        """Element type."""
+        return self.spec.dtype
+
+    @property
+    def device(self) -> Device:
+        """Where the array lives."""
+        return self.spec.device  # type: ignore[return-value]  # arrays have a device
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.spec.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.spec.size
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the data in bytes."""
+        return self.spec.nbytes
+
+    def __len__(self) -> int:
+        if not self.spec.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        where = f", device={self.device.name!r}" if self.device.name != "numpy" else ""
+        try:
+            body = np.array2string(self._host(), separator=", ", prefix="corenn.tensor(")
+        except Exception as problem:  # a repr must never hide the error that made someone print it
+            body = f"<{self.spec}: values unavailable: {problem}>"
+        shape = f"shape={self.shape}, " if self.size == 0 or self.size > 1000 else ""
+        return f"corenn.tensor({body}, {shape}dtype={self.dtype.name!r}{where})"
+
+    def _repr_html_(self) -> str:
+        from corenn.display import tensor_html
+
+        return tensor_html(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
+
+    # ---- out of corenn
+
+    def _host(self) -> np.ndarray[Any, Any]:
+        host: np.ndarray[Any, Any] = self.device.backend.to_host(self.data)
+        return host
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A copy on the host, of the same shape and dtype; changing it does not change the tensor."""
+        host = self._host()
+        return np.array(host)
+
+    def item(self) -> Any:
+        """The value of a tensor of one element as a Python scalar; ShapeError otherwise."""
+        if self.size != 1:
+            raise ShapeError("item", "takes a tensor of one element", {"x": self.spec}, hint="x.numpy() or x.tolist()")
+        return self._host().reshape(()).item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python scalars."""
+        return self._host().tolist()
+
+    def to(self, device: str | Device) -> Tensor:
+        """The same values on another device (itself if it is there already); gradients flow back."""
+        return _ops.to_device(self, device)  # type: ignore[no-any-return]
+
+    def cast(self, dtype: object) -> Tensor:
+        """The values converted to ``dtype``; see ``corenn.cast``."""
+        return _ops.cast(self, dtype=as_dtype(dtype))  # type: ignore[no-any-return]
+
+    def astype(self, dtype: object) -> Tensor:
+        """NumPy's name for ``cast``."""
+        return self.cast(dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        host = self._host()
+        if dtype is not None and host.dtype != dtype:
+            return host.astype(dtype)
+        if copy:
+            return np.array(host)
+        host = host.view()
+        host.flags.writeable = False  # tensors are immutable; np.array(x) or x.numpy() gives a copy to write to
+        return host
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Tensor:
+        name = _UFUNC_OPERATORS.get(ufunc.__name__)
+        if name is not None and method == "__call__" and not kwargs and out is None:
+            return getattr(_ops, name)(*inputs)  # type: ignore[no-any-return]  # ndarray + tensor is corenn.add
+        mine = ufunc.__name__ if hasattr(_ops, ufunc.__name__) else None
+        advice = f"use corenn.{mine}(x)" if mine else "use a corenn op"
+        raise DTypeError(
+            f"numpy.{ufunc.__name__}",
+            "does not take corenn tensors (it would leave the device and the tape)",
+            hint=f"{advice}, or convert first: numpy.{ufunc.__name__}(x.numpy())",
+        )
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                "bool", "the truth of a tensor of several elements is ambiguous", {"x": self.spec},
+                hint="corenn.any(x) or corenn.all(x)",
+            )  # fmt: skip
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if not self.dtype.is_integer:
+            raise DTypeError("index", "only an integer tensor of one element can be an index", {"x": self.spec})
+        return int(self.item())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.spec.shape:
+            raise TypeError("a 0-d tensor cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("tensors are not pickled; save x.numpy(), or use corenn.checkpoint")
+
+    # ---- operators
+
+    def __add__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
+        return _ops.add(self, other)  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _ops.add(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+
+    def __sub__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
+        return _ops.subtract(self, other)  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _ops.subtract(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+
+    def __mul__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
+        return _ops.multiply(self, other)  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _ops.multiply(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+
+    def __truediv__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
+        return _ops.divide(self, other)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _ops.divide(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _ops.floor_divide(self, other)  # type: ignore[no-any-return]
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _ops.floor_divide(other, self)  # type: ignore[no-any-return]
+
+    def __mod__(self, other: Any) -> Tensor:
+        return _ops.remainder(self, other)  # type: ignore[no-any-return]
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _ops.remainder(other, self)  # type: ignore[no-any-return]
+
+    def __pow__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
+        return _ops.power(self, other)  # type: ignore[no-any-return]
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _ops.power(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _ops.matmul(self, other)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _ops.matmul(other, self)  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Tensor:
+        return _ops.negative(self)  # type: ignore[no-any-return]
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return _ops.abs(self)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> Tensor:
+        return _ops.bitwise_invert(self)  # type: ignore[no-any-return]
+
+    def __and__(self, other: Any) -> Tensor:
+        return _ops.bitwise_and(self, other)  # type: ignore[no-any-return]
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Tensor:
+        return _ops.bitwise_or(self, other)  # type: ignore[no-any-return]
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _ops.bitwise_xor(self, other)  # type: ignore[no-any-return]
+
+    __rxor__ = __xor__
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return _ops.bitwise_left_shift(self, other)  # type: ignore[no-any-return]
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return _ops.bitwise_right_shift(self, other)  # type: ignore[no-any-return]
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # elementwise, as in NumPy
+        if other is None or isinstance(other, str):
+            return False  # type: ignore[return-value]
+        return _ops.equal(self, other)  # type: ignore[no-any-return]
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        if other is None or isinstance(other, str):
+            return True  # type: ignore[return-value]
+        return _ops.not_equal(self, other)  # type: ignore[no-any-return]
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _ops.less(self, other)  # type: ignore[no-any-return]
+
+    def __le__(self, other: Any) -> Tensor:
+        return _ops.less_equal(self, other)  # type: ignore[no-any-return]
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _ops.greater(self, other)  # type: ignore[no-any-return]
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _ops.greater_equal(self, other)  # type: ignore[no-any-return]
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return _ops.index(self, index)  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "tensors are immutable: x = corenn.index_update(x, value, index=...) makes a changed copy, "
+            "and corenn.Variable has assign()"
+        )
+
+    # ---- the ops people write as methods
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        return _ops.transpose(self)  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return _ops.matrix_transpose(self)  # type: ignore[no-any-return]
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """``corenn.reshape``; takes ``reshape(2, 3)`` and ``reshape((2, 3))``."""
+        given = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+        return _ops.reshape(self, shape=tuple(given))  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """``corenn.transpose``; without arguments, reverses the axes."""
+        given = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
+        return _ops.transpose(self, axes=tuple(given) if given else None)  # type: ignore[no-any-return]
+
+    def flatten(self) -> Tensor:
+        """All elements in one axis, in C order."""
+        return _ops.reshape(self, shape=(-1,))  # type: ignore[no-any-return]
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.sum``."""
+        return _ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.mean``."""
+        return _ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.max``."""
+        return _ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.min``."""
+        return _ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def argmax(self, axis: Any = None) -> Tensor:
+        """``corenn.argmax``."""
+        return _ops.argmax(self, axis=axis)  # type: ignore[no-any-return]
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.all``."""
+        return _ops.all(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """``corenn.any``."""
+        return _ops.any(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+# What ndarray's operators call when the other operand is a tensor.
+_UFUNC_OPERATORS = {
+    "add": "add", "subtract": "subtract", "multiply": "multiply", "divide": "divide", "true_divide": "divide",
+    "floor_divide": "floor_divide", "remainder": "remainder", "power": "power", "matmul": "matmul",
+    "equal": "equal", "not_equal": "not_equal", "less": "less", "less_equal": "less_equal", "greater": "greater",
+    "greater_equal": "greater_equal", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor", "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
+}  # fmt: skip
+
+
+def host_array(data: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
+    """``data`` (nested lists, scalars, arrays) as a NumPy array, with corenn's default dtypes for Python numbers.
+
+    Raises DTypeError for strings and objects, ShapeError for ragged lists.
+    """
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.asarray(data)
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:
+            raise ShapeError("tensor", "the nested lists are ragged", hint="make rows of one length") from error
+        except TypeError as error:
+            if hasattr(data, "__dlpack__"):
+                raise BackendError("tensor", "the array lives on another device", hint="corenn.from_dlpack") from error
+            raise
+        if dtype is None and not hasattr(data, "dtype"):
+            array = _default_precision(array)
+    if array.dtype.kind not in "biufcV" or array.dtype.fields:
+        raise DTypeError("tensor", f"cannot hold elements of type {array.dtype}", hint="numbers and bools only")
+    return array.astype(dtype.numpy) if dtype is not None and array.dtype != dtype.numpy else array
+
+
+def _default_precision(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Python numbers: int32 where they fit, float32, complex64."""
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype == np.complex128:
+        return array.astype(np.complex64)
+    if array.dtype == np.int64 and (array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)):
+        return array.astype(np.int32)
+    return array

@@ -1,0 +1,1 @@
+"""Proof for backends: the checks, tolerances and the conformance kit."""

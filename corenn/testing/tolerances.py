@@ -1,0 +1,48 @@
+"""The one table of tolerances, by dtype.  Nothing in the project compares floating values by any other numbers.
+
+Forward: ``rtol`` and ``atol`` of a value against its float64 reference, the inputs already rounded to the dtype.
+``reduced``: ops that add up K terms (their ``reduces`` says how many) may use ``sqrt(K)`` times the tolerance, never
+the size of the array.  Gradients are judged in float64 by central differences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corenn import dtypes
+from corenn.dtypes import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Relative and absolute tolerance of a comparison."""
+
+    rtol: float
+    atol: float
+
+    def scaled(self, factor: float) -> Tolerance:
+        """Both multiplied by ``factor``."""
+        return Tolerance(self.rtol * factor, self.atol * factor)
+
+
+EXACT = Tolerance(0.0, 0.0)
+
+FORWARD: dict[DType, Tolerance] = {
+    dtypes.float64: Tolerance(1e-10, 1e-12),
+    dtypes.float32: Tolerance(1.3e-6, 1e-5),
+    dtypes.float16: Tolerance(1e-3, 1e-5),
+    dtypes.bfloat16: Tolerance(1.6e-2, 1e-5),
+    dtypes.complex64: Tolerance(1.3e-6, 1e-5),
+    dtypes.complex128: Tolerance(1e-10, 1e-12),
+}
+
+#: Gradient projections against central differences, by the dtype they are computed in.
+GRADIENT: dict[DType, Tolerance] = {
+    dtypes.float64: Tolerance(1e-6, 1e-7),
+    dtypes.float32: Tolerance(2e-3, 2e-3),
+}
+
+
+def forward(dtype: DType) -> Tolerance:
+    """The forward tolerance of a dtype; integers and bools are exact."""
+    return FORWARD.get(dtype, EXACT)

@@ -1,0 +1,78 @@
+"""``Variable``: a named tensor whose value can be replaced; what models train and optimizers update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corenn.errors import BackendError, DTypeError, ShapeError
+from corenn.ops.creation import tensor
+from corenn.tensor import Tensor
+
+
+class Variable(Tensor):
+    """A tensor with a name whose value ``assign`` replaces; its shape and dtype never change.
+
+    ``value``: a tensor, array or nested lists.  ``trainable`` variables are watched by every tape that reads them and
+    trained by optimizers.  A variable can be used wherever a tensor can; an op sees the value it has at that moment.
+    """
+
+    __slots__ = ("constraint", "name", "trainable")
+
+    def __init__(
+        self,
+        value: Any,
+        *,
+        name: str = "variable",
+        trainable: bool = True,
+        dtype: object = None,
+        constraint: Any = None,
+    ) -> None:
+        initial = tensor(value, dtype=dtype)
+        super().__init__(initial.data, initial.spec)
+        self.name = name
+        self.trainable = trainable
+        self.constraint = constraint
+
+    def value(self) -> Tensor:
+        """The present value, as a tensor that later assignments do not change (recorded where a tape reads it)."""
+        from corenn.ops.elementwise import identity
+
+        return identity(self)
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the value by one of the same shape and dtype (Python numbers and arrays are converted)."""
+        new = value if isinstance(value, Tensor) else tensor(value, dtype=self.dtype, device=self.device)
+        if new.spec is not self.spec:
+            self._refuse(new)
+        self.data = new.data
+        self.node = None
+        return self
+
+    def _refuse(self, new: Tensor) -> None:
+        operands = {"variable": self.spec, "value": new.spec}
+        if new.spec.shape != self.spec.shape:
+            raise ShapeError(f"assign to {self.name!r}", "the value has another shape", operands)
+        if new.spec.dtype is not self.spec.dtype:
+            hint = f"corenn.cast(value, dtype={self.dtype.name!r})"
+            raise DTypeError(f"assign to {self.name!r}", "the value has another dtype", operands, hint=hint)
+        places = {"variable": self.device, "value": new.device}
+        hint = f"value.to({self.device.name!r})"
+        raise BackendError(f"assign to {self.name!r}", "the value is on another device", places, hint=hint)
+
+    def assign_add(self, delta: Any) -> Variable:
+        """Add ``delta`` (broadcast to the variable's shape)."""
+        return self.assign(self.value() + delta)
+
+    def assign_sub(self, delta: Any) -> Variable:
+        """Subtract ``delta`` (broadcast to the variable's shape)."""
+        return self.assign(self.value() - delta)
+
+    def move_to(self, device: Any) -> Variable:
+        """Move the value to another device, in place; optimizers and layers keep the same variable."""
+        moved = self.value().to(device)
+        self.data, self.spec, self.node = moved.data, moved.spec, None
+        return self
+
+    def __repr__(self) -> str:
+        body = super().__repr__().removeprefix("corenn.tensor(")
+        return f"corenn.Variable({self.name!r}, {body}"

@@ -1,0 +1,225 @@
+"""Download files once, check them, and keep them in a cache that never holds half a file.
+
+A file is written beside its place as ``NAME.RANDOM.part``, its length and SHA-256 are verified, and only then is it
+renamed to its place; a lock keeps two processes from downloading the same set twice.  What is in the cache is verified
+again at every use, which costs milliseconds and catches damage to the disk or by hand.
+
+Environment:
+
+- ``CORENN_HOME``: folder of everything corenn caches; by default the user's cache folder of the platform.
+- ``CORENN_OFFLINE=1``: never use the network; what is cached still works.
+- ``CORENN_MIRRORS``: comma-separated base URLs to try first; a file is sought at ``BASE/SET/NAME``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from corenn.errors import DataError, UsageError
+from corenn_datasets.locking import file_lock
+from corenn_datasets.splits import Progress
+
+TIMEOUT_S = 30.0  # for connecting, and for every wait for more bytes
+_CHUNK = 1 << 18
+_OFF, _ON = ("", "0", "false", "no", "off"), ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file to download: its name, its length in bytes and the SHA-256 of its bytes in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class _MirrorError(Exception):
+    """Why one address did not give the file; the next one is tried."""
+
+
+def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of everything corenn caches: ``CORENN_HOME``, or the user's cache folder of the platform."""
+    if environ.get("CORENN_HOME"):
+        return Path(environ["CORENN_HOME"]).expanduser().absolute()
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "corenn" / "Cache"
+    elif sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "corenn"
+    else:
+        base = environ.get("XDG_CACHE_HOME", "")
+        # The XDG base directory specification says to ignore a relative path.
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "corenn"
+
+
+def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether ``CORENN_OFFLINE`` forbids the network; raises ``UsageError`` for a value that is neither yes nor no."""
+    value = environ.get("CORENN_OFFLINE", "").strip().lower()
+    if value not in _OFF + _ON:
+        raise UsageError("CORENN_OFFLINE", f"{value!r} is neither yes nor no", hint="set it to 1 or 0, or unset it")
+    return value in _ON
+
+
+def extra_mirrors(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The base URLs of ``CORENN_MIRRORS``, without trailing slashes; ``UsageError`` for one that is not http(s)."""
+    bases = [base.strip().rstrip("/") for base in environ.get("CORENN_MIRRORS", "").split(",")]
+    for base in bases:
+        if base and not base.lower().startswith(("http://", "https://")):
+            raise UsageError(
+                "CORENN_MIRRORS",
+                f"{base!r} is not an http or https address",
+                hint="for files on this machine use --data-dir (data_dir)",
+            )
+    return tuple(base for base in bases if base)
+
+
+def fetch_all(
+    dataset: str,
+    files: Sequence[RemoteFile],
+    bases: Sequence[str],
+    *,
+    progress: Progress | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> list[Path]:
+    """Paths in the cache of all ``files`` of a set, in order, downloading those that are missing or damaged.
+
+    Each is sought under ``CORENN_MIRRORS`` and then under ``bases`` (URLs to which ``/NAME`` is added).
+    Raises ``DataError`` when a file cannot be had, listing every address with its reason, or when the network is
+    forbidden, or the cache cannot be written; ``UsageError`` for a wrong environment variable.
+    """
+    folder = cache_root() / "datasets" / dataset
+    paths = [folder / file.name for file in files]
+    mirrors = [f"{base}/{dataset}" for base in extra_mirrors()] + [base.rstrip("/") for base in bases]
+    try:
+        missing = [file for file, path in zip(files, paths, strict=True) if not is_intact(path, file)]
+        if not missing:
+            return paths
+        if is_offline():
+            raise DataError(
+                dataset,
+                "is not in the cache, and CORENN_OFFLINE forbids downloading it",
+                {"missing": ", ".join(file.name for file in missing), "cache": folder},
+                hint="unset CORENN_OFFLINE, or give a folder that has the files with --data-dir (data_dir)",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder / ".lock") as alone:
+            if alone:  # then a .part file is what a killed process left
+                for leftover in folder.glob("*.part"):
+                    leftover.unlink(missing_ok=True)
+            for file in missing:
+                if not is_intact(folder / file.name, file):  # another process may have fetched it while we waited
+                    _fetch(dataset, file, [f"{base}/{file.name}" for base in mirrors], folder, progress, timeout_s)
+    except ConnectionError:  # from the caller's progress function; those of the download have become a DataError
+        raise
+    except OSError as error:
+        raise DataError(
+            dataset,
+            f"the cache cannot be used: {error.strerror or error}",
+            {"file": error.filename or folder},
+            hint="make room or set CORENN_HOME to a folder that can be written",
+        ) from error
+    return paths
+
+
+def is_intact(path: Path, file: RemoteFile) -> bool:
+    """Whether ``path`` holds exactly ``file``, by its length and SHA-256."""
+    try:
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size != file.size:
+                return False
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _fetch(
+    dataset: str, file: RemoteFile, urls: Sequence[str], folder: Path, progress: Progress | None, timeout_s: float
+) -> None:
+    """Put ``file`` into ``folder`` from the first address that gives it; nothing else stays behind."""
+    reasons: dict[str, str] = {}
+    part = folder / f"{file.name}.{secrets.token_hex(4)}.part"
+    for url in urls:
+        try:
+            with part.open("wb") as out:
+                _receive(url, file, out, progress, timeout_s)
+                out.flush()
+                os.fsync(out.fileno())  # or a power failure could leave the new name on an empty file
+            os.replace(part, folder / file.name)
+            return
+        except _MirrorError as error:
+            reasons[url] = str(error)
+        finally:
+            part.unlink(missing_ok=True)
+    count = "its one address" if len(urls) == 1 else f"any of its {len(urls)} addresses"
+    raise DataError(
+        dataset,
+        f"{file.name} could not be downloaded from {count}",
+        reasons,
+        hint="check the network, name a mirror in CORENN_MIRRORS, or give a folder that has the files with --data-dir "
+        "(data_dir)",
+    )
+
+
+def _receive(url: str, file: RemoteFile, out: BinaryIO, progress: Progress | None, timeout_s: float) -> None:
+    """Write what ``url`` gives to ``out``; raises ``_MirrorError`` unless it is exactly ``file``."""
+    response = _open(url, timeout_s)
+    digest = hashlib.sha256()
+    received = 0
+    with response:
+        _check_length(response.headers.get("Content-Length"), file)
+        while True:
+            try:
+                chunk = response.read(_CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _MirrorError(f"broke off after {received} of {file.size} bytes: {_reason(error)}") from error
+            if not chunk:
+                break
+            received += len(chunk)
+            if received > file.size:
+                raise _MirrorError(f"sends more than the {file.size} bytes expected")
+            digest.update(chunk)
+            out.write(chunk)
+            if progress is not None:
+                progress(file.name, received, file.size)
+    if received < file.size:
+        raise _MirrorError(f"broke off after {received} of {file.size} bytes")
+    if digest.hexdigest() != file.sha256:
+        raise _MirrorError(f"gives another file: SHA-256 {digest.hexdigest()}, expected {file.sha256}")
+
+
+def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
+    # Imported here: with its dependencies it is slower to import than everything else in this package.
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={"User-Agent": "corenn", "Accept-Encoding": "identity"})
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _MirrorError(f"HTTP {error.code} {error.reason}") from error
+    # ValueError: an address that cannot be one, such as a port that is not a number.
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _MirrorError(_reason(error)) from error
+    return response
+
+
+def _check_length(announced: str | None, file: RemoteFile) -> None:
+    """Turn a wrong file away before its bytes are received."""
+    if announced is not None and announced.isdecimal() and int(announced) != file.size:
+        raise _MirrorError(f"offers {announced} bytes, expected {file.size}")
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "reason", None)  # what a URLError wraps
+    if isinstance(cause, BaseException):
+        error = cause
+    text = getattr(error, "strerror", None) or str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

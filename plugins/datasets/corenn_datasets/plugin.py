@@ -1,0 +1,56 @@
+"""The entry point of the data sets: what there is, said without importing any of it."""
+
+from __future__ import annotations
+
+from corenn.plugin import DatasetRecord, hookimpl
+
+
+@hookimpl
+def corenn_datasets() -> list[DatasetRecord]:
+    """The data sets of this package."""
+    return [
+        DatasetRecord(
+            "digits",
+            "corenn_datasets.digits:load",
+            "handwritten digits, 1,797 images of 8x8 pixels, 10 classes (UCI optical digits), embedded",
+            offline=True,
+            licence="CC BY 4.0",
+            size="44 KB, included",
+        ),
+        DatasetRecord(
+            "mnist",
+            "corenn_datasets.mnist:load_mnist",
+            "handwritten digits, 70,000 images of 28x28 pixels, 10 classes",
+            licence="CC BY-SA 3.0",
+            size="11.6 MB to download",
+        ),
+        DatasetRecord(
+            "fashion_mnist",
+            "corenn_datasets.mnist:load_fashion_mnist",
+            "pictures of clothing, 70,000 images of 28x28 pixels, 10 classes (Zalando)",
+            aliases=("fashion-mnist",),
+            licence="MIT",
+            size="30.9 MB to download",
+        ),
+        DatasetRecord(
+            "blobs",
+            "corenn_datasets.synthetic:blobs",
+            "synthetic: Gaussian clouds to classify",
+            offline=True,
+            size="made on the spot",
+        ),
+        DatasetRecord(
+            "spiral",
+            "corenn_datasets.synthetic:spiral",
+            "synthetic: interleaved spiral arms to classify",
+            offline=True,
+            size="made on the spot",
+        ),
+        DatasetRecord(
+            "sine",
+            "corenn_datasets.synthetic:sine",
+            "synthetic: a noisy sine to fit",
+            offline=True,
+            size="made on the spot",
+        ),
+    ]
