@@ -13,6 +13,8 @@ from corenn.errors import UsageError
 
 def leaves(tree: Any) -> list[Any]:
     """All leaves, in order."""
+    if not isinstance(tree, (dict, list, tuple)):
+        return [tree]
     return list(_walk(tree))
 
 
@@ -20,7 +22,7 @@ def _walk(tree: Any) -> Iterator[Any]:
     if isinstance(tree, dict):
         for key in _ordered(tree):
             yield from _walk(tree[key])
-    elif isinstance(tree, list | tuple):
+    elif isinstance(tree, (list, tuple)):
         for item in tree:
             yield from _walk(item)
     else:
@@ -36,15 +38,15 @@ def _ordered(tree: dict[Any, Any]) -> list[Any]:
 
 def rebuild(tree: Any, new_leaves: Iterator[Any]) -> Any:
     """A structure like ``tree`` with leaves taken from the iterator in order."""
+    if not isinstance(tree, (dict, list, tuple)):
+        return next(new_leaves)
     if isinstance(tree, dict):
         made = {key: rebuild(tree[key], new_leaves) for key in _ordered(tree)}
         return {key: made[key] for key in tree} if type(tree) is dict else type(tree)((k, made[k]) for k in tree)
     if isinstance(tree, list):
         return [rebuild(item, new_leaves) for item in tree]
-    if isinstance(tree, tuple):
-        items = [rebuild(item, new_leaves) for item in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
-    return next(new_leaves)
+    items = [rebuild(item, new_leaves) for item in tree]
+    return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
 
 
 def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:

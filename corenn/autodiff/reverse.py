@@ -17,7 +17,7 @@ from corenn.ops.creation import zeros
 from corenn.ops.elementwise import add, cast
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import broadcast_to, reshape
-from corenn.ops.table import Op, Rule
+from corenn.ops.table import Op
 from corenn.spec import Spec
 from corenn.tensor import Node, Tensor
 
@@ -88,32 +88,11 @@ def _apply(entry: Entry, arriving: list[Tensor | None], needs: tuple[bool, ...])
             for a, s in zip(arriving, entry.results, strict=True)
         )
     if op.joint_rule is not None:
-        found = _call(op, op.joint_rule, entry, g, needs)
+        found = op.joint_rule.apply(entry, g, needs)
         return (found,) if isinstance(found, Tensor) or found is None else tuple(found)
     return [
-        _call(op, op.rules[i], entry, g, needs) if needed and i in op.rules else None for i, needed in enumerate(needs)
+        op.rules[i].apply(entry, g, needs) if needed and i in op.rules else None for i, needed in enumerate(needs)
     ]
-
-
-def _call(op: Op, rule: Rule, entry: Entry, g: Any, needs: tuple[bool, ...]) -> Any:
-    fixed = len(op.tensors)
-    values: list[Any] = []
-    for kind, which in rule.parameters:
-        if kind == "g":
-            values.append(g)
-        elif kind == "input":
-            values.append(entry.inputs[which] if which < fixed else tuple(entry.inputs[fixed:]))
-        elif kind == "spec":
-            values.append(entry.specs[which] if which < fixed else tuple(entry.specs[fixed:]))
-        elif kind == "out":
-            values.append(entry.out)
-        elif kind == "out_spec":
-            values.append(entry.results[0] if op.results is None else entry.results)
-        elif kind == "needs":
-            values.append(needs)
-        else:
-            values.append(entry.attrs[which])
-    return rule.function(*values)
 
 
 def fit(gradient: Tensor, spec: Spec) -> Tensor:

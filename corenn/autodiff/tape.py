@@ -13,9 +13,11 @@ from typing import Any, Literal
 from corenn import tree
 from corenn.autodiff.reverse import Entry, backpropagate, check_target
 from corenn.errors import DTypeError, GradientError, ShapeError, UsageError
-from corenn.ops import creation, shaping
-from corenn.ops.dispatch import _interpreter, current, find
+from corenn.ops.creation import eye, ones_like, tensor, zeros_like
+from corenn.ops.dispatch import _interpreter, current, find, scalar_beside
+from corenn.ops.shaping import broadcast_to, reshape, stack
 from corenn.ops.table import Op
+from corenn.spec import Spec
 from corenn.tensor import Node, Tensor
 from corenn.variable import Variable
 
@@ -43,22 +45,37 @@ class Recorder:
                 return op.decomposition(*tensors, **plan.attrs)  # its parts are recorded one by one
             return plan.execute(tensors)
         out = plan.execute(tensors)
-        results = out if op.results is not None else (out,)
-        targets = tuple([Node() for _ in results])
-        for result, node in zip(results, targets, strict=True):
-            result.node = node
-        specs = tuple([r.spec for r in results])
+        if op.results is None:
+            out.node = Node()
+            targets: tuple[Node, ...] = (out.node,)
+            specs: tuple[Spec, ...] = (out.spec,)
+        else:
+            for result in out:
+                result.node = Node()
+            targets = tuple([r.node for r in out])
+            specs = tuple([r.spec for r in out])
         for tape in watching:
-            mask = tuple([n in tape.watched for n in nodes])
+            watched = tape.watched
+            mask = tuple([n in watched for n in nodes])
             kept, keep_out = op.kept(mask)
-            inputs: list[Tensor | None] = [None] * len(tensors)
+            inputs: list[Tensor | None] = [None] * len(mask)
             for i in kept:
                 inputs[i] = tensors[i]
-            sources = nodes if all(mask) else tuple([n if m else None for n, m in zip(nodes, mask, strict=True)])
+            sources = nodes if False not in mask else tuple([n if n in watched else None for n in nodes])
             entry = Entry(op, plan.attrs, plan.inputs, sources, inputs, out if keep_out else None, specs, targets)
             tape.entries.append(entry)
-            tape.watched.update(targets)
+            watched.update(targets)
         return out
+
+    def record(self, op: Any, tensors: list[Tensor], outputs: tuple[Tensor, ...], targets: tuple[Node, ...]) -> None:
+        """List a call that has been run already, on every tape that watches an operand; nothing is kept but specs."""
+        nodes = tuple([t.node for t in tensors])
+        for tape in self.tapes:
+            if not tape.watched.isdisjoint(nodes):
+                sources = tuple([n if n in tape.watched else None for n in nodes])
+                specs, results = tuple(t.spec for t in tensors), tuple(o.spec for o in outputs)
+                tape.entries.append(Entry(op, {}, specs, sources, [None] * len(nodes), None, results, targets))
+                tape.watched.update(targets)
 
     def read(self, variable: Variable) -> Tensor:
         """The variable's present value as a tensor of its own, watched by the tapes that watch trainable variables."""
@@ -131,18 +148,18 @@ class GradientTape:
 
     def watch(self, tensors: Any) -> None:
         """Watch tensors (or a nested structure of them) from here on; DTypeError for those without gradients."""
-        for tensor in tree.leaves(tensors):
-            if isinstance(tensor, Variable):
-                self.watch_variable(tensor)
+        for x in tree.leaves(tensors):
+            if isinstance(x, Variable):
+                self.watch_variable(x)
                 continue
-            if not isinstance(tensor, Tensor):
-                raise UsageError("watch", f"{type(tensor).__name__} is not a tensor", hint="x = corenn.tensor(data)")
-            if not tensor.dtype.is_inexact:
-                raise DTypeError("watch", "only floating tensors have gradients", {"x": tensor.spec},
+            if not isinstance(x, Tensor):
+                raise UsageError("watch", f"{type(x).__name__} is not a tensor", hint="x = corenn.tensor(data)")
+            if not x.dtype.is_inexact:
+                raise DTypeError("watch", "only floating tensors have gradients", {"x": x.spec},
                                  hint="corenn.cast(x, dtype='float32')")  # fmt: skip
-            if tensor.node is None:
-                tensor.node = Node()
-            self.watched.add(tensor.node)
+            if x.node is None:
+                x.node = Node()
+            self.watched.add(x.node)
 
     def watch_variable(self, variable: Variable) -> None:
         """Watch the present value of a variable (done by itself for trainable ones as they are read)."""
@@ -202,7 +219,7 @@ class GradientTape:
                 total = parts[0] if parts else None
                 for part in parts[1:]:
                     total = total + part  # type: ignore[operator]  # there is a first
-                found.append(total if total is not None or not zeros else creation.zeros_like(source))
+                found.append(total if total is not None or not zeros else zeros_like(source))
         finally:
             if pausing:
                 self._resume()
@@ -219,9 +236,9 @@ class GradientTape:
         if target.node is None:
             return
         if seed is None:
-            seed = creation.ones_like(target)
+            seed = ones_like(target) if target.spec.shape else scalar_beside(1.0, target)
         elif not isinstance(seed, Tensor):
-            seed = creation.tensor(seed, dtype=target.dtype, device=target.device)
+            seed = tensor(seed, dtype=target.dtype, device=target.device)
         if seed.shape != target.shape:
             raise ShapeError("gradient", "an output gradient must have its target's shape",
                              {"target": target.spec, "output_gradient": seed.spec})  # fmt: skip
@@ -245,9 +262,9 @@ class GradientTape:
         zeros = unconnected_gradients == "zero"
         rows: list[list[Any]] = []
         count = target.size
-        unit = creation.eye(count, dtype=target.dtype, device=target.device)
+        unit = eye(count, dtype=target.dtype, device=target.device)
         for i in range(count):
-            seed = shaping.reshape(unit[i], shape=target.shape)
+            seed = reshape(unit[i], shape=target.shape)
             last = i == count - 1 and not self.persistent
             rows.append(tree.leaves(self._gradient([target], sources, [seed], zeros, consume=last)))
         stacked = []
@@ -255,7 +272,7 @@ class GradientTape:
             if column[0] is None:
                 stacked.append(None)
             else:
-                stacked.append(shaping.reshape(shaping.stack(*column), shape=target.shape + source.shape))
+                stacked.append(reshape(stack(*column), shape=target.shape + source.shape))
         return tree.rebuild(sources, iter(stacked))
 
     def batch_jacobian(self, target: Tensor, source: Tensor) -> Tensor | None:
@@ -267,13 +284,13 @@ class GradientTape:
             raise ShapeError("batch_jacobian", "target and source need one batch size",
                              {"target": target.spec, "source": source.spec})  # fmt: skip
         flat_shape = (target.shape[0], target.size // max(1, target.shape[0]))
-        unit = creation.eye(flat_shape[1], dtype=target.dtype, device=target.device)
+        unit = eye(flat_shape[1], dtype=target.dtype, device=target.device)
         columns = []
         for i in range(flat_shape[1]):
-            seed = shaping.reshape(shaping.broadcast_to(unit[i], shape=flat_shape), shape=target.shape)
+            seed = reshape(broadcast_to(unit[i], shape=flat_shape), shape=target.shape)
             last = i == flat_shape[1] - 1 and not self.persistent
             columns.append(self._gradient([target], source, [seed], False, consume=last))
         if any(c is None for c in columns):
             return None
-        stacked = shaping.stack(*columns, axis=1)
-        return shaping.reshape(stacked, shape=target.shape + source.shape[1:])
+        stacked = stack(*columns, axis=1)
+        return reshape(stacked, shape=target.shape + source.shape[1:])

@@ -18,10 +18,10 @@ import numpy as np
 from corenn import dtypes
 from corenn.dtypes import DType
 from corenn.errors import DTypeError
+from corenn.plugin.records import CONTRACT_VERSION
 from corenn.spec import Spec
 
-#: Version of this contract; a plugin record states the one it was written for.
-CONTRACT_VERSION = 1
+__all__ = ["CONTRACT_VERSION", "Backend", "Kernel"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def _load(name: str) -> Backend:
         record = registry.get("backend", name)
     except CorennError as error:
         raise BackendError("backend", error.what, error.operands, hint=error.hint) from None
-    reason = record.probe() if record.probe is not None else None
+    reason = record.unavailable_reason()
     if reason is not None:
         raise BackendError("backend", f"{name!r} is not available here: {reason}", hint=record.install_hint or None)
     if record.name in _loaded:
@@ -50,9 +50,10 @@ def best_available() -> str:
 
     ranked = sorted(registry.backends().values(), key=lambda r: -r.priority)
     for record in ranked:
-        if record.probe is None or record.probe() is None:
+        if record.unavailable_reason() is None:
             return record.name
-    raise BackendError("backend", "no backend is available", hint="pip install corenn (it ships the numpy backend)")
+    problems = {p.plugin or p.distribution: p.what for p in registry.problems()}
+    raise BackendError("backend", "no backend is available", problems, hint="pip install corenn (it ships numpy)")
 
 
 def check_backend(backend: object) -> None:

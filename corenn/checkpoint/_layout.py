@@ -173,7 +173,11 @@ def _stored_crc(raw: bytes, strings: dict[str, str], path: str) -> str | None:
     if CRC_KEY not in strings and FORMAT_KEY not in strings:
         return None
     digits = raw[len(PREFIX) : len(PREFIX) + len(NO_CRC)]
-    if not raw.startswith(PREFIX) or strings.get(CRC_KEY, "").encode() != digits or len(digits) != len(NO_CRC):
+    if (
+        not raw.startswith(PREFIX)
+        or strings.get(CRC_KEY, "").encode("utf-8", "replace") != digits
+        or len(digits) != len(NO_CRC)
+    ):
         raise damaged(path, "its checksum is not where it should be")
     if strings.get(FORMAT_KEY) != FORMAT_VERSION:
         what = f"has the format {strings.get(FORMAT_KEY)!r}, and this version of corenn reads {FORMAT_VERSION!r}"

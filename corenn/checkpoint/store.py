@@ -173,7 +173,10 @@ def _chunks(data: npt.NDArray[np.uint8]) -> Iterator[memoryview]:
 
 
 def _read_tensor(file: BinaryIO, entry: _layout.Entry, crc: int, path: str) -> tuple[npt.NDArray[Any], int]:
-    array: npt.NDArray[Any] = np.empty(entry.shape, entry.dtype)
+    try:
+        array: npt.NDArray[Any] = np.empty(entry.shape, entry.dtype)
+    except (ValueError, OverflowError) as error:  # no elements, or all axes of length 1, but NumPy's limits exceeded
+        raise _layout.damaged(path, f"tensor {entry.name!r} has an impossible shape ({error})") from error
     for chunk in _chunks(array.reshape(-1).view(np.uint8)):
         if file.readinto(chunk) != len(chunk):  # type: ignore[attr-defined]  # a buffered reader has it
             raise _layout.damaged(path, f"the file ends inside tensor {entry.name!r}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from corenn.data import cache_files
 from corenn.data.protocol import INFINITE, Access, Cursor, Node, State, positions
-from corenn.data.structure import Element, Index, leaves, map_leaves, stack
+from corenn.data.structure import Element, Index, Mismatch, leaves, map_leaves, stack
 from corenn.errors import DataError
 
 
@@ -91,8 +91,7 @@ class KeptAccess(Access):
         if self._elements is not None:
             self._elements[i] = map_leaves(_locked, element)
         else:
-            for array, leaf in zip(leaves(self._arrays), leaves(element), strict=True):
-                array[i] = leaf
+            map_leaves(lambda array, leaf: array.__setitem__(i, leaf), self._arrays, element)
 
     def gather(self, index: Index) -> Element:
         where = positions(index)
@@ -113,13 +112,17 @@ def _locked(leaf: Any) -> Any:
 
 def _alike(arrays: Any, element: Element) -> bool:
     """Whether an element fits into the arrays: same structure, shapes and dtypes."""
-    if type(arrays) is not type(element) and isinstance(element, tuple | dict):
+    try:
+        fits = map_leaves(
+            lambda array, leaf: (
+                not isinstance(leaf, tuple | dict) and array.shape[1:] == leaf.shape and array.dtype == leaf.dtype
+            ),
+            arrays,
+            element,
+        )
+    except Mismatch:
         return False
-    if isinstance(arrays, dict):
-        return arrays.keys() == element.keys() and all(_alike(arrays[key], element[key]) for key in arrays)
-    if isinstance(arrays, tuple):
-        return len(arrays) == len(element) and all(map(_alike, arrays, element))
-    return bool(arrays.shape[1:] == element.shape and arrays.dtype == element.dtype)
+    return all(leaves(fits))
 
 
 class Memo:
@@ -181,7 +184,7 @@ class FileCache(Node):
 
     def __init__(self, source: Node, directory: str | os.PathLike[str]) -> None:
         super().__init__(source)
-        self.source, self.directory = source, os.fspath(directory)
+        self.source, self.directory = source, os.path.normpath(directory)
         if source.cardinality() == INFINITE:
             raise self.error(
                 DataError, "a dataset that never ends cannot be cached", hint="cache before repeat(), or take(n) first"
@@ -192,7 +195,7 @@ class FileCache(Node):
     def access(self, epoch: int) -> Access:
         with self._lock:
             if self._access is None:
-                if not os.path.exists(self.directory):
+                if not os.path.exists(self.directory) or not os.listdir(self.directory):
                     self._write()
                 self._access = FileAccess(cache_files.Reader(self, self.directory))
             return self._access

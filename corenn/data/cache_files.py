@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corenn.data.protocol import Node
-from corenn.data.structure import Element, describe, map_leaves, named_leaves
+from corenn.data.structure import Element, Mismatch, leaves, map_leaves, named_leaves
 from corenn.errors import CorennError, DataError, MissingExtraError
 
 _FORMAT = "corenn dataset cache"
@@ -44,14 +44,13 @@ class Writer:
                 Column(self.node, path, leaf, os.path.join(self.temporary, f"leaf{k}"))
                 for k, (path, leaf) in enumerate(named_leaves(element))
             ]
-        parts = named_leaves(element)
-        if [path for path, _ in parts] != [column.path for column in self.columns]:
-            raise self.node.error(
-                DataError,
-                "elements have different structures",
-                {"element 0": describe(self.first), f"element {self.count}": describe(element)},
-            )
-        for column, (_, leaf) in zip(self.columns, parts, strict=True):
+        try:
+            parts = leaves(map_leaves(lambda _, leaf: leaf, self.first, element))
+        except Mismatch as mismatch:
+            raise mismatch.error(
+                "Dataset.cache", self.node.site, "every element must have the same tuples and dicts"
+            ) from None
+        for column, leaf in zip(self.columns, parts, strict=True):
             column.add(leaf)
         self.count += 1
 
@@ -68,6 +67,8 @@ class Writer:
         with open(os.path.join(self.temporary, "meta.json"), "w", encoding="utf-8") as file:
             json.dump(meta, file, indent=1)
         try:
+            if os.path.isdir(self.directory) and not os.listdir(self.directory):
+                os.rmdir(self.directory)  # an empty directory may stand in the way
             os.rename(self.temporary, self.directory)
         except OSError:
             if not os.path.isdir(self.directory):
@@ -136,10 +137,16 @@ class Column:
 
 
 class Reader:
-    """An opened cache: ``count`` elements, ``leaves`` to read rows from, ``whole`` arrays where the shapes are equal."""
+    """An opened cache: ``count`` elements, ``leaves`` to read rows from, ``whole`` arrays where shapes are equal."""
 
     def __init__(self, node: Node, directory: str) -> None:
         self.node, self.directory = node, directory
+        if not os.path.exists(os.path.join(directory, "meta.json")):
+            raise node.error(
+                DataError,
+                f"{directory!r} exists and is not a dataset cache",
+                hint="choose a directory that does not exist yet",
+            )
         try:
             with open(os.path.join(directory, "meta.json"), encoding="utf-8") as file:
                 meta = json.load(file)
@@ -173,14 +180,14 @@ class Reader:
     def _leaf(self, k: int, entry: dict[str, Any]) -> LeafReader:
         stem = os.path.join(self.directory, f"leaf{k}")
         size = entry["bytes"]
-        data: npt.NDArray[np.uint8] = (
-            np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False) if size else np.empty(0, np.uint8)
-        )
+        # A file of no bytes cannot be mapped.
+        mapped: Any = np.load(f"{stem}.npy", mmap_mode="r" if size else None, allow_pickle=False)
+        data = np.asarray(mapped)
         if data.size != size:
             raise self._broken(f"leaf{k}.npy holds {data.size} bytes, not {size}")
-        data = np.asarray(data)
         if entry["shape"] is not None:
-            return LeafReader(data.view(_dtype(entry["dtype"])).reshape(self.count, *entry["shape"]), None, "")
+            shape, dtype = (self.count, *entry["shape"]), _dtype(entry["dtype"])
+            return LeafReader(data.view(dtype).reshape(shape) if size else np.zeros(shape, dtype), None, "")
         rows = np.load(f"{stem}.shapes.npy", allow_pickle=False)
         if rows.shape != (self.count, entry["rank"] + 1) or int(np.prod(rows, axis=1).sum()) != size:
             raise self._broken(f"leaf{k}.shapes.npy does not fit leaf{k}.npy")
@@ -222,7 +229,8 @@ def _dtype(name: str) -> np.dtype[Any]:
             import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
         except ImportError:
             raise MissingExtraError(f"a cache of {name}", "ml_dtypes", "bfloat16") from None
-        return np.dtype(getattr(ml_dtypes, name))
+        kind: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return kind
 
 
 def plain_structure(node: Node, element: Element) -> Any:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import secrets
 import threading
 from collections import OrderedDict
@@ -84,7 +85,7 @@ class Shuffle(Node):
         super().__init__(source)
         self.source, self.reshuffle = source, reshuffle
         self.seeded = seed is not None
-        self.seed = _new_seed() if seed is None else seed
+        self.seed = _new_seed() if seed is None else operator.index(seed)
         n = source.cardinality()
         self.buffer = None if buffer is None or 0 <= n <= buffer else buffer
         if n == INFINITE and buffer is None:
@@ -316,7 +317,7 @@ class RepeatCursor(Cursor):
     def __init__(self, node: Repeat, epoch: int) -> None:
         self.node, self.epoch = node, epoch
         self.repetition = 0
-        self.any = False  # whether this repetition has given an element; an empty source is not repeated for ever
+        self.any = False  # whether this repetition has given an element
         self.source = node.source.cursor(node.inner(epoch, 0))
 
     def next(self) -> Element:
@@ -326,13 +327,23 @@ class RepeatCursor(Cursor):
                 self.any = True
                 return element
             except StopIteration:
-                if not self.any:
-                    break
+                if not self.any and self.node.count is None:
+                    self._empty()
             self.source.close()
             self.repetition += 1
             self.any = False
             self.source = self.node.source.cursor(self.node.inner(self.epoch, self.repetition))
         raise StopIteration
+
+    def _empty(self) -> None:
+        if self.node.source.cardinality() == 0:
+            raise StopIteration
+        raise self.node.error(
+            DataError,
+            "the dataset to repeat without end has no elements",
+            {"repetition": self.repetition},
+            hint="see that the generator or filter before it lets some through",
+        )
 
     def save(self) -> State:
         return {"repetition": self.repetition, "any": self.any, "source": self.source.save()}

@@ -195,9 +195,13 @@ def _conform(spec: ArraySpec, value: Any) -> Leaf:
     array = as_array(value)
     if array.dtype != spec.dtype:
         # Python numbers take the dtype of the signature; an array of another dtype is more likely a mistake.
-        if hasattr(value, "dtype") or not np.can_cast(array.dtype, spec.dtype, "same_kind"):
-            raise Mismatch(DTypeError, "dtype differs", {"yielded": array.dtype, "signature": spec.dtype})
-        array = np.asarray(value, spec.dtype)
+        fits = np.can_cast(array.dtype, spec.dtype, "same_kind") or (array.dtype.kind + spec.dtype.kind == "iu")
+        try:
+            if hasattr(value, "dtype") or not fits:
+                raise Mismatch(DTypeError, "dtype differs", {"yielded": array.dtype, "signature": spec.dtype})
+            array = np.asarray(value, spec.dtype)
+        except OverflowError as error:
+            raise Mismatch(DTypeError, str(error), {"yielded": value, "signature": spec.dtype}) from None
     if not spec.admits(array.shape):
         raise Mismatch(ShapeError, "shape differs", {"yielded": array.shape, "signature": spec.shape})
     leaf: Leaf = array[()]

@@ -39,6 +39,9 @@ class ArraySpec:
             want is None or want == have for want, have in zip(self.shape, shape, strict=True)
         )
 
+    def __repr__(self) -> str:
+        return f"ArraySpec({self.shape}, '{self.dtype}')"
+
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
@@ -174,6 +177,8 @@ def as_leaf(value: Any) -> Leaf:
 
 def stack(elements: Sequence[Element]) -> Element:
     """One element whose leaves have a new first axis.  ``Mismatch`` where shapes, dtypes or structures differ."""
+    if not elements:
+        raise Mismatch(DataError, "there are no elements to stack", {})
     return map_leaves(_stack_leaves, *elements)
 
 

@@ -23,7 +23,7 @@ from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, BackendError, DTypeError, KernelMissing, UsageError, nearest
 from corenn.ops.table import REQUIRED, Call, Op
 from corenn.spec import Spec
-from corenn.tensor import Tensor, host_array
+from corenn.tensor import _SCALARS, Tensor, host_array
 
 
 class Interpreter(Protocol):
@@ -81,6 +81,9 @@ def make_function(op: Op) -> Callable[..., Any]:
     plans = op.plans
 
     def slow(args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        symbolic = deferring(args)
+        if symbolic is not None:
+            return symbolic.__corenn_op__(op, args, attrs)
         plan, tensors = find(op, args, attrs)
         return plan.execute(tensors)
 
@@ -88,8 +91,11 @@ def make_function(op: Op) -> Callable[..., Any]:
         interpreter = current()
         if interpreter is not None:
             return interpreter(op, args, attrs)
-        plan, tensors = find(op, args, attrs)
-        return plan.execute(tensors)
+        try:
+            plan = plans[(*([a.spec for a in args] or (current_device(),)), *attrs.items())]
+        except (KeyError, AttributeError, TypeError):
+            return slow(args, attrs)
+        return plan.execute(args)
 
     def call_1(x: Any, /, *extra: Any, **attrs: Any) -> Any:
         interpreter = current()
@@ -130,13 +136,26 @@ def make_function(op: Op) -> Callable[..., Any]:
     return call_2 if op.attributes or op.results else call_2_bare
 
 
+def deferring(args: tuple[Any, ...]) -> Any:
+    """The operand, if any, that stands for a value still to be computed and records ops itself (``__corenn_op__``)."""
+    for a in args:
+        if hasattr(a, "__corenn_op__"):
+            return a
+        if isinstance(a, (list, tuple)):
+            inner = deferring(tuple(a))
+            if inner is not None:
+                return inner
+    return None
+
+
 def find(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Plan, Sequence[Tensor | None]]:
     """The plan for a call, and its operands as tensors (converted and promoted where they were not)."""
-    if args:
-        try:
+    try:
+        if args:
             return op.plans[(*[a.spec for a in args], *attrs.items())], args
-        except (KeyError, AttributeError, TypeError):
-            pass
+        return op.plans[(current_device(), *attrs.items())], args
+    except (KeyError, AttributeError, TypeError):
+        pass
     tensors, bound = prepare(op, args, attrs)
     device = _device_of(op, tensors)
     key = (*[None if t is None else t.spec for t in tensors], *([] if args else [device]), *bound.items())
@@ -187,7 +206,7 @@ def bind_attributes(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hashable(op: Op, name: str, value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return tuple(_hashable(op, name, v) for v in value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
@@ -233,11 +252,9 @@ def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
                 name = op.operand_names(len(operands))[position]
                 raise UsageError(op.name, f"the operand {name!r} is None", hint="pass a tensor, array or number")
             converted.append(value)
-        elif beside is not None and op.family.promote and isinstance(value, bool | int | float | complex):
+        elif beside is not None and op.family.promote and isinstance(value, _SCALARS):
             widest = max((t.dtype for t in tensors), key=lambda d: ("buifc".index(d.kind), d.itemsize))
             converted.append(make_tensor(value, dtypes.weak_dtype(value, widest), beside.device))
-        elif type(value).__module__.startswith("corenn.") and hasattr(value, "graph"):
-            raise UsageError(op.name, "a symbolic tensor is used outside its graph", {"operand": value})
         else:
             try:
                 converted.append(make_tensor(value, None, beside.device if beside is not None else None))
@@ -419,7 +436,7 @@ _scalars: dict[tuple[Any, ...], Tensor] = {}
 def make_tensor(data: Any, dtype: DType | None, device: Device | None) -> Tensor:
     """A tensor holding a copy of ``data`` (numbers, nested lists, arrays, tensors) on ``device``."""
     where = device if device is not None else current_device()
-    if isinstance(data, bool | int | float | complex):
+    if isinstance(data, _SCALARS):
         return _scalar(data, dtype or dtypes.default_dtype(data), where)
     if isinstance(data, Tensor):
         return data if dtype is None or dtype is data.dtype else data.cast(dtype)
@@ -452,7 +469,7 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
 
 def scalar_beside(value: Any, tensor: Tensor) -> Any:
     """``value`` as a tensor of the dtype it takes beside ``tensor``, if it is a Python scalar; else ``value`` itself."""
-    if isinstance(value, bool | int | float | complex) and isinstance(tensor, Tensor) and tensor.spec.device is not None:
+    if isinstance(value, _SCALARS) and isinstance(tensor, Tensor) and tensor.spec.device is not None:
         return _scalar(value, dtypes.weak_dtype(value, tensor.spec.dtype), tensor.spec.device)
     return value
 

@@ -28,7 +28,9 @@ _no_axis = error(ShapeError, "axis 2 is out of range", real(), axis=2)
 
 def expand_reduced(g: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """A reduction's gradient (or result) back at the operand's ``shape``, repeated along the reduced axes."""
-    return broadcast_to(reshape(g, shape=reduced_shape(shape, axes, True)), shape=shape)
+    if axes and axes[-1] != len(axes) - 1 and len(g.spec.shape) != len(shape):  # leading axes need no reshape
+        g = reshape(g, shape=reduced_shape(shape, axes, True))
+    return broadcast_to(g, shape=shape)
 
 
 @op(family=accumulation, dtypes=NUMERIC | {*INEXACT})

@@ -90,18 +90,53 @@ class Family:
     promote: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
-    """One gradient rule: the function, and for each of its parameters where the value comes from."""
+    """One gradient rule: the function, and for each of its parameters where the value comes from.
 
-    function: Callable[..., Any]
-    parameters: tuple[tuple[str, Any], ...]
+    ``apply(entry, g, needs)`` calls it with what it names of a recorded call.  ``keeps`` has the indices of the inputs
+    it keeps alive; -1 stands for the result.
+    """
 
-    @property
-    def keeps(self) -> frozenset[int]:
-        """Indices of the inputs this rule keeps alive; -1 stands for the result."""
-        kept = {-1 if kind == "out" else value for kind, value in self.parameters if kind in ("input", "out")}
-        return frozenset(kept)
+    __slots__ = ("_getters", "function", "keeps")
+
+    def __init__(self, op: Op, function: Callable[..., Any]) -> None:
+        self.function = function
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        self._getters = tuple(_getter(op, name) for name in names)
+        tensors = op.all_tensors
+        self.keeps = frozenset(tensors.index(n) for n in names if n in tensors) | ({-1} if "out" in names else set())
+
+    def apply(self, entry: Any, g: Any, needs: tuple[bool, ...]) -> Any:
+        """The rule's gradients for one recorded call."""
+        return self.function(*[get(entry, g, needs) for get in self._getters])
+
+
+def _getter(op: Op, name: str) -> Callable[[Any, Any, tuple[bool, ...]], Any]:
+    """How to read one parameter of a rule off a recorded call (see ``corenn.autodiff.reverse.Entry``)."""
+    if name == "g":
+        return lambda entry, g, needs: g
+    if name == "needs":
+        return lambda entry, g, needs: needs
+    if name == "out":
+        return lambda entry, g, needs: entry.out
+    if name == "out_spec":
+        many = op.results is not None
+        return lambda entry, g, needs: entry.results if many else entry.results[0]
+    tensors, fixed = op.all_tensors, len(op.tensors)
+    if name in tensors:
+        place = tensors.index(name)
+        if place < fixed:
+            return lambda entry, g, needs: entry.inputs[place]
+        return lambda entry, g, needs: tuple(entry.inputs[fixed:])
+    if name.endswith("_spec") and name[:-5] in tensors:
+        place = tensors.index(name[:-5])
+        if place < fixed:
+            return lambda entry, g, needs: entry.specs[place]
+        return lambda entry, g, needs: tuple(entry.specs[fixed:])
+    if name in op.attributes:
+        return lambda entry, g, needs: entry.attrs[name]
+    raise TypeError(f"op {op.name}: the vjp names {name!r}, which is no tensor or attribute of the op")
 
 
 class Op:
@@ -150,6 +185,11 @@ class Op:
         return f"<op {self.name}>"
 
     @property
+    def all_tensors(self) -> tuple[str, ...]:
+        """Names of the tensor parameters, the variadic one last."""
+        return (*self.tensors, self.variadic) if self.variadic else self.tensors
+
+    @property
     def differentiable(self) -> bool:
         """Whether gradients pass: by rules of its own, or through the decomposition."""
         return bool(self.rules) or self.joint_rule is not None
@@ -176,24 +216,6 @@ class Op:
             inputs += range(fixed, len(watched)) if fixed in indices else ()
             found = self._kept[watched] = tuple(sorted(inputs)), -1 in indices
         return found
-
-    def make_rule(self, function: Callable[..., Any]) -> Rule:
-        """Compile a gradient function's parameter list into a Rule."""
-        code = function.__code__
-        parameters = []
-        tensors = [*self.tensors, *([self.variadic] if self.variadic else [])]
-        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-            if name in ("g", "out", "out_spec", "needs"):
-                parameters.append((name, None))
-            elif name in tensors:
-                parameters.append(("input", tensors.index(name)))
-            elif name.endswith("_spec") and name[:-5] in tensors:
-                parameters.append(("spec", tensors.index(name[:-5])))
-            elif name in self.attributes:
-                parameters.append(("attribute", name))
-            else:
-                raise TypeError(f"op {self.name}: the vjp names {name!r}, which is no tensor or attribute of the op")
-        return Rule(function, tuple(parameters))
 
 
 P = ParamSpec("P")
@@ -259,11 +281,11 @@ class _Declare(Generic[P]):
 
     def vjp(self, joint: Callable[..., Any] | None = None, /, **rules: Callable[..., Any]) -> Any:
         if joint is not None:
-            self.op.joint_rule = self.op.make_rule(joint)
+            self.op.joint_rule = Rule(self.op, joint)
             if len(self.op.tensors) == 1 and not self.op.variadic:
                 self.op.rules[0], self.op.joint_rule = self.op.joint_rule, None
         for name, function in rules.items():
-            self.op.rules[self.op.tensors.index(name)] = self.op.make_rule(function)
+            self.op.rules[self.op.tensors.index(name)] = Rule(self.op, function)
         return joint
 
     def samples(self, *samples: Sample | Arg) -> None:

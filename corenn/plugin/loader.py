@@ -82,19 +82,31 @@ def _rank(info: PluginInfo) -> tuple[bool, str, str]:
 
 def _find(problems: list[PluginProblem]) -> list[Candidate]:
     """Every entry point of the group, in the order of ``_rank``."""
-    import importlib.metadata
-
-    try:
-        points = importlib.metadata.entry_points(group=GROUP)
-    except Exception as error:  # one damaged installation must not keep corenn from saying so
-        info = PluginInfo("*", "an installed distribution")
-        problems.append(raised(info, "entry point", "the list of installed plugins could not be read", error))
-        return []
     found: dict[tuple[PluginInfo, str], Candidate] = {}
-    for point in points:
+    for point in _entry_points(problems):
         info = _info(point)
         found[info, point.value] = Candidate(info, point.load)
     return sorted(found.values(), key=lambda candidate: _rank(candidate.info))
+
+
+def _entry_points(problems: list[PluginProblem]) -> list[EntryPoint]:
+    from importlib import metadata
+
+    with contextlib.suppress(Exception):
+        return list(metadata.entry_points(group=GROUP))
+    # One distribution with damaged metadata spoils that call for all, so ask them one by one.  Of two copies of a
+    # distribution the first on the path is the one that is imported.
+    found: dict[str, list[EntryPoint]] = {}
+    for distribution in metadata.distributions():
+        name = "an unknown distribution"
+        try:
+            name = distribution.name or name
+            if _canonical(name) not in found:
+                found[_canonical(name)] = []
+                found[_canonical(name)] = list(distribution.entry_points.select(group=GROUP))
+        except Exception as error:
+            problems.append(raised(PluginInfo("", name), "entry point", "its entry points could not be read", error))
+    return [point for points in found.values() for point in points]
 
 
 def _info(point: EntryPoint) -> PluginInfo:
@@ -118,7 +130,7 @@ def _not_installed() -> PluginProblem:
     else:
         hint = f"pip install --force-reinstall {BUILTIN_DISTRIBUTION}"
     what = "corenn is not installed: its entry points are missing, so its own backends, data sets and tasks are too"
-    return PluginProblem("*", BUILTIN_DISTRIBUTION, "installation", what, hint=hint)
+    return PluginProblem("", BUILTIN_DISTRIBUTION, "installation", what, hint=hint)
 
 
 # ---- choosing
@@ -138,14 +150,15 @@ def _choose(
         return [c for c in candidates if c.info.builtin], [c for c in candidates if not c.info.builtin]
     chosen: list[Candidate] = []
     off: list[Candidate] = []
+    unknown = set(wanted)
     for candidate in candidates:
         names = {_canonical(candidate.info.name), _canonical(candidate.info.distribution)}
         (chosen if candidate.info.builtin or names & wanted else off).append(candidate)
-        wanted -= names
-    for name in sorted(wanted):
+        unknown -= names
+    for name in sorted(unknown):
         hint = nearest(name, [candidate.info.name for candidate in candidates])
-        what = f"{FILTER_VARIABLE} names {name!r}, but no such plugin is installed"
-        problems.append(PluginProblem(name, "an unknown distribution", "setting", what, hint=hint))
+        what = f"no plugin or distribution {name!r} is installed"
+        problems.append(PluginProblem("", FILTER_VARIABLE, "setting", what, hint=hint))
     return chosen, off
 
 
@@ -231,9 +244,8 @@ def _hooks_of(info: PluginInfo, plugin: object, manager: pluggy.PluginManager) -
         if not hook.has_spec() and not all(impl.optionalhook for impl in hook.get_hookimpls()):
             raise _refused(info, f"{hook.name!r} is not a hook of corenn", nearest(hook.name, RECORD_TYPE_OF_HOOK))
     known = [hook for hook in hooks if hook.has_spec()]
-    implemented = {getattr(impl.function, "__name__", "") for hook in hooks for impl in hook.get_hookimpls()}
     for name in _functions_like_hooks(plugin):
-        if name in implemented:
+        if manager.parse_hookimpl_opts(plugin, name) is not None:
             continue
         if name in RECORD_TYPE_OF_HOOK:
             raise _refused(info, f"{name!r} is not marked as a hook", "put @corenn.plugin.hookimpl above it")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from corenn.plugin.loader import FILTER_VARIABLE, Offer
-from corenn.plugin.problems import THIS_PROCESS, PluginInfo, PluginProblem
+from corenn.plugin.problems import THIS_PROCESS, PluginInfo, PluginProblem, origin
 from corenn.plugin.records import RECORD_TYPES, Record
 
 #: Names that the command line and the documentation promise to mean corenn's own thing.  A plugin from elsewhere never
@@ -68,7 +68,7 @@ class _Claim:
 
     @property
     def origin(self) -> str:
-        return f"plugin {self.info.name!r} of {self.info.distribution}"
+        return origin(self.info.name, self.info.distribution)
 
 
 def _settle(

@@ -36,7 +36,8 @@ ProblemKind = Literal["installation", "setting", "entry point", "import", "hook"
 class PluginProblem:
     """Something wrong with one plugin, which did not keep the others from loading.
 
-    ``plugin`` and ``distribution`` say whose problem it is, ``kind`` of which sort.  ``what`` is one line; ``detail``
+    ``plugin`` and ``distribution`` say whose problem it is (``plugin`` is empty where it concerns a whole distribution
+    or an environment variable), ``kind`` of which sort.  ``what`` is one line; ``detail``
     is longer and may be empty (the traceback of an exception); ``hint`` is a fix where one is known.
     """
 
@@ -49,7 +50,17 @@ class PluginProblem:
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
-        return f"plugin {self.plugin!r} of {self.distribution}: {self.what}{hint}"
+        return f"{self.origin}: {self.what}{hint}"
+
+    @property
+    def origin(self) -> str:
+        """Whose problem it is, for a message."""
+        return origin(self.plugin, self.distribution)
+
+
+def origin(plugin: str, distribution: str) -> str:
+    """How messages name a plugin, or what else the problem is with when ``plugin`` is empty."""
+    return f"plugin {plugin!r} of {distribution}" if plugin else distribution
 
 
 class PluginRefusedError(Exception):
@@ -92,7 +103,7 @@ def as_operands(problems: Iterable[PluginProblem], limit: int = 8) -> dict[str, 
     shown: dict[str, str] = {}
     problems = list(problems)
     for problem in problems[:limit]:
-        label = base = f"plugin {problem.plugin!r} of {problem.distribution}"
+        label = base = problem.origin
         count = 1
         while label in shown:
             count += 1

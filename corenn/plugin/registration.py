@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from corenn.errors import PluginError, nearest
-from corenn.plugin.loader import FILTER_VARIABLE, Candidate, Discovery, Offer, discover, load_plugin
-from corenn.plugin.merging import Catalogue, merge
-from corenn.plugin.problems import THIS_PROCESS, PluginInfo, PluginProblem, as_operands
-from corenn.plugin.records import (
-    RECORD_TYPES,
-    BackendRecord,
-    CallbackRecord,
-    CommandRecord,
-    DatasetRecord,
-    ModelRecord,
-    Record,
-    SummaryWriterRecord,
-    TaskRecord,
-)
+
+if TYPE_CHECKING:
+    from corenn.plugin.loader import Discovery, Offer
+    from corenn.plugin.merging import Catalogue
+    from corenn.plugin.problems import PluginInfo, PluginProblem
+    from corenn.plugin.records import (
+        BackendRecord,
+        CallbackRecord,
+        CommandRecord,
+        DatasetRecord,
+        ModelRecord,
+        Record,
+        SummaryWriterRecord,
+        TaskRecord,
+    )
+
+# Imports of the loader and the records stand in the functions: importing the registry must cost next to nothing.
 
 STRICT_VARIABLE = "CORENN_STRICT_PLUGINS"
 
@@ -44,31 +47,31 @@ class PluginRegistry:
 
     def backends(self) -> dict[str, BackendRecord]:
         """Backends by name, sorted."""
-        return cast(dict[str, BackendRecord], self._records("backend"))
+        return cast("dict[str, BackendRecord]", self._records("backend"))
 
     def datasets(self) -> dict[str, DatasetRecord]:
         """Data sets by name, sorted."""
-        return cast(dict[str, DatasetRecord], self._records("dataset"))
+        return cast("dict[str, DatasetRecord]", self._records("dataset"))
 
     def models(self) -> dict[str, ModelRecord]:
         """Models by name, sorted."""
-        return cast(dict[str, ModelRecord], self._records("model"))
+        return cast("dict[str, ModelRecord]", self._records("model"))
 
     def tasks(self) -> dict[str, TaskRecord]:
         """Tasks by name, sorted."""
-        return cast(dict[str, TaskRecord], self._records("task"))
+        return cast("dict[str, TaskRecord]", self._records("task"))
 
     def callbacks(self) -> dict[str, CallbackRecord]:
         """Callbacks by name, sorted."""
-        return cast(dict[str, CallbackRecord], self._records("callback"))
+        return cast("dict[str, CallbackRecord]", self._records("callback"))
 
     def summary_writers(self) -> dict[str, SummaryWriterRecord]:
         """Summary writers by name, sorted."""
-        return cast(dict[str, SummaryWriterRecord], self._records("summary_writer"))
+        return cast("dict[str, SummaryWriterRecord]", self._records("summary_writer"))
 
     def commands(self) -> dict[str, CommandRecord]:
         """Commands by name, sorted."""
-        return cast(dict[str, CommandRecord], self._records("command"))
+        return cast("dict[str, CommandRecord]", self._records("command"))
 
     def problems(self) -> tuple[PluginProblem, ...]:
         """What is wrong with plugins; empty when all is well."""
@@ -108,7 +111,9 @@ class PluginRegistry:
         catalogue = self._current()
         records = catalogue.records.get(kind)
         if records is None:
-            raise PluginError("plugins", f"{kind!r} is not a kind of record", hint=nearest(str(kind), RECORD_TYPES))
+            raise PluginError(
+                "plugins", f"{kind!r} is not a kind of record", hint=nearest(str(kind), catalogue.records)
+            )
         found = records.get(catalogue.aliases[kind].get(name, name))
         if found is None:
             raise _missing(kind, name, catalogue)
@@ -132,6 +137,9 @@ class PluginRegistry:
         if self._loading:
             what = "the plugin registry was asked for something while plugins are being loaded"
             raise PluginError("plugins", what, hint="a plugin must not use the registry on import or in its hooks")
+        from corenn.plugin.loader import discover
+        from corenn.plugin.merging import merge
+
         if self._discovery is None:
             self._loading = True
             try:
@@ -158,6 +166,9 @@ class PluginRegistry:
         Registering under a name again replaces what was registered under it.  Raises PluginError, and changes
         nothing, when anything is wrong with the plugin or one of its names is taken.
         """
+        from corenn.plugin.loader import Candidate, load_plugin
+        from corenn.plugin.problems import THIS_PROCESS, PluginInfo, as_operands
+
         with self._lock:
             if any(info.name == name and info.distribution != THIS_PROCESS for info in self._current().plugins):
                 raise PluginError("plugins", f"a plugin {name!r} is installed already", hint="choose another name")
@@ -191,6 +202,8 @@ def _strict() -> bool:
 
 
 def _strict_error(problems: tuple[PluginProblem, ...]) -> PluginError:
+    from corenn.plugin.problems import as_operands
+
     what = f"{len(problems)} plugin problem{'s' * (len(problems) != 1)}, and {STRICT_VARIABLE} is set"
     return PluginError(
         "plugins", what, as_operands(problems), hint=f"mend or uninstall them, or unset {STRICT_VARIABLE}"
@@ -199,6 +212,9 @@ def _strict_error(problems: tuple[PluginProblem, ...]) -> PluginError:
 
 def _missing(kind: str, name: str, catalogue: Catalogue) -> PluginError:
     """The error for a name that no record has: why, if that is known, and what there is instead."""
+    from corenn.plugin.loader import FILTER_VARIABLE
+    from corenn.plugin.problems import as_operands
+
     records = catalogue.records[kind]
     operands = {"available": ", ".join(records) or "none"}
     refused = catalogue.refused.get((kind, name))

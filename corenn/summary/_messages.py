@@ -20,7 +20,7 @@ END_TAG = "_hparams_/session_end_info"
 STATUS = {"unknown": 0, "success": 1, "failure": 2, "running": 3}
 
 DT_FLOAT, DT_DOUBLE, DT_STRING = 1, 2, 7
-_TENSOR, _BLOBS = 2, 3  # SummaryMetadata.data_class
+_SCALAR, _TENSOR, _BLOBS = 1, 2, 3  # SummaryMetadata.data_class
 
 
 def event(wall_time: float, step: int, payload: bytes) -> bytes:
@@ -51,12 +51,9 @@ def encoded_summary(message: bytes) -> bytes:
 def metadata(plugin: str, data_class: int = 0, description: str | None = None, content: bytes = b"") -> bytes:
     """Value field naming the plugin that shows the value."""
     data = pb.string(1, plugin) + (pb.blob(2, content) if content else b"")
+    text = pb.string(3, description) if description else b""
     kind = pb.integer(4, data_class) if data_class else b""
-    return pb.blob(9, pb.blob(1, data) + _description(description) + kind)
-
-
-def _description(description: str | None) -> bytes:
-    return pb.string(3, description) if description else b""
+    return pb.blob(9, pb.blob(1, data) + text + kind)
 
 
 def shape(dims: Sequence[int | None]) -> bytes:
@@ -75,7 +72,7 @@ def _strings(dims: Sequence[int], items: Sequence[bytes]) -> bytes:
 
 def scalar(tag: str, value: float, description: str | None) -> bytes:
     """A scalar in the first, plain form (``simple_value``), which every reader of event files knows."""
-    about = pb.blob(9, _description(description)) if description else b""
+    about = metadata("scalars", _SCALAR, description) if description else b""
     return pb.string(1, tag) + pb.single(2, value) + about
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
@@ -75,7 +76,7 @@ def histogram_table(where: str, tag: str, data: object, buckets: int) -> npt.NDA
     if finite.size < values.size:
         lost = values.size - finite.size
         text = f"{where}: {lost} of {values.size} values of {tag!r} are not finite and are left out"
-        warnings.warn(text, SummaryWarning, stacklevel=4)
+        warnings.warn(text, SummaryWarning, stacklevel=_caller_level())
     table = np.zeros((buckets, 3))
     if not finite.size:
         return table
@@ -84,14 +85,22 @@ def histogram_table(where: str, tag: str, data: object, buckets: int) -> npt.NDA
         table[:, :2] = high
         table[-1, 2] = finite.size
         return table
-    scale = 1.0 if np.isfinite(high - low) else 0.25  # keep the range itself finite
+    scale = 1.0 if max(-low, high) < 1e300 else 0.25  # the range itself must not overflow
     fraction = (finite * scale - low * scale) / (high * scale - low * scale)
     index = np.minimum((fraction * buckets).astype(np.intp), buckets - 1)
-    edges = np.linspace(low * scale, high * scale, buckets + 1) / scale
+    edges = np.linspace(low * scale, high * scale, buckets + 1).clip(low * scale, high * scale) / scale
     edges[0], edges[-1] = low, high
     table[:, 0], table[:, 1] = edges[:-1], edges[1:]
     table[:, 2] = np.bincount(index, minlength=buckets)
     return table
+
+
+def _caller_level() -> int:
+    """The ``stacklevel`` with which a function that calls this one warns about the code that called corenn.summary."""
+    level = 1
+    while sys._getframe(level).f_globals.get("__name__", "").startswith("corenn.summary"):
+        level += 1
+    return level
 
 
 def image_batch(where: str, tag: str, data: object, limit: int) -> npt.NDArray[np.uint8]:

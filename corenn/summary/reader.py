@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[EventRecord]:
         for offset, data in read_records(file):
             try:
                 yield from _event(data)
-            except (pb.WireError, KeyError, ValueError) as error:
+            except (pb.WireError, KeyError, ValueError, OverflowError) as error:
                 raise corrupt(file, offset, f"its message cannot be decoded ({error})") from error
 
 
@@ -113,16 +114,26 @@ def _plugin(metadata: bytes) -> tuple[str, bytes]:
 
 
 def _old_histogram(message: bytes) -> Any:
-    """HistogramProto as rows (left, right, count); its buckets give right edges, and ``min`` is the first left."""
-    low, limits, counts = 0.0, [np.zeros(0)], [np.zeros(0)]
+    """HistogramProto as rows (left, right, count).
+
+    Its buckets give right edges, the outermost of which may be the largest floats there are: empty buckets at the ends
+    are dropped, and the true minimum and maximum are the outer edges, as TensorBoard reads it.
+    """
+    low, high, edges, numbers = 0.0, 0.0, [np.zeros(0)], [np.zeros(0)]
     for number, _, value in pb.fields(message):
         if number == 1:
             low = pb.as_float(value)
+        elif number == 2:
+            high = pb.as_float(value)
         elif number in (6, 7):
-            (limits if number == 6 else counts).append(pb.as_doubles(value))
-    right = np.concatenate(limits)
-    left = np.concatenate(([low], right[:-1])) if right.size else right
-    return np.stack((np.minimum(left, right), right, np.concatenate(counts)), axis=1)
+            (edges if number == 6 else numbers).append(pb.as_doubles(value))
+    right, counts = np.concatenate(edges), np.concatenate(numbers)
+    filled = np.flatnonzero(counts)
+    if right.shape != counts.shape or not filled.size:
+        return np.zeros((0, 3))
+    inner = right[filled[0] : filled[-1]]
+    rows = (np.append(low, inner), np.append(inner, high), counts[filled[0] : filled[-1] + 1])
+    return np.stack(rows, axis=1)
 
 
 #: DataType number -> NumPy type, field of repeated elements, and how to read one of them.
@@ -134,6 +145,7 @@ _TENSOR_TYPES: dict[int, tuple[Any, int]] = {
     9: ("<i8", 10),
     10: (np.bool_, 11),
 }
+_LARGEST = 1 << 28  # elements; a tensor may give one element and claim any shape
 
 
 def _tensor(message: bytes) -> Any:
@@ -149,9 +161,11 @@ def _tensor(message: bytes) -> Any:
     if content and dtype is not object:
         return np.frombuffer(content, dtype).reshape(shape)
     items = [item for n, w, v in parts if n == field for item in _elements(dtype_number, w, v)]
-    flat = np.empty(len(items), dtype)
-    flat[:] = items
-    return np.broadcast_to(flat, shape).copy() if len(items) == 1 else flat.reshape(shape)  # one element fills all
+    if math.prod(shape) > _LARGEST:
+        raise pb.WireError(f"a tensor of shape {shape}")
+    array = np.empty(len(items) if len(items) != 1 else shape, dtype)
+    array[...] = items if len(items) != 1 else items[0]  # a single element stands for all
+    return array.reshape(shape)
 
 
 def _elements(dtype_number: int, wire: int, value: int | bytes) -> list[Any]:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -192,6 +193,18 @@ def test_any_other_content_is_an_error_that_names_the_file(tmp_path_factory, dat
             load_file(path)
 
 
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_damage_to_files_without_checksum_is_no_other_error(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "foreign.safetensors"
+    raw = safetensors.numpy.save({"w": BASE, "flag": np.array([True, False])}, {"k": "v"})
+    begin = data.draw(st.integers(0, len(raw)))
+    end = data.draw(st.integers(begin, len(raw)))
+    path.write_bytes(raw[:begin] + data.draw(st.binary(max_size=20)) + raw[end:])
+    with contextlib.suppress(CheckpointError):
+        assert all(isinstance(array, np.ndarray) for array in load_file(path)[0].values())
+
+
 def header(text: str, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text.encode())) + text.encode() + data
 
@@ -216,6 +229,15 @@ def header(text: str, data: bytes = b"") -> bytes:
         (header('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', b"\0\0"), "holds 2"),
         (header('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'), "holds 0"),
         (header('{"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}', b"\2"), "boolean"),
+        (
+            header('{"a":{"dtype":"U8","shape":[0,N],"data_offsets":[0,0]}}'.replace("N", str(2**70))),
+            "impossible shape",
+        ),
+        (
+            header('{"a":{"dtype":"U8","shape":[1N],"data_offsets":[0,1]}}'.replace("N", ",1" * 98), b"\0"),
+            "impossible shape",
+        ),
+        (header('{"__metadata__":{"corenn_crc32":"\\ud800","corenn_format":"1"}}'), "checksum is not where"),
         (header('{"__metadata__":{"k":1}}'), "table of strings"),
         (header('{"__metadata__":{"k":"1","k":"2"}}'), "twice"),
         (header('{"__metadata__":{"corenn_format":"1"}}'), "checksum is not where"),

@@ -1,0 +1,178 @@
+"""Gradients of functions: ``grad``, ``value_and_grad``, ``jacobian``, ``hessian``, ``vjp``, and ``custom_gradient``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from corenn import tree
+from corenn.autodiff.reverse import Entry
+from corenn.autodiff.tape import GradientTape, Recorder
+from corenn.errors import GradientError, ShapeError, UsageError
+from corenn.ops.creation import tensor
+from corenn.ops.dispatch import _interpreter, current
+from corenn.tensor import Node, Tensor
+from corenn.variable import Variable
+
+Arguments = int | tuple[int, ...]
+
+
+def _watched(tape: GradientTape, args: tuple[Any, ...], argnums: Arguments) -> tuple[list[Any], Any]:
+    """The arguments as fresh tensors where they are differentiated, and the structure of those."""
+    chosen = (argnums,) if isinstance(argnums, int) else argnums
+    given = list(args)
+    for i in chosen:
+        if not -len(args) <= i < len(args):
+            raise UsageError("grad", f"argnums {i} but the function was given {len(args)} arguments")
+        given[i] = tree.tree_map(_fresh, given[i])
+        tape.watch(given[i])
+    return given, given[argnums] if isinstance(argnums, int) else tuple(given[i] for i in chosen)
+
+
+def _fresh(value: Any) -> Tensor:
+    if isinstance(value, Variable):
+        return value
+    made = value if isinstance(value, Tensor) else tensor(value)
+    if made.node is not None:
+        return made  # watched by an outer tape: keep the identity, so that derivatives nest
+    return Tensor(made.data, made.spec)
+
+
+def value_and_grad(function: Callable[..., Any], argnums: Arguments = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function returning ``(function(...), gradient)``.
+
+    ``function`` must return a floating scalar tensor (with ``has_aux``, a pair of it and anything else).  The gradient
+    is with respect to the arguments ``argnums`` (an int, or ints for a tuple), each any structure of tensors, which the
+    gradient repeats; zeros where the result does not depend on them.  Raises ShapeError for a result of several
+    elements, GradientError for one that is not floating.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        with GradientTape() as tape:
+            given, sources = _watched(tape, args, argnums)
+            result = function(*given, **options)
+            value = result[0] if has_aux else result
+        if not isinstance(value, Tensor):
+            raise UsageError("grad", f"the function returned a {type(value).__name__}, not a tensor")
+        if value.size != 1:
+            raise ShapeError("grad", "the function must return a scalar", {"result": value.spec},
+                             hint="reduce it (corenn.sum, corenn.mean), or use corenn.jacobian")  # fmt: skip
+        return result, tape.gradient(value, sources, unconnected_gradients="zero")
+
+    return run
+
+
+def grad(function: Callable[..., Any], argnums: Arguments = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function returning the gradient of ``function`` (and the auxiliary output, with ``has_aux``).
+
+    See ``value_and_grad``.  Applied twice, ``grad(grad(f))`` is the second derivative.
+    """
+    both = value_and_grad(function, argnums, has_aux)
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        value, gradient = both(*args, **options)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return run
+
+
+def vjp(function: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """``function(*args)`` and a function from output gradients (its structure) to the tuple of input gradients."""
+    tape = GradientTape(persistent=True)
+    with tape:
+        given, sources = _watched(tape, args, tuple(range(len(args))))
+        value = function(*given)
+
+    def pull(gradients: Any) -> Any:
+        return tape.gradient(value, sources, gradients, unconnected_gradients="zero")
+
+    return value, pull
+
+
+def jacobian(function: Callable[..., Any], argnums: Arguments = 0) -> Callable[..., Any]:
+    """A function returning d result / d argument: shape ``result.shape + argument.shape`` for each tensor argument.
+
+    ``function`` returns one floating tensor.  One reverse pass per element of the result.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        with GradientTape() as tape:
+            given, sources = _watched(tape, args, argnums)
+            value = function(*given, **options)
+        return tape.jacobian(value, sources, unconnected_gradients="zero")
+
+    return run
+
+
+def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function returning the second derivatives of a scalar ``function``: shape ``x.shape + x.shape``."""
+    return jacobian(grad(function, argnums), argnums)
+
+
+class _CustomOp:
+    """What the reverse pass needs of an op, for a function with a gradient of its own."""
+
+    def __init__(self, pull: Callable[..., Any], single: bool) -> None:
+        self.name, self.results, self.rules = "custom_gradient", None if single else ("results",), {}
+        self.joint_rule = self
+        self._pull = pull
+
+    def apply(self, entry: Entry, g: Any, needs: tuple[bool, ...]) -> Any:
+        """The caller's gradients for one recorded call."""
+        found = self._pull(*(g if isinstance(g, tuple) else (g,)))
+        gradients = tuple(found) if isinstance(found, (list, tuple)) else (found,)
+        if len(gradients) != len(needs):
+            raise GradientError(
+                "custom_gradient", f"the gradient function returned {len(gradients)} gradients for {len(needs)} arguments"
+            )
+        return gradients
+
+
+def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+    """Decorate a function that returns ``(result, gradient_function)`` to use that gradient instead of the derived one.
+
+    ``function(*tensors, **options)``: positional arguments are tensors.  ``gradient_function(*output_gradients)``
+    returns one gradient per positional argument (``None`` for none); written in ops, it can be differentiated again.
+    Trainable variables must be passed as arguments: one read from outside is a GradientError.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        recorder = current()
+        tensors = [a if isinstance(a, Tensor) else tensor(a) for a in args]
+        if not isinstance(recorder, Recorder):
+            return function(*tensors, **options)[0]
+        tensors = [recorder.read(t) if isinstance(t, Variable) else t for t in tensors]
+        token = _interpreter.set(None)
+        try:
+            with GradientTape() as probe:
+                result, pull = function(*tensors, **options)
+        finally:
+            _interpreter.reset(token)
+        if probe.watched_variables():
+            names = ", ".join(repr(v.name) for v in probe.watched_variables())
+            raise GradientError("custom_gradient", f"the function reads the variables {names} from outside",
+                                hint="pass them as arguments and return their gradients too")  # fmt: skip
+        single = isinstance(result, Tensor)
+        outputs = tuple(Tensor(r.data, r.spec) for r in ((result,) if single else result))
+        targets = tuple(Node() for _ in outputs)
+        for output, node in zip(outputs, targets, strict=True):
+            output.node = node
+        recorder.record(_CustomOp(pull, single), tensors, outputs, targets)
+        return outputs[0] if single else outputs
+
+    return run
+
+
+def stop_gradient_of(structure: Any) -> Any:
+    """``stop_gradient`` of every tensor in a structure."""
+    from corenn.ops.elementwise import stop_gradient
+
+    return tree.tree_map(lambda t: stop_gradient(t) if isinstance(t, Tensor) else t, structure)
+
+
+__all__ = ["custom_gradient", "grad", "hessian", "jacobian", "stop_gradient_of", "value_and_grad", "vjp"]

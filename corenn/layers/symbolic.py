@@ -1,0 +1,122 @@
+"""Symbolic inputs of functional models: what ``Input`` gives, and what layers and ops applied to it give.
+
+A symbolic tensor has a spec and remembers the layer call or op that makes it.  Its spec is found by *abstract
+execution*: the real ``call`` runs on tensors without data, under an interpreter that only infers.  The extent of the
+batch axis is unknown to the user and 1 during abstract execution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from corenn import tree
+from corenn.device import current_device
+from corenn.errors import ShapeError, UsageError
+from corenn.ops.dispatch import _interpreter, infer, prepare
+from corenn.ops.table import Op
+from corenn.spec import Spec
+from corenn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from corenn.layers.base import Layer
+
+
+class Symbolic(Tensor):
+    """A tensor that stands for a value of a functional model; ``shape[0]`` is ``None``, the batch.
+
+    Layers, operators and ops take it and give others.  ``node`` is the ``Origin`` that makes it (``None`` for an input).
+    """
+
+    __slots__ = ("name", "origin", "position")
+
+    def __init__(self, spec: Spec, name: str, origin: Origin | None = None, position: int = 0) -> None:
+        super().__init__(None, spec)
+        self.name, self.origin, self.position = name, origin, position
+
+    @property
+    def shape(self) -> tuple[Any, ...]:  # type: ignore[override]  # the batch extent is None
+        """Extents, the batch as ``None``."""
+        return (None, *self.spec.shape[1:])
+
+    def __corenn_op__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Record an op applied to symbolic tensors."""
+        return _record(OpCall(op), args, attrs, op.name)
+
+    def numpy(self) -> Any:
+        """Symbolic tensors have no values."""
+        raise UsageError("numpy", f"{self!r} is symbolic and has no values", hint="call the model on data")
+
+    _host = numpy
+
+    def __repr__(self) -> str:
+        return f"<symbolic {self.name!r} {self.spec.dtype}{list(self.shape)}>".replace("None", "batch")
+
+
+class Origin:
+    """One call in a functional model: what was called, on which arguments, with which options."""
+
+    __slots__ = ("args", "callee", "name", "options")
+
+    def __init__(self, callee: Any, args: tuple[Any, ...], options: dict[str, Any], name: str) -> None:
+        self.callee, self.args, self.options, self.name = callee, args, options, name
+
+    def parents(self) -> list[Symbolic]:
+        """The symbolic arguments."""
+        return [a for a in tree.leaves(list(self.args)) if isinstance(a, Symbolic)]
+
+
+class OpCall:
+    """An op as the callee of a functional model's call."""
+
+    def __init__(self, op: Op) -> None:
+        self.op, self.name = op, op.name
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        """Run the op."""
+        return self.op.public(*args, **attrs)
+
+
+class Abstract:
+    """The interpreter that only infers: ops give tensors without data."""
+
+    def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Infer one call."""
+        tensors, bound = prepare(op, args, attrs)
+        specs = tuple(None if t is None else t.spec for t in tensors)
+        device = next((s.device for s in specs if s is not None and s.device is not None), None) or current_device()
+        results = tuple(Tensor(None, s.at(device)) for s in infer(op, specs, bound))
+        return results if op.results is not None else results[0]
+
+
+def is_symbolic(inputs: Any) -> bool:
+    """Whether any leaf is a symbolic tensor."""
+    return any(isinstance(x, Symbolic) for x in tree.leaves(inputs))
+
+
+def abstract_call(callee: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Specs of what ``callee`` returns for inputs given as specs; variables the layer makes are made for real."""
+    device = current_device()
+    stand_ins = tree.tree_map(lambda s: Tensor(None, s.at(device)) if isinstance(s, Spec) else s, list(inputs))
+    token = _interpreter.set(Abstract())
+    try:
+        out = callee(*stand_ins, **options)
+    finally:
+        _interpreter.reset(token)
+    return tree.tree_map(lambda t: t.spec, out)
+
+
+def trace_layer(layer: Layer, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Record a layer called on symbolic tensors; the layer is built."""
+    return _record(layer, inputs, options, layer.name)
+
+
+def _record(callee: Any, args: tuple[Any, ...], options: dict[str, Any], name: str) -> Any:
+    specs = tuple(tree.tree_map(lambda a: a.spec if isinstance(a, Symbolic) else a, a) for a in args)
+    result = abstract_call(callee, specs, options)
+    origin = Origin(callee, args, options, name)
+    found = []
+    for position, spec in enumerate(tree.leaves(result)):
+        if not spec.shape:
+            raise ShapeError(name, "a functional model's tensors need a batch axis", {"result": spec})
+        found.append(Symbolic(Spec(spec.shape, spec.dtype, None), f"{name}:{position}" if position else name, origin, position))
+    return tree.rebuild(result, iter(found))
