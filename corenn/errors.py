@@ -66,6 +66,10 @@ class DTypeError(CorennError, TypeError):
     """An element type an op does not take, or two that do not promote to a common one."""
 
 
+class UnofferedDTypeError(DTypeError):
+    """An element type that corenn has, but that the backend at hand does not offer."""
+
+
 class AttributeValueError(CorennError, ValueError):
     """An attribute of an op, layer or setting has a value outside its domain."""
 

@@ -9,8 +9,7 @@
 
 from corenn.data.dataset import Dataset, UnknownLengthError
 from corenn.data.iterator import DatasetIterator
-from corenn.data.order import set_seed
 from corenn.data.protocol import INFINITE, UNKNOWN
 from corenn.data.structure import ArraySpec
 
-__all__ = ["INFINITE", "UNKNOWN", "ArraySpec", "Dataset", "DatasetIterator", "UnknownLengthError", "set_seed"]
+__all__ = ["INFINITE", "UNKNOWN", "ArraySpec", "Dataset", "DatasetIterator", "UnknownLengthError"]

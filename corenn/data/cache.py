@@ -195,7 +195,8 @@ class FileCache(Node):
     def access(self, epoch: int) -> Access:
         with self._lock:
             if self._access is None:
-                if not os.path.exists(self.directory) or not os.listdir(self.directory):
+                empty = os.path.isdir(self.directory) and not os.listdir(self.directory)
+                if empty or not os.path.exists(self.directory):
                     self._write()
                 self._access = FileAccess(cache_files.Reader(self, self.directory))
             return self._access
@@ -233,7 +234,8 @@ class FileAccess(Access):
 
     def __init__(self, reader: cache_files.Reader) -> None:
         self.reader, self.size = reader, reader.count
-        self.whole: Any = None if None in reader.whole else reader.build(reader.whole)
+        varied = not reader.count or any(part is None for part in reader.whole)
+        self.whole: Any = None if varied else reader.build(reader.whole)
 
     def get(self, i: int) -> Element:
         return self.reader.build([leaf.row(i) for leaf in self.reader.leaves])

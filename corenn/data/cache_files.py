@@ -42,10 +42,10 @@ class Writer:
             plain_structure(self.node, element)
             self.columns = [
                 Column(self.node, path, leaf, os.path.join(self.temporary, f"leaf{k}"))
-                for k, (path, leaf) in enumerate(named_leaves(element))
+                for k, (path, leaf) in enumerate(named_leaves(map_leaves(np.asarray, element)))
             ]
         try:
-            parts = leaves(map_leaves(lambda _, leaf: leaf, self.first, element))
+            parts = leaves(map_leaves(lambda _, leaf: np.asarray(leaf), self.first, element))
         except Mismatch as mismatch:
             raise mismatch.error(
                 "Dataset.cache", self.node.site, "every element must have the same tuples and dicts"
@@ -84,7 +84,7 @@ class Writer:
 class Column:
     """One leaf of all elements."""
 
-    def __init__(self, node: Node, path: str, leaf: Any, stem: str) -> None:
+    def __init__(self, node: Node, path: str, leaf: npt.NDArray[Any], stem: str) -> None:
         self.node, self.path, self.stem = node, path, stem
         self.dtype, self.ndim = leaf.dtype, leaf.ndim
         self.row = self._row(leaf)
@@ -95,7 +95,7 @@ class Column:
         self.offset = self._header()
 
     @staticmethod
-    def _row(leaf: Any) -> tuple[int, ...]:
+    def _row(leaf: npt.NDArray[Any]) -> tuple[int, ...]:
         return (*leaf.shape, leaf.dtype.itemsize)
 
     def _header(self) -> int:
@@ -105,7 +105,7 @@ class Column:
         np.lib.format.write_array_header_1_0(self.file, fields)
         return self.file.tell()
 
-    def add(self, leaf: Any) -> None:
+    def add(self, leaf: npt.NDArray[Any]) -> None:
         """Append the leaf of one element.  Strings may differ in width; other dtypes, and ranks, may not differ."""
         strings = leaf.dtype.kind in "US" and leaf.dtype.kind == self.dtype.kind
         if (leaf.dtype != self.dtype and not strings) or leaf.ndim != self.ndim:
@@ -216,8 +216,6 @@ class LeafReader:
         part = self.data[end - int(np.prod(self.rows[i])) : end]
         if self.dtype not in ("U", "S"):
             return part.view(_dtype(self.dtype)).reshape(shape)[()]
-        if not itemsize:
-            return np.zeros(shape, f"{self.dtype}0")[()]
         return part.view(f"{self.dtype}{itemsize // (4 if self.dtype == 'U' else 1)}").reshape(shape)[()]
 
 

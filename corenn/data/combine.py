@@ -21,7 +21,7 @@ from corenn.data.protocol import (
     snapshot,
     unwrap,
 )
-from corenn.data.structure import ArraySpec, Element, Index, Mismatch, describe, leaves, map_leaves
+from corenn.data.structure import ArraySpec, Element, Index, Mismatch, describe, leaves, map_leaves, named_leaves
 from corenn.errors import DataError, UsageError
 
 
@@ -35,6 +35,7 @@ class Zip(Node):
         self.name = name
         super().__init__(*inputs)
         self.structure = structure
+        self.paths = [path for path, _ in named_leaves(structure)]
 
     def build(self, parts: list[Any]) -> Any:
         """The structure with these parts in place of the datasets."""
@@ -71,11 +72,12 @@ class ZipAccess(Access):
 
     def gather(self, index: Index) -> Element:
         parts = []
-        for number, source in enumerate(self.sources):
+        for source, path in zip(self.sources, self.node.paths, strict=True):
             try:
                 parts.append(source.gather(index))
             except Mismatch as mismatch:
-                raise mismatch.under(number) from None
+                mismatch.path = path + mismatch.path
+                raise
         return self.node.build(parts)
 
 
@@ -134,12 +136,6 @@ class Concatenate(Node):
             raise Mismatch(DataError, "arrays differ in dtype or rank", {str(i): spec for i, spec in enumerate(specs)})
         shapes = zip(*(spec.shape for spec in specs), strict=True)
         return ArraySpec([sizes[0] if len(set(sizes)) == 1 else None for sizes in shapes], first.dtype)
-
-    def sample(self) -> Element:
-        try:
-            return self.inputs[0].sample()
-        except DataError:
-            return self.inputs[1].sample()
 
 
 class ConcatenateAccess(Access):

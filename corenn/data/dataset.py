@@ -143,7 +143,7 @@ class Dataset:
         ``map``, ``batch`` and so on, but not through stages with threads, filters or generators) only positions are
         permuted, and memory does not depend on ``buffer_size``; elsewhere that many elements are held.
 
-        ``seed`` ``None``: from ``corenn.data.set_seed``, or else from the operating system (kept in saved positions).
+        ``seed`` ``None``: drawn here from the default generator of ``corenn.random``, and kept in saved positions.
         ``reshuffle_each_iteration=False``: the order of epoch 0 in every epoch.  Raises ``DataError`` for a whole
         shuffle of an endless dataset.
         """

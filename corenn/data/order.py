@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -35,22 +34,13 @@ from corenn.errors import DataError
 V = TypeVar("V")
 
 _REMEMBERED = 8  # orders of windows, and epochs under repeat, kept for the next reads
-_default_seeds: philox.KeySequence | None = None
-
-
-def set_seed(seed: int | None) -> None:
-    """Seed the shuffles built from now on that are given no seed, the k-th by ``(seed, k)``; ``None``: from entropy.
-
-    A shuffle keeps the seed it was built with.
-    """
-    global _default_seeds
-    _default_seeds = None if seed is None else philox.KeySequence(seed)
 
 
 def _new_seed() -> int:
-    if _default_seeds is None:
-        return secrets.randbits(64)
-    return philox.derive(_default_seeds.seed, "shuffle", _default_seeds.next_stream())
+    """A seed from the default generator, so that ``corenn.random.seed`` fixes these shuffles as it does all draws."""
+    from corenn.ops.random import default_generator  # here, so that a pipeline with seeds loads no ops
+
+    return default_generator().split(1)[0].seed
 
 
 class Recent(Generic[V]):
@@ -191,21 +181,20 @@ class ShuffleCursor(Cursor):
     def __init__(self, plan: Plan, source: Cursor) -> None:
         self.plan, self.source = plan, source
         self.window = self.place = 0
-        self.elements: list[Element] | None = None  # the current window in the order of reading
+        self.opened = False
+        self.elements: list[Element] = []  # the current window in the order of reading
         self.coming: list[Element] = []  # the beginning of the next
         self.before = snapshot(source)  # the source before the current window
         self.after = self.before  # and behind it
         self.ended = False
 
     def next(self) -> Element:
-        if self.elements is None:
+        if not self.opened:
             self._open(self.window)
-        while self.elements is not None and self.place == len(self.elements):
+        while self.place == len(self.elements):
             if not self.elements:
                 raise StopIteration
             self._open(self.window + 1)
-        if self.elements is None:
-            raise StopIteration
         element = self.elements[self.place]
         self.elements[self.place] = None
         self.place += 1
@@ -227,7 +216,7 @@ class ShuffleCursor(Cursor):
         self.after = snapshot(self.source)
         found, self.coming = self.coming, []
         self.elements = [found[i] for i in self.plan.order(window, len(found))]
-        self.window, self.place = window, 0
+        self.window, self.place, self.opened = window, 0, True
 
     def save(self) -> State:
         return {"source": unwrap(self.before), "window": self.window, "place": self.place}
@@ -239,7 +228,7 @@ class ShuffleCursor(Cursor):
         if state["place"]:
             self._open(self.window)
             self.place = state["place"]
-            self.elements = [None] * self.place + (self.elements or [])[self.place :]
+            self.elements[: self.place] = [None] * self.place
 
     def close(self) -> None:
         self.source.close()

@@ -131,6 +131,7 @@ class Channel:
         self.closed = False  # by the consumer: nobody wants more
         self.ended = False  # by the producer: there is no more
         self.failure: BaseException | None = None
+        self.cleanup_failure: BaseException | None = None
 
     def put(self, item: Delivered) -> bool:
         """Wait for room and add an item; False when the consumer has closed."""
@@ -179,12 +180,11 @@ def _produce(source: Cursor, channel: Channel) -> None:
         pass
     except BaseException as error:
         failure = error
-    finally:
-        try:
-            source.close()
-        except Exception as error:
-            failure = failure or error
-        channel.end(failure)
+    channel.end(failure)
+    try:
+        source.close()
+    except BaseException as error:
+        channel.cleanup_failure = error
 
 
 class PrefetchCursor(Cursor):
@@ -220,3 +220,6 @@ class PrefetchCursor(Cursor):
             self.source.close()
         elif self.thread is not threading.current_thread():
             self.thread.join(_JOIN_SECONDS)
+            failure, self.channel.cleanup_failure = self.channel.cleanup_failure, None
+            if failure is not None:
+                raise failure

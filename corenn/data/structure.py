@@ -31,7 +31,7 @@ class ArraySpec:
 
     def __init__(self, shape: Sequence[int | None], dtype: npt.DTypeLike) -> None:
         object.__setattr__(self, "shape", tuple(shape))
-        object.__setattr__(self, "dtype", np.dtype(dtype))
+        object.__setattr__(self, "dtype", np.dtype(getattr(dtype, "numpy", dtype)))  # also corenn's own dtypes
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape fits."""
@@ -71,11 +71,12 @@ def rebuild(structure: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
     return tuple(parts) if kind is tuple else kind(*parts)
 
 
-def map_leaves(function: Callable[..., Any], structure: Element, *others: Element) -> Any:
-    """Apply ``function`` to corresponding leaves; the leaves of the first structure decide where to stop.
+def map_leaves(function: Callable[..., Any], structure: Element, *others: Element, alike: bool = True) -> Any:
+    """Apply ``function`` to corresponding leaves.
 
     Raises ``Mismatch``, with the path of the component, where another structure lacks a component, has one too many
-    or is of another kind; a ``Mismatch`` from ``function`` gets its path too.
+    or is of another kind; a ``Mismatch`` from ``function`` gets its path too.  With ``alike=False`` the others may have
+    tuples (shapes, say) where the first has leaves.
     """
     if isinstance(structure, tuple):
         for other in others:
@@ -84,7 +85,7 @@ def map_leaves(function: Callable[..., Any], structure: Element, *others: Elemen
         parts = []
         for i, row in enumerate(zip(structure, *others, strict=True)):
             try:
-                parts.append(map_leaves(function, *row))
+                parts.append(map_leaves(function, *row, alike=alike))
             except Mismatch as mismatch:
                 raise mismatch.under(i) from None
         return rebuild(structure, parts)
@@ -95,10 +96,14 @@ def map_leaves(function: Callable[..., Any], structure: Element, *others: Elemen
         mapping = {}
         for key, value in structure.items():
             try:
-                mapping[key] = map_leaves(function, value, *[other[key] for other in others])
+                mapping[key] = map_leaves(function, value, *[other[key] for other in others], alike=alike)
             except Mismatch as mismatch:
                 raise mismatch.under(key) from None
         return mapping
+    if alike:
+        for other in others:
+            if isinstance(other, tuple | dict):
+                raise _differ(structure, other)
     return function(structure, *others)
 
 
@@ -184,11 +189,18 @@ def stack(elements: Sequence[Element]) -> Element:
 
 def _stack_leaves(*parts: Leaf) -> Leaf:
     first = parts[0]
+    shape, dtype = first.shape, first.dtype
     for position, part in enumerate(parts):
-        if part.shape != first.shape:
-            raise Mismatch(ShapeError, "shapes differ", {"element 0": first.shape, f"element {position}": part.shape})
-        _check_dtype(first, part, position)
-    return np.stack(parts)
+        if part.shape != shape:
+            raise Mismatch(ShapeError, "shapes differ", {"element 0": shape, f"element {position}": part.shape})
+        if part.dtype is not dtype:
+            _check_dtype(first, part, position)
+    if dtype.kind in "US":
+        dtype = np.result_type(*{part.dtype for part in parts})
+    out = np.empty((len(parts), *shape), dtype)
+    for position, part in enumerate(parts):  # quicker than np.stack for the few small arrays of a batch
+        out[position] = part
+    return out
 
 
 def _check_dtype(first: Leaf, part: Leaf, position: int) -> None:
@@ -221,11 +233,14 @@ def pad_stack(elements: Sequence[Element], shapes: Any, values: Any) -> Element:
     first = elements[0]
     shapes = map_leaves(lambda _: None, first) if shapes is None else shapes
     values = values if isinstance(values, tuple | dict) else map_leaves(lambda _: values, first)
-    return map_leaves(_pad_leaves, first, shapes, values, *elements[1:])
+    return map_leaves(_pad_leaves, first, shapes, values, *elements[1:], alike=False)
 
 
 def _pad_leaves(first: Leaf, shape: Sequence[int | None] | None, value: Any, *rest: Leaf) -> Leaf:
     parts = (first, *rest)
+    for part in parts:
+        if isinstance(part, tuple | dict):
+            raise _differ(first, part)
     wanted = (None,) * first.ndim if shape is None else tuple(shape)
     if len(wanted) != first.ndim:
         raise Mismatch(ShapeError, "padded_shapes has another rank", {"element": first.shape, "padded_shapes": wanted})

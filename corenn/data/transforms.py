@@ -230,7 +230,7 @@ class PaddedBatch(Batch):
         batched = super().spec()
         shapes = map_leaves(lambda _: None, batched) if self.shapes is None else self.shapes
         try:
-            return map_leaves(padded, batched, shapes)
+            return map_leaves(padded, batched, shapes, alike=False)
         except Mismatch as mismatch:
             raise self.misfit(mismatch) from None
 

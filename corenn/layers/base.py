@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from corenn import dtypes, initializers, tree
+from corenn.configurable import Configurable, Registry
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import AttributeValueError, CorennError, ShapeError, UsageError
 from corenn.layers.symbolic import Symbolic, is_symbolic, trace_layer
@@ -43,12 +44,13 @@ def reset_names() -> None:
     _counts.clear()
 
 
-class Layer:
+class Layer(Configurable):
     """Base of all layers.
 
     A subclass sets its configuration in ``__init__``, makes variables in ``build(*input_specs)`` with ``add_weight``,
-    and computes in ``call(*inputs, **options)``; ``call`` receives ``training=`` if it names it.  ``get_config`` must
-    return the arguments that make an equal layer, for ``from_config``.
+    and computes in ``call(*inputs, **options)``; ``call`` receives ``training=`` if it names it.  Constructor arguments
+    are kept in attributes of the same names, from which ``get_config`` makes an equal, unbuilt layer (see
+    ``corenn.configurable``; decorate your own with ``corenn.layers.register()`` to save models that hold it).
 
     ``name``: unique in a model; by default the class's name in snake case, numbered.  ``trainable=False`` freezes all
     variables inside.  ``dtype``: of the variables; floating inputs of another precision are cast to it.
@@ -65,6 +67,7 @@ class Layer:
         self.dtype: DType = dtypes.float32 if dtype is None else as_dtype(dtype)
         self.built = False
         self.input_specs: tuple[Spec, ...] | None = None
+        self.output_specs: Any = None
         self._own_weights: list[Variable] = []
         self._regularized: list[tuple[Variable, Callable[[Tensor], Tensor]]] = []
         self._added_losses: list[Tensor] = []
@@ -77,20 +80,6 @@ class Layer:
     def call(self, *inputs: Any, **options: Any) -> Any:
         """Compute; tensors in, tensors out."""
         raise NotImplementedError(f"{type(self).__name__} does not define call()")
-
-    def get_config(self) -> dict[str, Any]:
-        """The JSON-able arguments that make an equal (unbuilt) layer."""
-        config: dict[str, Any] = {"name": self.name}
-        if not self.trainable:
-            config["trainable"] = False
-        if self.dtype is not dtypes.float32:
-            config["dtype"] = self.dtype.name
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer from what ``get_config`` returned."""
-        return cls(**config)
 
     # ---- variables
 
@@ -232,7 +221,10 @@ class Layer:
                 self._build(ready)
             if "training" in options and not self._takes_training():
                 options = {k: v for k, v in options.items() if k != "training"}
-            return self.call(*ready, **options)
+            result = self.call(*ready, **options)
+            if self.output_specs is None:
+                self.output_specs = tree.tree_map(lambda t: t.spec if isinstance(t, Tensor) else t, result)
+            return result
         except CorennError as error:
             error.layer = error.layer or self.name
             raise
@@ -293,4 +285,8 @@ def _collect_trainable(layer: Layer, found: list[Variable], seen: set[int]) -> N
         _collect_trainable(inner, found, seen)
 
 
-__all__ = ["Layer", "Symbolic", "reset_names", "snake_case", "unique_name"]
+_REGISTRY: Registry[Layer] = Registry("layer", Layer)
+register = _REGISTRY.register
+get = _REGISTRY.get
+
+__all__ = ["Layer", "Symbolic", "get", "register", "reset_names", "snake_case", "unique_name"]

@@ -1,12 +1,22 @@
 """All ops: importing this package fills the table and gives tensors their operators."""
 
 import corenn.tensor as _tensor_module
+from corenn.ops.arranging import *  # noqa: F403
 from corenn.ops.contraction import *  # noqa: F403
 from corenn.ops.creation import *  # noqa: F403
 from corenn.ops.dispatch import scalar_beside
+from corenn.ops.draws import *  # noqa: F403
+from corenn.ops.einstein import *  # noqa: F403
 from corenn.ops.elementwise import *  # noqa: F403
+from corenn.ops import linalg as linalg, random as random
 from corenn.ops.reduction import *  # noqa: F403
 from corenn.ops.shaping import *  # noqa: F403
+from corenn.ops.gathering import *  # noqa: F403
+from corenn.ops.indexing import *  # noqa: F403
+from corenn.ops.scatter import *  # noqa: F403
+from corenn.ops.segments import *  # noqa: F403
+from corenn.ops.sorting import *  # noqa: F403
 from corenn.ops.table import TABLE, op
+from corenn.ops.transcendental import *  # noqa: F403
 import sys as _sys
 _tensor_module._ops = _sys.modules[__name__]

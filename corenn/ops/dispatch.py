@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -20,7 +20,15 @@ import numpy as np
 from corenn import dtypes
 from corenn.device import Device, _current as _current_device, current_device, device_of
 from corenn.dtypes import DType
-from corenn.errors import AttributeValueError, BackendError, DTypeError, KernelMissing, UsageError, nearest
+from corenn.errors import (
+    AttributeValueError,
+    BackendError,
+    DTypeError,
+    KernelMissing,
+    UnofferedDTypeError,
+    UsageError,
+    nearest,
+)
 from corenn.ops.table import REQUIRED, Call, Op
 from corenn.spec import Spec
 from corenn.tensor import _SCALARS, Tensor, host_array
@@ -260,7 +268,7 @@ def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
                 converted.append(make_tensor(value, None, beside.device if beside is not None else None))
             except DTypeError as error:
                 name = op.operand_names(len(operands))[position]
-                raise DTypeError(op.name, f"operand {name!r} {error.what}", {name: repr(value)[:80]}) from None
+                raise type(error)(op.name, f"operand {name!r} {error.what}", {name: repr(value)[:80]}) from None
     return converted
 
 
@@ -332,7 +340,7 @@ def make_plan(op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], de
     for spec in (*inputs, *results):
         if spec is not None and spec.dtype not in offered:
             names = ", ".join(sorted(d.name for d in offered))
-            raise DTypeError(op.name, f"the {device} backend has no {spec.dtype}", hint=f"it offers {names}")
+            raise UnofferedDTypeError(op.name, f"the {device} backend has no {spec.dtype}", hint=f"it offers {names}")
     placed = tuple(s if s.device is not None else s.at(device) for s in results)
     return Plan(op, inputs, canonical, placed, device)
 
@@ -340,30 +348,42 @@ def make_plan(op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], de
 def choose_kernel(
     op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], results: tuple[Spec, ...], device: Device
 ) -> tuple[Callable[..., Any], str]:
-    """The function over raw arrays that serves a call, and where it comes from.
+    """The function over raw arrays that serves a call, and where it comes from: the first of ``kernel_sources``."""
+    for found in kernel_sources(op, inputs, attrs, results, device):
+        return found
+    name = device.backend.name
+    raise KernelMissing(op.name, f"the {name} backend has no kernel for it, and it has no decomposition")
 
-    In order: the backend's own kernels that do not decline, the shared kernel, the decomposition.  Dtypes that the
-    backend only stores are widened before and rounded once after.
+
+def kernel_sources(
+    op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], results: tuple[Spec, ...], device: Device
+) -> Iterator[tuple[Callable[..., Any], str]]:
+    """Every function over raw arrays that can serve a call, and where each comes from, the preferred one first.
+
+    In order: the backend's own kernels that do not decline ("backend"), the shared kernel ("shared"), the
+    decomposition ("decomposition").  Operands of dtypes that the backend only stores are widened before, and the results
+    rounded once after; an op that makes such a dtype of other operands (a conversion, a draw of random numbers) does
+    so itself.
     """
     backend = device.backend
-    if backend.computes_in and any(s is not None and s.dtype in backend.computes_in for s in (*inputs, *results)):
-        return _widened(op, inputs, attrs, results, device)
+    if backend.computes_in and any(s is not None and s.dtype in backend.computes_in for s in inputs):
+        yield from _widened(op, inputs, attrs, results, device)
+        return
     raw = {k: backend.dtype(v) if isinstance(v, DType) else v for k, v in attrs.items()}
     for kernel in backend.kernels_for(op.name):
         if kernel.when is None or kernel.when(inputs, attrs):
             run = functools.partial(kernel.function, **raw) if raw else kernel.function
-            return _zero_d(run, op, results, backend.xp), "backend"
+            yield _zero_d(run, op, results, backend.xp), "backend"
     shared = op.kernel_function
     if shared is not None:
-        return _zero_d(_bind_shared(shared, backend.xp, raw, device), op, results, backend.xp), "shared"
+        yield _zero_d(_bind_shared(shared, backend.xp, raw, device), op, results, backend.xp), "shared"
     if op.decomposition is not None:
-        return _composite(op, inputs, attrs, device), "decomposition"
-    raise KernelMissing(op.name, f"the {backend.name} backend has no kernel for it, and it has no decomposition")
+        yield _composite(op, inputs, attrs, device), "decomposition"
 
 
 def _widened(
     op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], results: tuple[Spec, ...], device: Device
-) -> tuple[Callable[..., Any], str]:
+) -> Iterator[tuple[Callable[..., Any], str]]:
     """Compute in the wider dtype the backend names for a dtype it only stores, and round the results once."""
     backend = device.backend
     wider = backend.computes_in
@@ -373,18 +393,18 @@ def _widened(
 
     wide_attrs = {k: wider.get(v, v) if isinstance(v, DType) else v for k, v in attrs.items()}
     wide_inputs = tuple(None if s is None else widen(s) for s in inputs)
-    run, source = choose_kernel(op, wide_inputs, wide_attrs, tuple(widen(s) for s in results), device)
     astype, single = backend.xp.astype, op.results is None
     up = [backend.dtype(wider[s.dtype]) if s is not None and s.dtype in wider else None for s in inputs]
     down = [backend.dtype(s.dtype) if s.dtype in wider else None for s in results]
 
-    def rounded(*arrays: Any) -> Any:
+    def rounded(run: Callable[..., Any], *arrays: Any) -> Any:
         out = run(*[a if d is None else astype(a, d) for a, d in zip(arrays, up, strict=True)])
         many = (out,) if single else out
         narrow = tuple(r if d is None else astype(r, d) for r, d in zip(many, down, strict=True))
         return narrow[0] if single else narrow
 
-    return rounded, source
+    for run, source in kernel_sources(op, wide_inputs, wide_attrs, tuple(widen(s) for s in results), device):
+        yield functools.partial(rounded, run), source
 
 
 def _bind_shared(shared: Callable[..., Any] | str, xp: Any, raw: dict[str, Any], device: Device) -> Callable[..., Any]:
@@ -446,7 +466,7 @@ def make_tensor(data: Any, dtype: DType | None, device: Device | None) -> Tensor
     except DTypeError:
         raise DTypeError("tensor", f"cannot hold elements of type {host.dtype}") from None
     if known not in where.backend.offered:
-        raise DTypeError("tensor", f"the {where} backend has no {known}", hint="give dtype=")
+        raise UnofferedDTypeError("tensor", f"the {where} backend has no {known}", hint="give dtype=")
     return Tensor(where.backend.from_host(host, where.index), Spec(host.shape, known, where))
 
 

@@ -26,19 +26,36 @@ class Arg:
     dtype: str | None = None  # None: the dtype under test
 
     def values(self, generator: np.random.Generator, dtype: DType) -> np.ndarray[Any, Any]:
-        """Draw the operand for one dtype under test."""
+        """Draw the operand for one dtype under test.
+
+        Integers under test are rounded away from zero, so that what lies off a pole stays off it (NaN becomes 0);
+        unsigned ones are magnitudes; bools say what is positive.
+        """
         drawn = np.asarray(self.draw(generator, self.shape))
-        return drawn.astype(dtype.numpy if self.dtype is None else self.dtype)
+        if self.dtype is not None:
+            return drawn.astype(self.dtype)
+        if dtype.is_integer:
+            if drawn.dtype.kind == "f":
+                drawn = np.copysign(np.ceil(np.abs(np.nan_to_num(drawn, posinf=9.0, neginf=-9.0))), drawn)
+            drawn = np.abs(drawn) if dtype.kind == "u" else drawn
+        elif dtype.kind == "b":
+            drawn = drawn > 0
+        return drawn.astype(dtype.numpy)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Operands and attributes of one call.  ``grad=False`` where the op is not differentiable at the sample."""
+    """Operands and attributes of one call.
+
+    ``grad=False`` where the op is not differentiable at the sample; ``kinds`` are the kinds of dtypes under test that it
+    makes sense in (of those the op accepts).
+    """
 
     args: tuple[Arg | None, ...]
     attrs: dict[str, Any]
     grad: bool = True
     name: str = ""
+    kinds: str = "biufc"
 
     def draw(self, op_name: str, dtype: DType) -> list[np.ndarray[Any, Any] | None]:
         """The operands for ``dtype``; the same for the same op, attributes and dtype kind, everywhere."""
@@ -58,9 +75,9 @@ class ErrorSample:
     attrs: dict[str, Any] = field(default_factory=dict)
 
 
-def sample(*args: Arg | None, grad: bool = True, name: str = "", **attrs: Any) -> Sample:
-    """A sample of several operands and attributes."""
-    return Sample(args, attrs, grad, name)
+def sample(*args: Arg | None, grad: bool = True, name: str = "", kinds: str = "biufc", **attrs: Any) -> Sample:
+    """A sample of several operands and attributes (see ``Sample`` for the other keywords)."""
+    return Sample(args, attrs, grad, name, kinds)
 
 
 def error(exception: type[Exception], message: str, *args: Arg | None, **attrs: Any) -> ErrorSample:

@@ -43,6 +43,11 @@ class BadIndex(Exception):
         return call.shape_error(self.what, self.hint, **({operand: self.note} if self.note else {}))
 
 
+def along(axis: int, entry: tuple[Any, ...]) -> Pattern:
+    """The index pattern that takes ``entry`` of one axis, and the other axes whole."""
+    return (*[ALL] * axis, entry)
+
+
 def span(entry: tuple[Any, ...]) -> int:
     """How many axes of the operand an entry takes."""
     return entry[1] if entry[0] == "mask" else int(entry[0] not in _WITHOUT_AXIS)
@@ -139,6 +144,17 @@ def resolve(pattern: Pattern, shape: Shape) -> tuple[tuple[Any, ...], Shape]:
     return (*parts, Ellipsis), indexed_shape(entries, shape)  # with '...', NumPy gives 0-d arrays and not scalars
 
 
+def assign(xp: Any, out: Any, value: Any, pattern: Pattern) -> None:
+    """Set what a basic ``pattern`` names of ``out``, an array that is nobody else's, to ``value``, broadcast to it."""
+    brackets, shape = resolve(pattern, tuple(out.shape))
+    if None in brackets:  # the array API has no new axes where elements are set
+        kept = [part is not None for part in brackets if not isinstance(part, int) and part is not Ellipsis]
+        axes = zip(value.shape, kept[len(shape) - value.ndim :], strict=True)
+        value = xp.reshape(value, tuple(n for n, keep in axes if keep))
+        brackets = tuple(part for part in brackets if part is not None)
+    out[brackets] = value
+
+
 def _fitted(call: Call, shape: Shape, operand: str) -> Shape:
     """Canonicalise the call's pattern; the shape of the part it names."""
     pattern = call.attrs["pattern"]
@@ -180,7 +196,10 @@ def _(xp: Any, x: Any, *, pattern: Pattern) -> Any:
     return x[resolve(pattern, tuple(x.shape))[0]]
 
 
-basic_index.vjp(lambda g, x_spec, pattern: basic_place(g, shape=x_spec.static, pattern=pattern))
+@basic_index.vjp
+def _(g: Tensor, x_spec: Spec, pattern: Pattern) -> Tensor:
+    return basic_place(g, shape=x_spec.static, pattern=pattern)
+
 
 _patterns: tuple[tuple[tuple[int, ...], Pattern], ...] = (
     ((3, 4), (("int", 1),)),
@@ -196,8 +215,7 @@ _patterns: tuple[tuple[tuple[int, ...], Pattern], ...] = (
 
 def _key(pattern: Pattern) -> tuple[Any, ...]:
     plain = {"new": None, "rest": Ellipsis, "all": slice(None)}
-    kinds = {"int": lambda e: e[1], "slice": lambda e: slice(*e[1:])}
-    return tuple(kinds[e[0]](e) if e[0] in kinds else plain[e[0]] for e in pattern)
+    return tuple(e[1] if e[0] == "int" else slice(*e[1:]) if e[0] == "slice" else plain[e[0]] for e in pattern)
 
 
 basic_index.samples(*(sample(real(shape=shape), pattern=pattern) for shape, pattern in _patterns))
@@ -212,21 +230,19 @@ basic_index.reference(lambda x, *, pattern: x[_key(pattern)])
 
 def _basic_place(call: Call, x: Spec) -> Spec:
     shape = call.attrs["shape"] = static_shape(call, call.attrs["shape"])
-    region = _fitted(call, shape, "shape")
-    if len(region) != x.ndim or any(n not in (m, None) for n, m in zip(x.shape, region, strict=True)):
-        raise call.shape_error("the operand has another shape than the indexed part", x=f"the part is {list(region)}")
+    check_region(call, x, _fitted(call, shape, "shape"), "x")
     return Spec(shape, x.dtype)
 
 
 @op(infer=_basic_place, name="place", namespace="_")
 def basic_place(x: TensorLike, /, *, shape: tuple[int, ...], pattern: Pattern) -> Tensor:
-    """Zeros of ``shape`` with ``x`` at the part a basic index pattern names: the gradient of ``index``."""
+    """Zeros of ``shape`` with ``x``, broadcast, at the part a basic index pattern names: the gradient of ``index``."""
 
 
 @basic_place.kernel
 def _(xp: Any, x: Any, *, shape: tuple[int, ...], pattern: Pattern, device: Any) -> Any:
     out = xp.zeros(shape, dtype=x.dtype, device=device)
-    out[resolve(pattern, shape)[0]] = x
+    assign(xp, out, x, pattern)
     return out
 
 
@@ -244,10 +260,12 @@ basic_place.samples(
     *(
         sample(real(shape=np.zeros(shape)[_key(pattern)].shape), shape=shape, pattern=pattern)
         for shape, pattern in _patterns
-    )
+    ),
+    sample(real(shape=(2, 1)), shape=(2, 3), pattern=(("all",), ("slice", 0, 2, 1))),
+    sample(real(shape=(1, 3)), shape=(2, 3), pattern=(("all",), ("new",))),
 )
 basic_place.error_samples(
-    error(ShapeError, "another shape", real(shape=(3,)), shape=(4,), pattern=(("slice", 0, 2, 1),)),
+    error(ShapeError, "does not broadcast", real(shape=(3,)), shape=(4,), pattern=(("slice", 0, 2, 1),)),
     error(ShapeError, "out of range", real(shape=()), shape=(4,), pattern=(("int", 4),)),
 )
 
@@ -274,7 +292,7 @@ def basic_update(x: TensorLike, value: TensorLike, /, *, pattern: Pattern) -> Te
 @basic_update.kernel
 def _(xp: Any, x: Any, value: Any, *, pattern: Pattern) -> Any:
     out = xp.asarray(x, copy=True)
-    out[resolve(pattern, tuple(x.shape))[0]] = value
+    assign(xp, out, value, pattern)
     return out
 
 

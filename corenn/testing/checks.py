@@ -1,6 +1,7 @@
 """Checks of one op on one sample: values against the reference, gradients against differences, errors against texts.
 
-Each check returns ``None``, or a sentence saying what is wrong; the conformance kit and the test suite share them.
+Each check returns ``None``, or a sentence saying what is wrong, and raises ``NotHere`` where the backend lacks a dtype
+it needs.  The conformance kit and the project's own tests are made of these.
 """
 
 from __future__ import annotations
@@ -13,102 +14,122 @@ import numpy as np
 
 from corenn import dtypes
 from corenn.autodiff.checker import check_gradients
+from corenn.autodiff.tape import GradientTape
 from corenn.device import Device
 from corenn.dtypes import DType
 from corenn.errors import CorennError, GradientError
 from corenn.ops.creation import tensor
-from corenn.ops.dispatch import Plan, find
+from corenn.ops.dispatch import find
 from corenn.ops.sampling import ErrorSample, Sample
 from corenn.ops.table import TABLE, Op
 from corenn.tensor import Tensor
-from corenn.testing.compare import difference
-from corenn.testing.tolerances import EXACT, GRADIENT, forward
+from corenn.testing.compare import bits_difference, difference
+from corenn.testing.tolerances import GRADIENT, Tolerance, forward
+from corenn.testing.trial import Host, NotHere, Trial, is_free, needed, require_dtypes, strided
 
 
-def dtypes_under_test(op: Op, sample: Sample, offered: frozenset[DType]) -> list[DType]:
-    """The dtypes a sample is tried in: those its free operands accept and the backend offers.
+def all_ops() -> list[Op]:
+    """Every op of the table, by name."""
+    return [TABLE[name] for name in sorted(TABLE)]
+
+
+# ---------------------------------------------------------------- which dtypes
+
+
+def accepted_dtypes(op: Op, sample: Sample) -> list[DType]:
+    """The dtypes a sample is tried in: those that all its free operands accept.
 
     One entry, float32, for a sample whose operands all have a dtype of their own.
     """
-    free = [p for p, a in zip(_parameters(op, sample), sample.args, strict=True) if a is not None and a.dtype is None]
-    if not free:
+    if not is_free(sample):
         return [dtypes.float32]
-    common = frozenset.intersection(*(op.accepted(p) for p in free)) & offered
-    return sorted((d for d in common if d.is_inexact), key=lambda d: (d.kind, d.itemsize, d.name))
+    names = [op.tensors[i] if i < len(op.tensors) else op.variadic or "" for i in range(len(sample.args))]
+    free = [n for n, a in zip(names, sample.args, strict=True) if a is not None and a.dtype is None]
+    common = frozenset.intersection(*(op.accepted(n) for n in free))
+    return sorted((d for d in common if d.kind in sample.kinds), key=lambda d: ("fiubc".index(d.kind), d.itemsize, d.name))
 
 
-def _parameters(op: Op, sample: Sample) -> list[str]:
-    return [op.tensors[i] if i < len(op.tensors) else op.variadic or "" for i in range(len(sample.args))]
+def dtypes_under_test(op: Op, sample: Sample, offered: frozenset[DType]) -> list[DType]:
+    """``accepted_dtypes`` that a backend offers."""
+    return [d for d in accepted_dtypes(op, sample) if d in offered]
 
 
 def cases(op: Op, offered: frozenset[DType]) -> Iterator[tuple[int, Sample, DType]]:
-    """All (sample number, sample, dtype) of an op."""
+    """All (sample number, sample, dtype) of an op on a backend that offers these dtypes."""
     for number, sample in enumerate(op.sample_list):
-        for dtype in dtypes_under_test(op, sample, offered):
-            yield number, sample, dtype
+        if all(d in offered for d in needed(sample, dtypes.float32) if d is not dtypes.float32):
+            for dtype in dtypes_under_test(op, sample, offered):
+                yield number, sample, dtype
 
 
-def call(op: Op, operands: list[Any], attrs: dict[str, Any], device: Device) -> Any:
-    """Call an op on host arrays moved to ``device``."""
-    with device:
-        plan, tensors = find(op, tuple(None if a is None else tensor(a) for a in operands), attrs)
-        return plan.execute(tensors)
+# ---------------------------------------------------------------- values
 
 
-def check_forward(op: Op, sample: Sample, dtype: DType, device: Device) -> str | None:
-    """Value, shape and dtype of the result against inference and reference; operands must not change."""
-    operands = sample.draw(op.name, dtype)
-    with device:
-        tensors = tuple(None if a is None else tensor(a) for a in operands)
-        plan, ready = find(op, tensors, sample.attrs)
-        result = plan.execute(ready)
-    results = result if op.results is not None else (result,)
-    for t, before in zip(tensors, operands, strict=True):
-        if t is not None and before is not None and difference(t.numpy(), before, EXACT):
-            return "the kernel changed an operand"
-    for r, inferred in zip(results, plan.specs, strict=True):
-        problem = _check_raw(r, inferred.shape, inferred.dtype)
+def check_forward(op: Op, sample: Sample, dtype: DType, device: Device, *, views: bool = False) -> str | None:
+    """Value, shape and dtype of the result against inference and reference; operands must not change.
+
+    ``views``: on operands that are strided views of larger arrays.
+    """
+    trial = Trial(op, sample, dtype, device, strided if views else tensor)
+    results = trial.run()
+    return trial.wrong(results) or trial.changed()
+
+
+def check_repeat(op: Op, sample: Sample, dtype: DType, device: Device) -> str | None:
+    """Two runs on the same operands must give the same bits."""
+    trial = Trial(op, sample, dtype, device)
+    for first, second in zip(trial.run(), trial.run(), strict=True):
+        problem = bits_difference(second.numpy(), first.numpy())
         if problem is not None:
-            return problem
-    if op.reference_function is None:
-        return None
-    with np.errstate(all="ignore"):
-        expected = op.reference_function(*[None if a is None else _widen(a) for a in operands], **_filled(op, sample.attrs))
-    wanted = expected if op.results is not None else (expected,)
-    for r, e in zip(results, wanted, strict=True):
-        allowed = forward(r.dtype).scaled(math.sqrt(_terms(op, plan, r)))
-        problem = difference(r.numpy(), np.asarray(e), allowed)
-        if problem is not None:
-            return problem
+            return f"two runs on the same operands differ: {problem}"
     return None
 
 
-def _terms(op: Op, plan: Plan, result: Tensor) -> int:
-    """How many terms an element of the result adds up."""
-    if op.terms_function is not None:
-        return max(1, op.terms_function(*plan.inputs, **plan.attrs))
-    largest = max((s.size for s in plan.inputs if s is not None), default=1)
-    return max(1, largest // max(1, result.size))
+def check_sources(op: Op, sample: Sample, dtype: DType, device: Device) -> str | None:
+    """The backend's kernels, the shared kernel and the decomposition: each right, and equal to the one dispatch takes.
 
-
-def _filled(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
-    return {name: attrs.get(name, default) for name, default in op.attributes.items()}
-
-
-def _check_raw(result: Tensor, shape: tuple[int | None, ...], dtype: DType) -> str | None:
-    backend = result.device.backend
-    raw_shape = tuple(result.data.shape)
-    if len(raw_shape) != len(shape) or any(n is not None and n != m for n, m in zip(shape, raw_shape, strict=True)):
-        return f"the kernel returned shape {raw_shape}, inference says {shape}"
-    if backend.dtype_of(result.data) is not dtype:
-        return f"the kernel returned {result.data.dtype}, inference says {dtype}"
+    Raises NotHere when only one of them serves the operands.
+    """
+    trial = Trial(op, sample, dtype, device)
+    preferred, results = "", ()
+    count = 0
+    for name, run in trial.sources():
+        count += 1
+        found = run()
+        problem = trial.wrong(found) or trial.changed()
+        if problem is not None:
+            return f"{name}: {problem}"
+        if not preferred:
+            preferred, results = name, found
+            continue
+        for mine, first in zip(found, results, strict=True):
+            allowed = forward(mine.dtype).scaled(2 * math.sqrt(trial.terms(mine)))
+            problem = difference(mine.numpy(), first.numpy(), allowed)
+            if problem is not None:
+                return f"{name} against {preferred}: {problem}"
+    if count < 2:
+        raise NotHere(f"{preferred} alone serves these operands")
     return None
 
 
-def _widen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if array.dtype.kind == "c":
-        return array.astype(np.complex128)
-    return array if array.dtype.kind in "biu" else array.astype(np.float64)
+def check_placed(op: Op, sample: Sample, dtype: DType, device: Device, other: Device) -> str | None:
+    """Operands on ``device`` while ``other`` is the current one: results and gradients must stay on ``device``."""
+    trial = Trial(op, sample, dtype, device)
+    with other:
+        found = op.public(*trial.tensors, **sample.attrs)
+        results = found if op.results is not None else (found,)
+        if has_gradient(op, sample):
+            results = (*results, *(g for g in gradients(op, sample, trial.tensors) if g is not None))
+    for r in results:
+        if r.device is not device:
+            return f"the operands are on {device} and a result is on {r.device}"
+        where, handle = getattr(r.data, "device", None), device.handle
+        if where is not None and handle is not None and where != handle:
+            return f"the operands are on {device} and the array of a result is on {where}"
+    return trial.wrong(results[: len(trial.plan.specs)])
+
+
+# ---------------------------------------------------------------- gradients
 
 
 def has_gradient(op: Op, sample: Sample) -> bool:
@@ -117,26 +138,31 @@ def has_gradient(op: Op, sample: Sample) -> bool:
     return possible and sample.grad and any(a is not None and a.dtype is None and 0 not in a.shape for a in sample.args)
 
 
+def _moving(sample: Sample) -> list[int]:
+    """Positions of the operands that gradients are taken by."""
+    return [i for i, a in enumerate(sample.args) if a is not None and a.dtype is None]
+
+
 def check_gradient(op: Op, sample: Sample, device: Device, order: int = 2) -> str | None:
     """First and second order gradients of an op by finite differences, in float64 where the backend has it."""
     from corenn import ops
 
     dtype = dtypes.float64 if dtypes.float64 in device.backend.offered else dtypes.float32
-    accepted = dtypes_under_test(op, sample, device.backend.offered)
-    if dtype not in accepted:
-        return None
+    if dtype not in accepted_dtypes(op, sample):
+        raise NotHere(f"does not take {dtype}")
+    require_dtypes(needed(sample, dtype), device)
     operands = sample.draw(op.name, dtype)
     with device:
         tensors = [None if a is None else tensor(a) for a in operands]
-        places = [i for i, (t, a) in enumerate(zip(tensors, sample.args, strict=True)) if t is not None and a is not None and a.dtype is None]
-        function = op_function(op)
+        places = _moving(sample)
 
         def run(*moving: Tensor) -> Any:
             given = list(tensors)
             for place, value in zip(places, moving, strict=True):
                 given[place] = value
-            out = function(*given, **sample.attrs)
-            return [ops.identity(o) for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_inexact]
+            out = op.public(*given, **sample.attrs)
+            floating = [o for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_inexact]
+            return [ops.where(ops.isfinite(o), o, 0) for o in floating]  # an empty maximum is -inf and moves nowhere
 
         try:
             check_gradients(run, *[tensors[i] for i in places], order=order, tolerance=GRADIENT[dtype])
@@ -145,16 +171,59 @@ def check_gradient(op: Op, sample: Sample, device: Device, order: int = 2) -> st
     return None
 
 
-def op_function(op: Op) -> Any:
-    """The public function of an op record."""
-    return op.public
+def check_gradient_values(op: Op, sample: Sample, device: Device, dtype: DType = dtypes.float32) -> str | None:
+    """The gradients in ``dtype`` against those in float64 of the same operands (most work is done in float32)."""
+    for d in (dtype, dtypes.float64):
+        if d not in accepted_dtypes(op, sample):
+            raise NotHere(f"does not take {d}")
+        require_dtypes(needed(sample, d), device)
+    operands = sample.draw(op.name, dtype)
+    places = _moving(sample)
+    wide = [a if a is None or i not in places else a.astype(np.float64) for i, a in enumerate(operands)]
+    with device:
+        found, exact = (
+            gradients(op, sample, tuple(None if a is None else tensor(a) for a in given)) for given in (operands, wide)
+        )
+    for place, g, e in zip(places, found, exact, strict=True):
+        if (g is None) != (e is None):
+            return f"operand {place} has a gradient in {dtype if e is None else dtypes.float64} only"
+        if g is None or e is None:
+            continue
+        if g.dtype is not dtype:
+            return f"the gradient of a {dtype} operand is {g.dtype}"
+        wanted = e.numpy()
+        allowed = GRADIENT[dtype]
+        scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
+        problem = difference(g.numpy(), wanted, Tolerance(allowed.rtol, allowed.atol * scale))
+        if problem is not None:
+            return f"the gradient of operand {place} in {dtype}, against float64: {problem}"
+    return None
+
+
+def gradients(op: Op, sample: Sample, tensors: tuple[Tensor | None, ...]) -> list[Tensor | None]:
+    """Gradients of a weighted sum of an op's results by the operands of the dtype under test."""
+    moving = [t for i in _moving(sample) if (t := tensors[i]) is not None]
+    with GradientTape() as tape:
+        tape.watch(moving)
+        found = op.public(*tensors, **sample.attrs)
+        targets = [o for o in (found if isinstance(found, tuple) else (found,)) if o.dtype.is_inexact]
+    generator = np.random.Generator(np.random.Philox(1))
+    seeds = [tensor(generator.uniform(0.5, 1.5, o.shape), dtype=o.dtype, device=o.device) for o in targets]
+    return list(tape.gradient(targets, moving, seeds))
+
+
+# ---------------------------------------------------------------- errors and declarations
 
 
 def check_error(op: Op, sample: ErrorSample, device: Device) -> str | None:
     """An error sample must raise its exception, with its text and the op's name in the message."""
-    drawn = Sample(sample.args, {}).draw(op.name, dtypes.float32)
+    as_sample = Sample(sample.args, sample.attrs)
+    require_dtypes(needed(Sample(sample.args, {}), dtypes.float32), device)
+    drawn: list[Host | None] = as_sample.draw(op.name, dtypes.float32)
     try:
-        call(op, list(drawn), sample.attrs, device)
+        with device:
+            plan, tensors = find(op, tuple(None if a is None else tensor(a) for a in drawn), sample.attrs)
+            plan.execute(tensors)
     except sample.exception as error:
         text = str(error)
         if sample.message not in text:
@@ -177,12 +246,9 @@ def check_declaration(op: Op) -> str | None:
         return "neither a reference nor a decomposition"
     if op.kernel_function is None and op.decomposition is None:
         return "neither a kernel nor a decomposition"
-    claims = any(s.grad and any(a is not None and a.dtype is None for a in s.args) for s in op.sample_list)
+    claims = any(s.grad and is_free(s) for s in op.sample_list)
     if claims and not op.differentiable and op.decomposition is None:
         return "samples claim a gradient (grad=True) but there is no rule"
+    if not any(accepted_dtypes(op, s) for s in op.sample_list):
+        return "no dtype is accepted by all operands of any sample"
     return None
-
-
-def all_ops() -> list[Op]:
-    """Every op of the table, by name."""
-    return [TABLE[name] for name in sorted(TABLE)]

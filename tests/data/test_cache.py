@@ -1,6 +1,8 @@
 """Caches in memory and in files."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections import namedtuple
 
@@ -66,6 +68,7 @@ def test_memory_keeps_what_was_asked_for(plain):
 def test_the_order_of_a_cached_shuffle_is_that_of_epoch_0(cached, plain):
     shuffled = Dataset.range(20).shuffle(seed=1)
     kept = cached(shuffled)
+    kept.epoch = 5
     assert [[plain(x) for x in kept] for _ in range(3)] == [[plain(x) for x in shuffled.iterator(epoch=0)]] * 3
 
 
@@ -107,6 +110,20 @@ def test_bfloat16(cached):
         assert whole.astype(int).tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
+def test_bfloat16_in_a_process_that_has_not_loaded_it(tmp_path):
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    list(Dataset.from_generator(lambda: np.arange(6).astype(bfloat16)).cache(tmp_path / "c"))
+    program = """
+import sys
+from corenn.data import Dataset
+element = list(Dataset.from_generator(list).cache(sys.argv[1]))[5]
+print(element, element.dtype)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "c")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "5 bfloat16\n"
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(-9, 9), max_size=3), max_size=6), st.lists(st.integers(0, 5), max_size=10))
 def test_memory_in_any_order(plain, rows, wanted):
@@ -115,6 +132,17 @@ def test_memory_in_any_order(plain, rows, wanted):
     for i in (i for i in wanted if i < len(rows)):
         assert [plain(x) for x in whole.skip(i).take(1)] == [rows[i]]
     assert [plain(x) for x in whole] == rows
+
+
+def test_batches_of_elements_that_differ(cached, plain):
+    kept = cached(Dataset.from_tensor_slices([2, 2, 3, 3]).map(np.arange))
+    for _ in range(2):
+        assert [plain(x) for x in kept.batch(2)] == [[[0, 1], [0, 1]], [[0, 1, 2], [0, 1, 2]]]
+
+
+def test_memory_keeps_even_elements_of_different_structure(plain):
+    kept = Dataset.range(4).map(lambda x: {"x": x} if x == 2 else (x, x) if x else x).cache()
+    assert [[plain(x) for x in kept] for _ in range(2)] == [[0, (1, 1), {"x": 2}, (3, 3)]] * 2
 
 
 def test_named_tuples_stay_so_in_memory_and_are_refused_in_files(tmp_path):
@@ -219,6 +247,10 @@ def spoil_size(path):
     (path / "leaf0.npy").write_bytes(data[:-8])
 
 
+def spoil_length(path):
+    np.save(path / "leaf0.npy", np.zeros(3, np.uint8))
+
+
 def spoil_meta(path):
     (path / "meta.json").write_text((path / "meta.json").read_text()[:40])
 
@@ -235,7 +267,7 @@ def spoil_shapes(path):
     np.save(path / "leaf0.shapes.npy", np.ones((2, 2), np.int64))
 
 
-@pytest.mark.parametrize("spoil", [spoil_size, spoil_meta, spoil_version, spoil_leaf, spoil_shapes])
+@pytest.mark.parametrize("spoil", [spoil_size, spoil_length, spoil_meta, spoil_version, spoil_leaf, spoil_shapes])
 def test_damaged_caches_are_named(spoil, tmp_path):
     ragged = Dataset.range(4).map(np.arange)
     list(ragged.cache(tmp_path / "c"))
@@ -256,7 +288,10 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(DataError, match="choose a directory that does not exist yet"):
         iter(Dataset.range(3).cache(tmp_path))
+    with pytest.raises(DataError, match="is not a dataset cache"):
+        iter(Dataset.range(3).cache(tmp_path / "letter.txt"))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
 @pytest.mark.parametrize(
@@ -266,6 +301,7 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
         ([np.zeros(1), np.zeros((1, 1))], "rank 2"),
         ([(1, 2), (1, 2.5)], r"component \[1\]"),
         ([{1: 2}], "strings as keys"),
+        ([np.datetime64("2020"), np.int64(1)], "datetime64"),
     ],
 )
 def test_what_files_cannot_hold(values, words, tmp_path):

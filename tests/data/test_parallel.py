@@ -88,6 +88,21 @@ def test_the_error_of_a_parallel_function_comes_at_its_element(no_leaked_threads
         next(elements)
 
 
+@pytest.mark.parametrize("stage", [lambda d: d, lambda d: d.prefetch(1)])
+def test_an_error_while_closing_is_not_lost(stage, no_leaked_threads):
+    def numbers():
+        try:
+            yield from range(10)
+        finally:
+            raise OSError("cannot close")
+
+    elements = iter(stage(Dataset.from_generator(numbers)))
+    next(elements)
+    with pytest.raises(OSError, match="cannot close"):
+        elements.close()
+    elements.close()
+
+
 def test_an_error_in_the_consumer_leaves_no_thread(no_leaked_threads):
     with pytest.raises(RuntimeError):
         for x in Dataset.from_generator(endless).prefetch(2):

@@ -44,9 +44,7 @@ def matmul(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array
 
 def matmul_half(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array:
     """The product in float32, rounded once: more exact than sums in half precision, and BLAS has no other."""
-    product = matmul(
-        a.astype(np.float32), b.astype(np.float32), transpose_a=transpose_a, transpose_b=transpose_b
-    )
+    product = matmul(a.astype(np.float32), b.astype(np.float32), transpose_a=transpose_a, transpose_b=transpose_b)
     return product.astype(a.dtype)
 
 

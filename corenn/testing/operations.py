@@ -1,0 +1,84 @@
+"""Levels 1 to 3: every op of the table on its samples; values, gradients, and the sources that can serve a call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from corenn import dtypes
+from corenn.backend.contract import Backend
+from corenn.device import device_of
+from corenn.dtypes import DType
+from corenn.ops.sampling import Sample
+from corenn.ops.table import Op
+from corenn.testing import checks
+from corenn.testing.cases import Case
+from corenn.testing.trial import is_free
+
+#: The dtypes in which the dearer variants run (strided operands, repeats, other devices), where the op takes them.
+_FIRST_CHOICES = (dtypes.float32, dtypes.int32, dtypes.bool_)
+
+
+def _samples(op: Op) -> Iterator[tuple[str, Sample, list[DType]]]:
+    """Samples of an op: the part of an id, the sample, the dtypes it is tried in."""
+    for number, sample in enumerate(op.sample_list):
+        yield f"{op.name}/{number}", sample, checks.accepted_dtypes(op, sample)
+
+
+def _named(dtype: DType, sample: Sample) -> str:
+    return dtype.name if is_free(sample) else "fixed"
+
+
+def _first_choice(accepted: list[DType]) -> list[DType]:
+    """One dtype to run a dear variant in; none for an op that takes no dtype at all."""
+    return [d for d in _FIRST_CHOICES if d in accepted][:1] or accepted[:1]
+
+
+def value_cases(backend: Backend) -> Iterator[Case]:
+    """L1: values by dtype; then, in one dtype, on strided views, twice over, and on the last device."""
+    devices = [device_of(backend, i) for i in range(backend.device_count())]
+    home, other = devices[0], devices[-1]
+    for op in checks.all_ops():
+        for name, sample, accepted in _samples(op):
+            for dtype in accepted:
+                check = functools.partial(checks.check_forward, op, sample, dtype, home)
+                yield Case(f"L1/{name}/{_named(dtype, sample)}", check)
+            for dtype in _first_choice(accepted):
+                given = (op, sample, dtype)
+                stem = f"L1/{name}/{_named(dtype, sample)}"
+                if sample.args:
+                    yield Case(f"{stem}/strided", functools.partial(checks.check_forward, *given, home, views=True))
+                yield Case(f"{stem}/repeat", functools.partial(checks.check_repeat, *given, home))
+                if other is not home and sample.args:
+                    yield Case(f"{stem}/device", functools.partial(checks.check_placed, *given, other, home))
+        for number, refused in enumerate(op.error_list):
+            yield Case(f"L1/{op.name}/error{number}", functools.partial(checks.check_error, op, refused, home))
+
+
+def gradient_cases(backend: Backend) -> Iterator[Case]:
+    """L2: by differences, first and second order; then the float32 gradient against the float64 one."""
+    home = device_of(backend, 0)
+    offered = backend.offered
+    for op in checks.all_ops():
+        for name, sample, accepted in _samples(op):
+            if not checks.has_gradient(op, sample):
+                continue
+            judged = dtypes.float64 if dtypes.float64 in offered else dtypes.float32
+            if judged in accepted:
+                check = functools.partial(checks.check_gradient, op, sample, home)
+                yield Case(f"L2/{name}/{judged}", check)
+            if judged is dtypes.float64 and dtypes.float32 in accepted:
+                yield Case(f"L2/{name}/float32", functools.partial(checks.check_gradient_values, op, sample, home))
+
+
+def source_cases(backend: Backend) -> Iterator[Case]:
+    """L3: where several sources can serve an op, each of them by dtype."""
+    home = device_of(backend, 0)
+    for op in checks.all_ops():
+        known = len(backend.kernels_for(op.name)) + (op.kernel_function is not None) + (op.decomposition is not None)
+        if known < 2:
+            continue
+        for name, sample, accepted in _samples(op):
+            for dtype in accepted:
+                check = functools.partial(checks.check_sources, op, sample, dtype, home)
+                yield Case(f"L3/{name}/{_named(dtype, sample)}", check)

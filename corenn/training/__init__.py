@@ -1,0 +1,26 @@
+"""Models and their training."""
+
+from corenn.training.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    JSONLinesLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    Progress,
+    ReduceLROnPlateau,
+    StopOnRequest,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from corenn.training.model import Model
+from corenn.training.sequential import Sequential
+
+__all__ = [
+    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "JSONLinesLogger", "LambdaCallback",
+    "LearningRateScheduler", "Model", "ModelCheckpoint", "Progress", "ReduceLROnPlateau", "Sequential", "StopOnRequest",
+    "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip

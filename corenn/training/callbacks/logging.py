@@ -1,0 +1,174 @@
+"""Callbacks that write figures down: History, CSV, JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from corenn.configurable import Configurable
+from corenn.errors import AttributeValueError
+from corenn.training.callbacks.base import Callback
+
+
+class History(Callback, Configurable):
+    """What ``fit`` returns: ``history`` maps each figure to its values by epoch, ``epoch`` lists the epochs."""
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self) -> None:
+        """The loop keeps the figures, so that a resumed run has all of them."""
+        self.history, self.epoch = self.loop.history, self.loop.history_epochs
+
+    def on_train_end(self) -> None:
+        """Take the final figures (restoring replaces the loop's)."""
+        self.history, self.epoch = self.loop.history, self.loop.history_epochs
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Epochs and steps of the run."""
+        return {"epochs": self.loop.epochs, "steps": self.loop.steps_per_epoch}
+
+
+class CSVLogger(Callback, Configurable):
+    """One row an epoch: ``epoch`` (0-based) and the logs in alphabetical order; a missing figure is "NA"."""
+
+    def __init__(self, filename: str, separator: str = ",", append: bool = False) -> None:
+        self.filename, self.separator, self.append = str(filename), separator, append
+        self._file: IO[str] | None = None
+        self._names: list[str] | None = None
+
+    def on_train_begin(self) -> None:
+        """Open the file."""
+        path = Path(self.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.append and path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                first = next(csv.reader(file, delimiter=self.separator), None)
+            self._names = first[1:] if first else None
+        self._file = path.open("a" if self.append else "w", newline="", encoding="utf-8")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Write a row."""
+        assert self._file is not None  # opened in on_train_begin
+        writer = csv.writer(self._file, delimiter=self.separator)
+        if self._names is None:
+            self._names = sorted(logs)
+            writer.writerow(["epoch", *self._names])
+        writer.writerow([epoch, *(logs.get(n, "NA") for n in self._names)])
+        self._file.flush()
+
+    def on_train_end(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class JSONLinesLogger(Callback, Configurable):
+    """One JSON object a line: ``{"kind": "epoch", "epoch", "step", "seconds", figures...}``.
+
+    ``every``: also one of kind "step" every so many steps (0 for none).  After a resume, lines of steps that are computed
+    again are dropped from the file first, so that each step stands there once.
+    """
+
+    def __init__(self, filename: str, every: int = 0) -> None:
+        self.filename, self.every = str(filename), every
+        self._started = 0.0
+
+    def on_train_begin(self) -> None:
+        """Start a new file, or continue one."""
+        self._started = time.perf_counter()
+        path = Path(self.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = []
+        if self.loop.total_steps and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    step = json.loads(line)["step"]
+                except (ValueError, KeyError, TypeError):
+                    continue  # a line cut off when the run was killed
+                if step <= self.loop.total_steps:
+                    kept.append(line)
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def _write(self, kind: str, epoch: int, logs: Mapping[str, float]) -> None:
+        record = {"kind": kind, "epoch": epoch, "step": self.loop.total_steps,
+                  "seconds": round(time.perf_counter() - self._started, 6), **logs}  # fmt: skip
+        with open(self.filename, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        """Write a line every so many steps."""
+        if self.every and self.loop.total_steps % self.every == 0:
+            self._write("step", self.loop.epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Write a line."""
+        self._write("epoch", epoch, logs)
+
+
+class TensorBoard(Callback, Configurable):
+    """Event files that TensorBoard reads, under ``log_dir``: ``train/`` and ``validation/``.
+
+    Tags: ``epoch_<figure>``; with ``update_freq="batch"`` or a number of steps also ``batch_<figure>``.
+    ``histogram_freq``: every so many epochs the weights, as ``<layer>/<weight>/histogram``.
+    """
+
+    def __init__(
+        self,
+        log_dir: str = "logs",
+        histogram_freq: int = 0,
+        write_steps_per_second: bool = False,
+        update_freq: Literal["epoch", "batch"] | int = "epoch",
+    ) -> None:
+        if update_freq not in ("epoch", "batch") and not (isinstance(update_freq, int) and update_freq > 0):
+            raise AttributeValueError("TensorBoard", f"update_freq must be 'epoch', 'batch' or steps, not {update_freq!r}")
+        self.log_dir, self.histogram_freq = str(log_dir), histogram_freq
+        self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
+        self._writers: dict[str, Any] = {}
+        self._last = 0.0
+
+    def _writer(self, part: str) -> Any:
+        if part not in self._writers:
+            from corenn.summary import create_file_writer
+
+            self._writers[part] = create_file_writer(str(Path(self.log_dir) / part))
+        return self._writers[part]
+
+    def on_train_begin(self) -> None:
+        """Start the clock."""
+        self._last = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        """Write the running figures, if batches are counted."""
+        every = 1 if self.update_freq == "batch" else self.update_freq
+        if isinstance(every, int) and self.loop.total_steps % every == 0:
+            writer, step, now = self._writer("train"), self.loop.total_steps, time.perf_counter()
+            for name, value in logs.items():
+                writer.scalar(f"batch_{name}", value, step)
+            if self.write_steps_per_second:
+                writer.scalar("batch_steps_per_second", every / max(1e-9, now - self._last), step)
+            self._last = now
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Write the epoch's figures, and histograms if it is time."""
+        for name, value in logs.items():
+            part = "validation" if name.startswith("val_") else "train"
+            self._writer(part).scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            for name, variable in zip(self.model.weight_names(), self.model.weights, strict=True):
+                self._writer("train").histogram(f"{name}/histogram", variable.numpy(), epoch)
+        for writer in self._writers.values():
+            writer.flush()
+
+    def on_train_end(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
