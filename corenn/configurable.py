@@ -58,7 +58,7 @@ class Configurable:
         """Names of the constructor's arguments, those of bases behind ``**kwargs`` last."""
         known: tuple[str, ...] | None = cls.__dict__.get("_parameter_names")
         if known is None:
-            known = cls._parameter_names = tuple(_parameters_of(cls))
+            known = cls._parameter_names = tuple(dict.fromkeys(_parameters_of(cls)))
         return known
 
     def get_config(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Configurable:
         return cls(**{name: _revived(value) for name, value in config.items()})
 
     def __repr__(self) -> str:
-        defaults = {p.name: p.default for base in type(self).__mro__ for p in _own_parameters(base)}
+        defaults = {p.name: p.default for base in reversed(type(self).__mro__) for p in _own_parameters(base)}
         shown = []
         for name in self._parameters():
             value = self._argument(name)
@@ -191,12 +191,14 @@ class Registry(Generic[T]):
         self.kind, self.base, self.wrap = kind, base, wrap
         self._found: dict[str, Callable[..., Any]] = {}
         self._shown: dict[str, str] = {}
+        self._exact: dict[str, Callable[..., Any]] = {}
         _REGISTRIES[kind] = self
 
-    def register(self, *aliases: str) -> Callable[[C], C]:
+    def register(self, *aliases: str, own_name: bool = True) -> Callable[[C], C]:
         """A decorator that makes a class or function known by its own name and ``aliases``.
 
         A class must derive from the kind's base.  Registering another thing under a taken name raises UsageError.
+        ``own_name=False`` leaves the own name, in other spellings than its exact one, to something else.
         """
 
         def decorate(item: C) -> C:
@@ -207,7 +209,9 @@ class Registry(Generic[T]):
                     raise UsageError(f"register a {self.kind}", what)
                 if issubclass(item, Configurable):
                     item._kind = self.kind
-            for spelling in (*aliases, _snake_case(name)):
+            if self._exact.setdefault(name, item) is not item:
+                raise UsageError(f"register a {self.kind}", f"there is another {name}", hint="choose another name")
+            for spelling in (*aliases, *([_snake_case(name)] if own_name else [])):
                 key = _key(spelling)
                 taken = self._found.get(key)
                 if taken is not None and taken is not item:
@@ -225,7 +229,7 @@ class Registry(Generic[T]):
 
     def look_up(self, name: str) -> Callable[..., Any]:
         """The class or function called ``name``; UsageError with the nearest names if there is none."""
-        found = self._found.get(_key(name))
+        found = self._exact.get(name) or self._found.get(_key(name))
         if found is None:
             hint = nearest(_snake_case(name), self.names()) or None
             raise UsageError(self.kind, f"there is no {self.kind} {name!r}", hint=hint)

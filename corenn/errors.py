@@ -18,6 +18,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from types import FrameType
 
 
 class CorennError(Exception):
@@ -128,13 +129,13 @@ def hide_frames_of(directory: str) -> None:
 
 def user_site() -> str | None:
     """``file:line`` of the innermost frame outside corenn, or ``None`` when every frame is corenn's own."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     skipped = tuple(_skipped_dirs)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(skipped) and not name.startswith("<frozen"):
             return f"{os.path.basename(name) if os.sep in name else name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]  # ends at None, which the loop tests
+        frame = frame.f_back
     return None
 
 

@@ -411,6 +411,8 @@ def host_array(data: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
             array = _default_precision(array)
     if array.dtype.kind not in "biufcV" or array.dtype.fields:
         raise DTypeError("tensor", f"cannot hold elements of type {array.dtype}", hint="numbers and bools only")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return array.astype(dtype.numpy) if dtype is not None and array.dtype != dtype.numpy else array
 
 

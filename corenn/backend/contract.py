@@ -72,6 +72,10 @@ class Backend(ABC):
         """What ``xp``'s creation functions take as ``device=`` for device ``index``; ``None`` for the default."""
         return None
 
+    def bind(self, function: Callable[..., Any], index: int) -> Callable[..., Any]:
+        """``function`` made to run with device ``index`` current; asked once for each plan, not for each call."""
+        return function
+
     def dtypes(self) -> frozenset[DType]:
         """The dtypes offered.  Default: those whose names ``xp`` has, without bfloat16."""
         return frozenset(d for d in dtypes.ALL if d is not dtypes.bfloat16 and hasattr(self.xp, d.name))

@@ -37,7 +37,14 @@ class Loss(Configurable):
             what = f"reduction {reduction!r} is not one of {', '.join(_REDUCTIONS)}"
             raise AttributeValueError(type(self).__name__, what)
         self.reduction = reduction
-        self.name = name if name is not None else _registry.name_of(type(self)) or type(self).__name__.lower()
+        self.name = name if name is not None else self._default_name()
+
+    def _default_name(self) -> str:
+        return _registry.name_of(type(self)) or type(self).__name__.lower()
+
+    def _argument(self, name: str) -> Any:
+        value = super()._argument(name)
+        return None if name == "name" and value == self._default_name() else value
 
     def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         """One value per sample."""

@@ -65,8 +65,8 @@ def _hidden(term: str, rank: int, position: int) -> int:
 def contraction_path(terms: Sequence[Collection[str]], output: str, extents: dict[str, int]) -> list[tuple[int, int]]:
     """Pairs ``(i, j)``, i < j, in the order to contract: the result replaces term i and term j disappears.
 
-    Greedy, as in Smith & Gray, "opt_einsum" (JOSS, 2018): each time the pair whose product is smallest beside its
-    factors, then the one with the least arithmetic, then the leftmost.
+    Greedy: each time the pair that takes the least arithmetic, then the one with the smallest product, then the
+    leftmost.  (Smith & Gray, "opt_einsum", JOSS 2018, compare such rules; for a few operands they find the optimum.)
     """
     remaining = [frozenset(t) for t in terms]
     path: list[tuple[int, int]] = []
@@ -76,7 +76,7 @@ def contraction_path(terms: Sequence[Collection[str]], output: str, extents: dic
 
     def cost(pair: tuple[int, int]) -> tuple[int, int, tuple[int, int]]:
         a, b = (remaining[i] for i in pair)
-        return size(kept(pair)) - size(a) - size(b), size(a | b), pair
+        return size(a | b), size(kept(pair)), pair
 
     def kept(pair: tuple[int, int]) -> frozenset[str]:
         others = frozenset(output).union(*(t for i, t in enumerate(remaining) if i not in pair))

@@ -117,10 +117,15 @@ def half_lower(x: Tensor) -> Tensor:
     return subtract(tril(x), diag_embed(multiply(diagonal(x), 0.5)))
 
 
-def over(x: Tensor) -> Tensor:
-    """``1 / x``, and 0 where ``x`` is 0."""
-    none = equal(x, 0)
-    return where(none, 0.0, divide(1.0, where(none, 1.0, x)))
+def quotient(x: Tensor, y: Tensor) -> Tensor:
+    """``x / y``; where ``y`` is 0, 0 for an ``x`` that is 0 (nothing asks for what does not exist) and else NaN."""
+    none = equal(y, 0)
+    return where(none, where(equal(x, 0), x, math.nan), divide(x, where(none, 1.0, y)))
+
+
+def off_diagonal(x: Tensor) -> Tensor:
+    """Matrices with zeros on their diagonals."""
+    return subtract(x, diag_embed(diagonal(x)))
 
 
 def beside(real_part: Tensor, dtype: DType) -> Tensor:

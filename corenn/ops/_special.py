@@ -145,12 +145,12 @@ _DIGAMMA32 = (
 
 
 def single(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """A unary kernel that computes half precision in float32 and rounds once (``__wrapped__`` is the kernel itself)."""
+    """A kernel of one array that computes half precision in float32 and rounds once (``__wrapped__``: the bare one)."""
 
     @functools.wraps(kernel)
     def run(xp: Any, x: Any, **attrs: Any) -> Any:
         dtype = x.dtype
-        if dtype == xp.float32 or dtype == xp.float64:
+        if dtype == xp.float32 or dtype == xp.float64 or xp.isdtype(dtype, "complex floating"):
             return kernel(xp, x, **attrs)
         return xp.astype(kernel(xp, xp.astype(x, xp.float32), **attrs), dtype)
 

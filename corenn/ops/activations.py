@@ -75,7 +75,10 @@ relu6.reference(lambda x: np.minimum(np.maximum(x, 0), 6))
 
 @op(infer=_non_negative, dtypes=FLOATING, namespace="nn")
 def leaky_relu(x: TensorLike, /, *, alpha: float = 0.2) -> Tensor:
-    """``x`` where positive, else ``alpha * x``; ``alpha`` >= 0, else AttributeValueError.  The gradient at 0 is ``alpha``."""
+    """``x`` where positive, else ``alpha * x``; the gradient at 0 is ``alpha``.
+
+    Raises AttributeValueError unless ``alpha`` >= 0.  Maas, Hannun & Ng, *Rectifier Nonlinearities* (2013).
+    """
 
 
 @leaky_relu.kernel
@@ -346,7 +349,7 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @op(family=unary, dtypes=FLOATING, namespace="nn")
 def selu(x: TensorLike, /) -> Tensor:
-    """``elu`` with alpha 1.6732632 scaled by 1.0507010.  Klambauer et al., *Self-Normalizing Neural Networks* (2017)."""
+    """``elu`` with alpha 1.6732632 scaled by 1.0507010.  Klambauer et al., *Self-Normalizing Networks* (2017)."""
 
 
 @selu.kernel

@@ -31,8 +31,9 @@ from corenn.ops._linalg import (
     each,
     half_lower,
     hermitian,
-    over,
+    off_diagonal,
     phases_of,
+    quotient,
     refusing,
     roundings,
     same_square,
@@ -41,7 +42,7 @@ from corenn.ops._linalg import (
     unit_of,
 )
 from corenn.ops.arranging import diag_embed, diagonal
-from corenn.ops.elementwise import add, multiply, square, subtract
+from corenn.ops.elementwise import add, conj, multiply, square, subtract
 from corenn.ops.equations import triangular_solve
 from corenn.ops.sampling import error, literal, sample, spd
 from corenn.ops.shaping import concatenate, expand_dims
@@ -174,8 +175,8 @@ def eigh(a: TensorLike, /) -> tuple[Tensor, Tensor]:
     """Eigenvalues [..., n], real and ascending, and eigenvectors [..., n, n], the columns, of Hermitian matrices.
 
     They are those of ``(a + adjoint(a)) / 2``, so both triangles count.  Of each eigenvector the leading component
-    (the first of at least 0.9 of the largest modulus) is real and positive.  Between equal eigenvalues the gradient
-    of the eigenvectors does not exist and counts as 0; complex vectors have one up to their phase.
+    (the first of at least 0.9 of the largest modulus) is real and positive.  Eigenvectors of equal eigenvalues have
+    no gradient: NaN comes back where one is asked for.  Complex vectors have one up to their phase.
     """
 
 
@@ -189,8 +190,8 @@ def _eigh_kernel(xp: Any, a: Any, *, device: Any) -> Any:
 @eigh.vjp
 def _(g: tuple[Tensor, Tensor], out: tuple[Tensor, Tensor]) -> Tensor:
     (gw, gv), (w, v) = g, out
-    gaps = subtract(expand_dims(w, axis=-2), expand_dims(w, axis=-1))
-    inner = multiply(times(v, gv, adjoint_a=True), beside(over(gaps), v.dtype))
+    gaps = beside(subtract(expand_dims(w, axis=-2), expand_dims(w, axis=-1)), v.dtype)
+    inner = quotient(off_diagonal(times(v, gv, adjoint_a=True)), gaps)
     inner = add(inner, diag_embed(beside(gw, v.dtype)))
     return hermitian(times(times(v, inner), v, adjoint_b=True))
 
@@ -235,8 +236,8 @@ def svd(a: TensorLike, /) -> tuple[Tensor, Tensor, Tensor]:
     """Reduced singular value decomposition of matrices [..., m, n]: ``u`` [..., m, k], ``s`` [..., k], real and
     descending, ``vh`` [..., k, n], with ``(u * s[..., None, :]) @ vh == a``, k = min(m, n).
 
-    Of each column of ``u`` the leading component (see ``eigh``) is real and positive.  Between equal singular values
-    the gradient of the vectors does not exist and counts as 0; complex vectors have one up to their phase.
+    Of each column of ``u`` the leading component (see ``eigh``) is real and positive.  Vectors of equal singular
+    values have no gradient: NaN comes back where one is asked for.  Complex vectors have one up to their phase.
     """
 
 
@@ -255,19 +256,21 @@ def _(g: tuple[Tensor, Tensor, Tensor], out: tuple[Tensor, Tensor, Tensor]) -> T
     dtype = u.dtype
     row = beside(expand_dims(s, axis=-2), dtype)
     column = beside(expand_dims(s, axis=-1), dtype)
-    gaps = over(subtract(square(row), square(column)))
+    gaps = subtract(square(row), square(column))
     by_u, by_v = times(u, gu, adjoint_a=True), times(vh, gvh, adjoint_b=True)
-    skew_u, skew_v = subtract(by_u, adjoint_of(by_u)), subtract(by_v, adjoint_of(by_v))
-    inner = add(multiply(multiply(skew_u, gaps), row), multiply(multiply(skew_v, gaps), column))
+    turn_u, turn_v = (quotient(off_diagonal(x), gaps) for x in (by_u, by_v))
+    turn_u, turn_v = add(turn_u, adjoint_of(turn_u)), add(turn_v, adjoint_of(turn_v))
+    inner = add(multiply(turn_u, row), multiply(turn_v, column))
     middle = beside(gs, dtype)
     if dtype in COMPLEX:
-        middle = add(middle, multiply(multiply(diagonal(skew_u), beside(over(s), dtype)), 0.5))
+        phase = diagonal(by_u)
+        middle = add(middle, quotient(multiply(subtract(phase, conj(phase)), 0.5), beside(s, dtype)))
     ga = times(times(u, add(inner, diag_embed(middle))), vh)
     if u.shape[-2] > s.shape[-1]:
-        ga = add(ga, times(multiply(subtract(gu, times(u, by_u)), over(row)), vh))
+        ga = add(ga, times(quotient(subtract(gu, times(u, by_u)), row), vh))
     if vh.shape[-1] > s.shape[-1]:
         beyond = subtract(gvh, times(times(gvh, vh, adjoint_b=True), vh))
-        ga = add(ga, times(u, multiply(beyond, over(column))))
+        ga = add(ga, times(u, quotient(beyond, column)))
     return ga
 
 

@@ -61,7 +61,8 @@ class Plan:
         self, op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], specs: tuple[Spec, ...], device: Device
     ) -> None:
         self.op, self.inputs, self.attrs, self.specs, self.device = op, inputs, attrs, specs, device
-        self.run, self.source = choose_kernel(op, inputs, attrs, specs, device)
+        run, self.source = choose_kernel(op, inputs, attrs, specs, device)
+        self.run = device.backend.bind(run, device.index)
         self.spec = specs[0] if op.results is None and None not in specs[0].shape else None
 
     def execute(self, args: Sequence[Tensor | None]) -> Any:

@@ -23,7 +23,6 @@ from corenn.ops.elementwise import (
     clip,
     divide,
     greater,
-    greater_equal,
     less,
     logical_and,
     maximum,
@@ -35,9 +34,11 @@ from corenn.ops.elementwise import (
     where,
 )
 from corenn.ops.families import static_shape
+from corenn.ops.reduction import argmax
 from corenn.ops.sampling import Arg, error, integer, literal, real, sample
 from corenn.ops.shaping import broadcast_to, expand_dims
 from corenn.ops.table import Call, TensorLike, op
+from corenn.ops.transcendental import cos, erfinv, exp, log, log1p, sin, sqrt
 from corenn.spec import Shape, Spec
 from corenn.tensor import Tensor
 
@@ -47,12 +48,13 @@ _ATTEMPTS = 8  # of the gamma distribution; each takes two numbers, and one is l
 _PER_GAMMA = 2 * _ATTEMPTS + 1
 
 
-def _key_arg(seed: int, stream: int, offset: int = 0) -> Arg:
+def key_arg(seed: int, stream: int, offset: int = 0) -> Arg:
+    """A key as an operand of samples."""
     return literal(np.array([seed, stream, offset], np.uint64), "uint64")
 
 
-_key = _key_arg(7, 3)
-_keys = (_key, _key_arg(2**64 - 1, 2**63, 5), _key_arg(0, 1, 6))
+_key = key_arg(7, 3)
+_keys = (_key, key_arg(2**64 - 1, 2**63, 5), key_arg(0, 1, 6))
 _float_key = error(
     DTypeError, "takes integer elements", literal([1.0, 2.0, 3.0], "float32"), shape=(2,), dtype="float32"
 )
@@ -161,7 +163,7 @@ def random_normal(key: TensorLike, /, *, shape: tuple[int, ...], dtype: DType = 
 random_normal.kernel(_shaped(_philox.normal))
 random_normal.samples(
     *(sample(k, shape=(3, 5), grad=False) for k in _keys),
-    sample(_key_arg(7, 3, 1), shape=(4,), dtype="float64", grad=False),
+    sample(key_arg(7, 3, 1), shape=(4,), dtype="float64", grad=False),
     sample(_key, shape=(), grad=False),
     sample(_key, shape=(2, 0), grad=False),
 )
@@ -244,8 +246,6 @@ def random_truncated_normal(key: TensorLike, /, *, shape: tuple[int, ...], dtype
 
 @random_truncated_normal.decompose
 def _(key: Tensor, *, shape: tuple[int, ...], dtype: DType) -> Tensor:
-    from corenn.ops.transcendental import erfinv
-
     wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     within = math.erf(_TRUNCATION / math.sqrt(2))  # P(-2 < x < 2)
     centred = (random_uniform(key, shape=shape, dtype=wide) * 2.0 - 1.0) * within
@@ -284,8 +284,6 @@ def random_exponential(key: TensorLike, /, *, shape: tuple[int, ...], dtype: DTy
 
 @random_exponential.decompose
 def _(key: Tensor, *, shape: tuple[int, ...], dtype: DType) -> Tensor:
-    from corenn.ops.transcendental import log1p
-
     wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     drawn = negative(log1p(negative(random_uniform(key, shape=shape, dtype=wide))))
     return drawn if dtype is wide else drawn.cast(dtype)
@@ -333,10 +331,11 @@ random_bernoulli.error_samples(
     error(ShapeError, "three numbers", literal([1], "uint64"), _p, shape=(5,)),
     error(DTypeError, "p", _key, integer(0, 2), shape=(3, 4)),
 )
-random_bernoulli.reference(lambda key, p, *, shape: _host_uniform(key, shape) < p.astype(np.float32))
+random_bernoulli.reference(lambda key, p, *, shape: host_uniform(key, shape) < p.astype(np.float32))
 
 
-def _host_uniform(key: Any, shape: tuple[int, ...]) -> Any:
+def host_uniform(key: Any, shape: tuple[int, ...]) -> Any:
+    """Uniform float32 numbers by the host definition, for references."""
     return philox.uniform(*_named(key), math.prod(shape)).reshape(shape)
 
 
@@ -359,16 +358,12 @@ def random_categorical(key: TensorLike, logits: TensorLike, /, *, num_samples: i
 
 @random_categorical.decompose
 def _(key: Tensor, logits: Tensor, *, num_samples: int) -> Tensor:
-    from corenn.ops.reduction import argmax
-    from corenn.ops.transcendental import log, log1p
-
     wide = dtypes.float64 if logits.dtype is dtypes.float64 else dtypes.float32
     logits = logits if logits.dtype is wide else logits.cast(wide)
     shape = (*logits.shape[:-1], num_samples, logits.shape[-1])
     least = 2.0**-54 if wide is dtypes.float64 else 2.0**-25  # half a step, in place of 0
     waiting = negative(log1p(negative(maximum(random_uniform(key, shape=shape, dtype=wide), least))))
-    drawn = argmax(subtract(expand_dims(logits, axis=-2), log(waiting)), axis=-1)
-    return drawn if drawn.dtype is dtypes.int64 else drawn.cast(dtypes.int64)
+    return argmax(subtract(expand_dims(logits, axis=-2), log(waiting)), axis=-1)
 
 
 _logits = literal([[0.0, 1.0, -2.0, 0.5], [-np.inf, 3.0, 3.0, 2.0]], "float32")
@@ -386,7 +381,7 @@ random_categorical.error_samples(
 @random_categorical.reference
 def _(key: Any, logits: Any, *, num_samples: int) -> Any:
     shape = (*logits.shape[:-1], num_samples, logits.shape[-1])
-    u = np.maximum(_host_uniform(key, shape).astype(np.float64), 2.0**-25)
+    u = np.maximum(host_uniform(key, shape).astype(np.float64), 2.0**-25)
     return np.argmin(-np.log1p(-u) / np.exp(logits[..., None, :]), axis=-1)  # the exponential race, in other words
 
 
@@ -409,8 +404,6 @@ def random_gamma(key: TensorLike, alpha: TensorLike, /, *, shape: tuple[int, ...
 
 @random_gamma.decompose
 def _(key: Tensor, alpha: Tensor, *, shape: tuple[int, ...]) -> Tensor:
-    from corenn.ops.transcendental import cos, exp, log, sin, sqrt
-
     wide = dtypes.float64 if alpha.dtype is dtypes.float64 else dtypes.float32
     given = stop_gradient(alpha if alpha.dtype is wide else alpha.cast(wide))
     legal = greater(given, 0.0)
@@ -478,69 +471,3 @@ def _gamma_of(alpha: float, row: list[float]) -> float:
 
 
 random_gamma.terms(lambda key, alpha, *, shape: 100)  # about as many roundings on the way
-
-
-# ---------------------------------------------------------------- dropout
-
-
-def _dropout(call: Call, x: Spec, key: Spec) -> Spec:
-    check_key(call, key)
-    rate, given = call.attrs["rate"], call.attrs["noise_shape"]
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-        shown = f"{rate:g}" if isinstance(rate, int | float) else repr(rate)
-        hint = "rate is the share that is dropped: 0.1 keeps nine in ten"
-        raise call.attribute_error(f"rate must be a float in the range [0, 1), got {shown}", hint, rate="")
-    if given is not None:
-        if not isinstance(given, tuple) or len(given) != x.ndim:
-            raise call.attribute_error(f"noise_shape must name {x.ndim} extents", noise_shape="", x="")
-        shape = tuple(m if n is None else n for m, n in zip(x.shape, given, strict=True))
-        if any(n not in (1, m) for m, n in zip(x.shape, shape, strict=True)):
-            raise call.shape_error("each extent of noise_shape must be 1 or that of x", noise_shape="")
-        call.attrs["noise_shape"] = shape
-    return Spec(x.shape, x.dtype)
-
-
-@op(infer=_dropout, dtypes={"x": FLOATING, "key": KEY}, name="dropout", namespace="_")
-def drop(
-    x: TensorLike, key: TensorLike, /, *, rate: float, noise_shape: tuple[int | None, ...] | None = None
-) -> Tensor:
-    """``x`` with elements replaced by 0 with probability ``rate`` and the others divided by ``1 - rate``.
-
-    An element stays where a uniform float32 number is at least ``rate``.  ``noise_shape``: the shape of the decisions,
-    1 along axes that share one, ``None`` for the extent of ``x``.  The gradient draws the same decisions again from
-    the same key, so no mask is kept.
-    """
-
-
-@drop.decompose
-def _(x: Tensor, key: Tensor, *, rate: float, noise_shape: tuple[int, ...] | None) -> Tensor:
-    stays = greater_equal(random_uniform(key, shape=x.shape if noise_shape is None else noise_shape), float(rate))
-    return where(stays, multiply(x, 1.0 / (1.0 - rate)), 0.0)
-
-
-drop.vjp(x=lambda g, key, rate, noise_shape: drop(g, key, rate=rate, noise_shape=noise_shape))
-drop.samples(
-    sample(real(shape=(3, 4)), _key, rate=0.5),
-    sample(real(shape=(2, 3, 4)), _keys[1], rate=0.25, noise_shape=(None, 1, 4)),
-    sample(real(shape=()), _key, rate=0.1),
-    sample(real(shape=(2, 0)), _key, rate=0.1),
-    sample(real(shape=(3,)), _key, rate=0),
-)
-drop.error_samples(
-    error(AttributeValueError, "range [0, 1), got 1", real(), _key, rate=1.0),
-    error(AttributeValueError, "range [0, 1), got -0.5", real(), _key, rate=-0.5),
-    error(AttributeValueError, "must name 2 extents", real(), _key, rate=0.5, noise_shape=(3,)),
-    error(ShapeError, "must be 1 or that of x", real(), _key, rate=0.5, noise_shape=(2, 4)),
-    error(ShapeError, "three numbers", real(), literal([1, 2], "uint64"), rate=0.5),
-    error(DTypeError, "takes floating", integer(), _key, rate=0.5),
-)
-
-
-@drop.reference
-def _(x: Any, key: Any, *, rate: float, noise_shape: Any) -> Any:
-    shape = (
-        x.shape
-        if noise_shape is None
-        else tuple(m if n is None else n for m, n in zip(x.shape, noise_shape, strict=True))
-    )
-    return np.where(_host_uniform(key, shape) >= np.float32(rate), x / (1 - rate), 0)

@@ -10,6 +10,7 @@ import numpy as np
 from corenn.dtypes import NUMERIC
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.ops._einsum import Equation, contraction_path, parse_equation
+from corenn.ops.arranging import diagonal
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import eye
 from corenn.ops.elementwise import _conj, multiply
@@ -68,7 +69,10 @@ def contract(*operands: TensorLike, equation: str) -> Tensor:
 def _(*operands: Tensor, equation: str) -> Tensor:
     parsed = parse_equation(equation, tuple(x.ndim for x in operands))
     extents = _extents(parsed, [x.shape for x in operands])
-    terms = [_reduced(x, i, parsed, extents) for i, x in enumerate(operands)]
+    terms = [_plain(x, labels, extents) for x, labels in zip(operands, parsed.inputs, strict=True)]
+    present = [labels for _, labels in terms]
+    for i, (x, labels) in enumerate(terms):
+        terms[i] = _summed(x, labels, parsed.output + "".join(s for k, s in enumerate(present) if k != i))
     for i, j in contraction_path([labels for _, labels in terms], parsed.output, extents):
         second = terms.pop(j)
         elsewhere = parsed.output + "".join(labels for k, (_, labels) in enumerate(terms) if k != i)
@@ -100,27 +104,21 @@ def _summed(x: Tensor, labels: str, kept: str) -> tuple[Tensor, str]:
     return (x if x.dtype is dtype else x.cast(dtype)), "".join(c for c in labels if c in kept)
 
 
-def _reduced(x: Tensor, position: int, parsed: Equation, extents: dict[str, int]) -> tuple[Tensor, str]:
-    """One operand without repeated labels, axes that broadcast (absent is the same) and labels only it has."""
-    labels = parsed.inputs[position]
+def _plain(x: Tensor, labels: str, extents: dict[str, int]) -> tuple[Tensor, str]:
+    """One operand without repeated labels, and without the axes that broadcast: absent is the same."""
     for label in sorted(set(labels)):
         while labels.count(label) > 1:
             x, labels = _diagonal(x, labels, label)
     full = "".join(c for c, n in zip(labels, x.shape, strict=True) if n == extents[c])
-    if full != labels:
-        x, labels = reshape(x, shape=tuple(extents[c] for c in full)), full
-    return _summed(x, labels, parsed.output + "".join(s for i, s in enumerate(parsed.inputs) if i != position))
+    return (x if full == labels else reshape(x, shape=tuple(extents[c] for c in full))), full
 
 
 def _diagonal(x: Tensor, labels: str, label: str) -> tuple[Tensor, str]:
-    """The diagonal of the first two axes called ``label``: every (n + 1)-th element of the two flattened."""
+    """The diagonal of the first two axes called ``label``, as the last axis."""
     first = labels.index(label)
     second = labels.index(label, first + 1)
     rest = tuple(i for i in range(x.ndim) if i not in (first, second))
-    n = x.shape[first]
-    x = transpose(x, axes=(first, second, *rest))
-    x = reshape(x, shape=(n * n, *x.shape[2:]))[:: n + 1]
-    return x, label + "".join(labels[i] for i in rest)
+    return diagonal(transpose(x, axes=(*rest, first, second))), "".join(labels[i] for i in rest) + label
 
 
 def _pair(
@@ -187,10 +185,10 @@ def _operand_gradient(
     known = "".join(c for c in wanted if c in present)
     equation = ",".join(labels for _, labels in factors) + "->" + known
     found = contract(*(x for x, _ in factors), equation=equation)
-    if known == wanted:
+    if found.shape == tuple(sizes):
         return found
-    shape = tuple(n if c in known else 1 for c, n in zip(wanted, sizes, strict=True))
-    return broadcast_to(reshape(found, shape=shape), shape=tuple(sizes))
+    extent = dict(zip(known, found.shape, strict=True))
+    return broadcast_to(reshape(found, shape=tuple(extent.get(c, 1) for c in wanted)), shape=tuple(sizes))
 
 
 contract.samples(

@@ -27,7 +27,6 @@ from corenn.dtypes import as_dtype
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.ops.creation import DTypeLike, asarray, tensor
 from corenn.ops.draws import (
-    drop,
     random_bernoulli,
     random_categorical,
     random_exponential,
@@ -40,6 +39,7 @@ from corenn.ops.draws import (
 )
 from corenn.ops.elementwise import add, divide, multiply
 from corenn.ops.gathering import gather
+from corenn.ops.noise import drop
 from corenn.ops.shaping import reshape
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor

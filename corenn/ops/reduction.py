@@ -1,49 +1,108 @@
-"""Reductions over axes."""
+"""Reductions over axes: sums, products, extremes, truth, counts (``statistics.py`` has the rest).
+
+``axis`` is an int, several ints, or ``None`` for all axes; ``keepdims`` keeps the reduced axes with extent 1.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+from typing import cast as cast_type
 
 import numpy as np
 
-from corenn.dtypes import INEXACT, NUMERIC
-from corenn.errors import DTypeError, ShapeError
-from corenn.ops.elementwise import divide
-from corenn.ops.families import Axis, accumulation, reduced_shape, reduction
-from corenn.ops.sampling import error, integer, real, sample
-from corenn.ops.shaping import broadcast_to, reshape
-from corenn.ops.table import TensorLike, op
+from corenn import dtypes
+from corenn.dtypes import INEXACT, NUMERIC, REAL
+from corenn.errors import AttributeValueError, DTypeError, ShapeError
+from corenn.ops._special import single
+from corenn.ops.elementwise import cast, divide, equal, maximum
+from corenn.ops.families import (
+    Axis,
+    accumulation,
+    accumulator,
+    normal_axis,
+    reduced_shape,
+    reduction,
+    reduction_to_bool,
+)
+from corenn.ops.sampling import boolean, distinct, error, integer, literal, real, sample
+from corenn.ops.shaping import broadcast_to, concatenate, reshape, transpose
+from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
-_axes = (
+_function: Any
+_meaning: Any
+some_axes = (
     sample(real()),
     sample(real(shape=(2, 3, 4)), axis=1),
     sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True),
     sample(real(shape=(2, 0, 3)), axis=0, name="empty"),
 )
-_no_axis = error(ShapeError, "axis 2 is out of range", real(), axis=2)
+distinct_axes = (
+    sample(distinct()),
+    sample(distinct(shape=(2, 3, 4)), axis=1),
+    sample(distinct(shape=(2, 3, 4)), axis=(0, -1), keepdims=True),
+    sample(real(shape=(2, 0, 3)), axis=0, grad=False),
+    sample(real(shape=()), name="0-d"),
+)
+no_axis = error(ShapeError, "axis 2 is out of range", real(), axis=2)
+no_elements = error(ShapeError, "no elements", real(shape=(2, 0, 3)), axis=1)
 
 
 def expand_reduced(g: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """A reduction's gradient (or result) back at the operand's ``shape``, repeated along the reduced axes."""
+    return broadcast_to(beside(g, shape, axes), shape=shape)
+
+
+def known_shape(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """``reduced_shape`` of known extents."""
+    return cast_type("tuple[int, ...]", reduced_shape(shape, axes, keepdims))
+
+
+def beside(g: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """A reduction's gradient (or result) in a shape that broadcasts to the operand's ``shape``."""
     if axes and axes[-1] != len(axes) - 1 and len(g.spec.shape) != len(shape):  # leading axes need no reshape
-        g = reshape(g, shape=reduced_shape(shape, axes, True))
-    return broadcast_to(g, shape=shape)
+        return reshape(g, shape=known_shape(shape, axes, True))
+    return g
 
 
-@op(family=accumulation, dtypes=NUMERIC | {*INEXACT})
+def require_elements(call: Call, x: Spec, axes: tuple[int, ...], at_least: float = 1) -> None:
+    """ShapeError unless ``axes`` of ``x`` hold ``at_least`` elements."""
+    extents = [x.shape[a] for a in axes]
+    if None in extents:
+        return
+    count = math.prod(n for n in extents if n is not None)
+    if count < at_least:
+        what = "there are no elements to reduce" if not count else f"takes at least {at_least:g} elements to reduce"
+        raise call.shape_error(what, x=f"has {count} along axis {', '.join(map(str, axes)) or 'none'}")
+
+
+def nonempty(call: Call, x: Spec) -> Spec:
+    """Inference of a reduction that has no value over no elements."""
+    found = cast_type(Spec, reduction.infer(call, x))
+    require_elements(call, x, call.attrs["axis"])
+    return found
+
+
+# ---------------------------------------------------------------- sums and products
+
+
+@op(family=accumulation, dtypes=NUMERIC)
 def sum(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over ``axis`` (int, ints or ``None`` for all).  Narrow integers widen to 32 bits; other dtypes stay."""
 
 
+def accumulated(xp: Any, dtype: Any) -> Any:
+    """The dtype a backend sums elements of ``dtype`` in (see ``families.accumulator``)."""
+    if xp.isdtype(dtype, "integral") and xp.iinfo(dtype).bits < 32:
+        return xp.int32 if xp.isdtype(dtype, "signed integer") else xp.uint32
+    return dtype
+
+
 @sum.kernel
 def _(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    dtype = x.dtype
-    if xp.isdtype(dtype, "integral") and xp.iinfo(dtype).bits < 32:
-        dtype = xp.int32 if xp.isdtype(dtype, "signed integer") else xp.uint32
-    return xp.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
+    return xp.sum(x, axis=axis, keepdims=keepdims, dtype=accumulated(xp, x.dtype))
 
 
 @sum.vjp
@@ -51,9 +110,50 @@ def _(g: Tensor, x_spec: Spec, axis: tuple[int, ...]) -> Tensor:
     return expand_reduced(g, x_spec.static, axis)
 
 
-sum.samples(*_axes, sample(integer(), axis=0, grad=False))
-sum.error_samples(_no_axis, error(ShapeError, "names an axis twice", real(), axis=(0, 0)))
+sum.samples(*some_axes, sample(integer(), axis=0, grad=False))
+sum.error_samples(no_axis, error(ShapeError, "names an axis twice", real(), axis=(0, 0)))
 sum.reference(lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims))
+
+
+@op(family=accumulation, dtypes=NUMERIC)
+def prod(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over ``axis``; 1 over no elements.  Narrow integers widen to 32 bits; other dtypes stay.
+
+    Gradients are products of the other elements, right also where elements are 0.
+    """
+
+
+@prod.kernel
+def _(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    return xp.prod(x, axis=axis, keepdims=keepdims, dtype=accumulated(xp, x.dtype))
+
+
+@prod.decompose
+def _(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    """Halves multiplied together until one is left: no division, so that gradients of any order pass zeros."""
+    shape = known_shape(x.shape, axis, keepdims)
+    kept = tuple(a for a in range(x.ndim) if a not in axis)
+    n = math.prod(x.shape[a] for a in axis)
+    rows = cast(x, dtype=accumulator(x.dtype)) if x.dtype is not accumulator(x.dtype) else x
+    if axis and axis[-1] != len(axis) - 1:
+        rows = transpose(rows, axes=(*axis, *kept))
+    rows = reshape(rows, shape=(n, *[x.shape[a] for a in kept]))
+    if not n:
+        return broadcast_to(cast(True, dtype=rows.dtype), shape=shape)
+    while n > 1:
+        pairs = rows[: n // 2] * rows[n // 2 : n // 2 * 2]
+        rows = concatenate(pairs, rows[n - 1 :]) if n % 2 else pairs
+        n = (n + 1) // 2
+    return reshape(rows, shape=shape)
+
+
+prod.samples(
+    *some_axes, sample(literal([[2.0, 0.0, 3.0], [0.0, 0.5, 0.0], [1.5, -2.0, 0.7]]), axis=1),
+    sample(real(shape=(0, 2)), axis=0, grad=False), sample(integer(1, 3), axis=0, grad=False),
+    sample(real(0.5, 2, shape=(5,)), name="odd"), sample(real(shape=()), name="0-d"),
+)  # fmt: skip
+prod.error_samples(no_axis)
+prod.reference(lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims))
 
 
 @op(family=reduction, dtypes=INEXACT)
@@ -61,7 +161,12 @@ def mean(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tens
     """Arithmetic mean over ``axis`` (int, ints or ``None`` for all) of floating values; NaN over no elements."""
 
 
-mean.kernel(lambda xp, x, *, axis, keepdims: xp.mean(x, axis=axis, keepdims=keepdims))
+@mean.kernel
+@single
+def _(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    count = math.prod(x.shape[a] for a in axis)
+    total = xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)  # xp.mean is real only
+    return total / float(count) if count else total + math.nan
 
 
 @mean.vjp
@@ -70,6 +175,142 @@ def _(g: Tensor, x_spec: Spec, axis: tuple[int, ...]) -> Tensor:
     return expand_reduced(divide(g, float(count or 1)), x_spec.static, axis)
 
 
-mean.samples(*_axes[:3])
-mean.error_samples(_no_axis, error(DTypeError, "takes floating", integer()))
-mean.reference(lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims))
+mean.samples(*some_axes[:3], sample(real(shape=(2, 0)), axis=1, grad=False))
+mean.error_samples(no_axis, error(DTypeError, "takes floating", integer()))
+
+
+@mean.reference
+def _(x: Any, *, axis: Any, keepdims: bool) -> Any:
+    total = np.sum(x, axis=axis, keepdims=keepdims)
+    return total * (total.size / x.size) if x.size else total + np.nan
+
+
+# ---------------------------------------------------------------- extremes
+
+
+@op(infer=nonempty, dtypes=REAL)
+def max(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element over ``axis``; NaN where there is one.  Equal maxima share the gradient equally.
+
+    Raises ShapeError when there are no elements.
+    """
+
+
+@op(infer=nonempty, dtypes=REAL)
+def min(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over ``axis``; NaN where there is one.  Equal minima share the gradient equally.
+
+    Raises ShapeError when there are no elements.
+    """
+
+
+def share(g: Tensor, chosen: Tensor, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    """``g`` divided equally among the elements ``chosen``."""
+    ones = cast(chosen, dtype=g.dtype)
+    count = maximum(sum(ones, axis=axis, keepdims=keepdims), 1)  # none is chosen where there is a NaN
+    return ones * beside(g / count, shape, axis)
+
+
+def _extreme_vjp(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    return share(g, equal(x, beside(out, x.shape, axis)), x.shape, axis, keepdims)
+
+
+for _function, _meaning in ((max, np.max), (min, np.min)):
+    _name = _function.__name__
+    _function.kernel(_name)
+    _function.vjp(_extreme_vjp)
+    _function.samples(
+        *distinct_axes,
+        sample(integer(), axis=0, grad=False),
+        sample(literal([[1.0, np.nan], [2.0, 1.0]], "float32"), axis=1, grad=False),
+    )
+    _function.error_samples(no_axis, no_elements)
+    _function.reference(_meaning)
+
+
+def _position(call: Call, x: Spec) -> Spec:
+    axis = call.attrs["axis"]
+    if axis is None:
+        axes = tuple(range(x.ndim))
+    else:
+        call.attrs["axis"] = normal_axis(call, axis, x.ndim)
+        axes = (call.attrs["axis"],)
+    require_elements(call, x, axes)
+    return Spec(reduced_shape(x.shape, axes, call.attrs["keepdims"]), dtypes.int64)
+
+
+@op(infer=_position, dtypes=REAL)
+def argmax(x: TensorLike, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Position (int64) of the first largest element along ``axis`` (int; ``None``: in C order), or of the first NaN.
+
+    Raises ShapeError when there are no elements.
+    """
+
+
+@op(infer=_position, dtypes=REAL)
+def argmin(x: TensorLike, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Position (int64) of the first smallest element along ``axis`` (int; ``None``: in C order), or of the first NaN.
+
+    Raises ShapeError when there are no elements.
+    """
+
+
+@argmax.kernel
+def _(xp: Any, x: Any, *, axis: int | None, keepdims: bool) -> Any:
+    return xp.astype(xp.argmax(x, axis=axis, keepdims=keepdims), xp.int64, copy=False)
+
+
+@argmin.kernel
+def _(xp: Any, x: Any, *, axis: int | None, keepdims: bool) -> Any:
+    return xp.astype(xp.argmin(x, axis=axis, keepdims=keepdims), xp.int64, copy=False)
+
+
+for _function, _meaning in ((argmax, np.argmax), (argmin, np.argmin)):
+    _function.samples(
+        sample(distinct(), grad=False), sample(distinct(shape=(2, 3, 4)), axis=-2, grad=False),
+        sample(literal([[2, 7, 7, 2]], "int32"), axis=1, keepdims=True, grad=False),
+        sample(literal([1.0, np.nan, 3.0], "float32"), grad=False), sample(real(shape=(0, 3)), axis=1, grad=False),
+    )  # fmt: skip
+    _function.error_samples(no_axis, no_elements, error(AttributeValueError, "must be an int", real(), axis=(0, 1)))
+    _function.reference(_meaning)
+
+
+# ---------------------------------------------------------------- truth
+
+
+@op(family=reduction_to_bool)
+def any(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether an element over ``axis`` is True (not zero); False over no elements."""
+
+
+@op(family=reduction_to_bool)
+def all(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements over ``axis`` are True (not zero); True over no elements."""
+
+
+def _count(call: Call, x: Spec) -> Spec:
+    return cast_type(Spec, reduction.infer(call, x)).of(dtypes.int64)
+
+
+@op(infer=_count)
+def count_nonzero(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements over ``axis`` are not zero (are True), as int64."""
+
+
+@count_nonzero.kernel
+def _(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    found = x if xp.isdtype(x.dtype, "bool") else x != 0
+    return xp.sum(xp.astype(found, xp.int64), axis=axis, keepdims=keepdims)
+
+
+for _function, _meaning in ((any, np.any), (all, np.all), (count_nonzero, np.count_nonzero)):
+    if _function is not count_nonzero:
+        _function.kernel(_function.__name__)
+    _function.samples(
+        sample(boolean(), axis=1, grad=False), sample(boolean(shape=(2, 0)), axis=1, grad=False),
+        sample(boolean(shape=(2, 3, 4)), axis=(0, -1), keepdims=True, grad=False), sample(boolean(), grad=False),
+        sample(integer(0, 2, shape=(2, 3)), axis=0, grad=False),
+        sample(literal([[0.0, 1.5, -0.0]], "float32"), axis=0, grad=False),
+    )  # fmt: skip
+    _function.error_samples(no_axis)
+    _function.reference(_meaning)

@@ -24,22 +24,27 @@ class Arg:
     shape: tuple[int, ...]
     draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]
     dtype: str | None = None  # None: the dtype under test
+    plane: bool = False  # in complex dtypes, draw an imaginary part as well
 
     def values(self, generator: np.random.Generator, dtype: DType) -> np.ndarray[Any, Any]:
         """Draw the operand for one dtype under test.
 
         Integers under test are rounded away from zero, so that what lies off a pole stays off it (NaN becomes 0);
-        unsigned ones are magnitudes; bools say what is positive.
+        unsigned ones are magnitudes; bools say what is positive.  Complex ones get an imaginary part where ``plane``.
         """
         drawn = np.asarray(self.draw(generator, self.shape))
         if self.dtype is not None:
             return drawn.astype(self.dtype)
+        if drawn.dtype.kind == "c" and dtype.kind != "c":
+            drawn = drawn.real
         if dtype.is_integer:
             if drawn.dtype.kind == "f":
                 drawn = np.copysign(np.ceil(np.abs(np.nan_to_num(drawn, posinf=9.0, neginf=-9.0))), drawn)
             drawn = np.abs(drawn) if dtype.kind == "u" else drawn
         elif dtype.kind == "b":
             drawn = drawn > 0
+        elif dtype.kind == "c" and self.plane:
+            drawn = np.asarray(drawn + 1j * self.draw(generator, self.shape))
         return drawn.astype(dtype.numpy)
 
 
@@ -97,7 +102,7 @@ def real(
             values = np.where(np.abs(values - point) < gap, point + side * gap, values)
         return values
 
-    return Arg(tuple(shape), draw)
+    return Arg(tuple(shape), draw, plane=True)
 
 
 def distinct(low: float = -2.0, high: float = 2.0, shape: tuple[int, ...] = (3, 4)) -> Arg:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes
+from corenn.device import Device
 from corenn.dtypes import INEXACT, INTEGER, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.creation import ones
@@ -307,8 +308,8 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, /, *, minlength: 
 
 
 @bincount.kernel
-def _(xp: Any, x: Any, weights: Any, *, minlength: int, device: Any) -> Any:
-    count = max(minlength, int(xp.max(x)) + 1) if x.shape[0] else minlength
+def _(xp: Any, x: Any, weights: Any, *, minlength: int, device: Any, place: Device) -> Any:
+    count = max(minlength, int(place.backend.to_host(xp.max(x))) + 1) if x.shape[0] else minlength
     values = xp.ones(x.shape, dtype=xp.int64, device=device) if weights is None else weights
     return _combine(xp, values, x, count, xp.add, 0, device)
 

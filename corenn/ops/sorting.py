@@ -156,6 +156,9 @@ top_k.samples(
     sample(literal([[3, 1, 3, 2, 3]], "int32"), k=2, grad=False),
     sample(literal([[1.0, np.nan, 2.0]], "float32"), k=2, grad=False),
     sample(distinct(shape=(3,)), k=0, grad=False),
+    sample(distinct(shape=(2, 8)), k=2),
+    sample(literal([[3, 1, 3, 2, 3, 0, 3, 3], [0] * 8], "int32"), k=2, grad=False),
+    sample(literal([[3, np.nan, 3, 2, 3, 0, np.nan, 3], [0] * 8], "float32"), k=2, grad=False),
 )
 top_k.error_samples(
     error(ShapeError, "no 5 elements", real(), k=5),

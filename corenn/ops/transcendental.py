@@ -268,13 +268,13 @@ for _function, _meaning, _domain in (
 exp.samples(real(shape=()))
 sinc.samples(sample(literal([0.0, 0.02, -0.04, 1.0])))
 
-for _function, _meaning in ((atan2, np.arctan2), (hypot, np.hypot)):
-    _function.kernel(_function.__name__)
-    _function.samples(
+for _binary in (atan2, hypot):
+    _binary.samples(
         sample(real(away=(0.0,)), real(away=(0.0,))), sample(real(0.5, 2, shape=(3, 1)), real(-2, -0.5, shape=(4,)))
     )
-    _function.error_samples(_no_broadcast, error(DTypeError, "takes floating", integer(), integer()))
-    _function.reference(_meaning)
+    _binary.error_samples(_no_broadcast, error(DTypeError, "takes floating", integer(), integer()))
+atan2.reference(np.arctan2)
+hypot.reference(np.hypot)
 
 
 # ---------------------------------------------------------------- logarithms of sums and products
@@ -389,8 +389,8 @@ def _zeta_sum(x: float, n: int) -> float:
     z = x + 2000
     if n == 0:
         return math.log(z) - 1 / (2 * z) - 1 / (12 * z**2) - math.fsum(1 / (x + k) for k in range(2000))
-    rest = z**-n / n + z ** -(n + 1) / 2 + (n + 1) * z ** -(n + 2) / 12
-    return (-1) ** (n + 1) * math.factorial(n) * (math.fsum((x + k) ** -(n + 1) for k in range(2000)) + rest)
+    rest: float = z**-n / n + z ** -(n + 1) / 2 + (n + 1) * z ** -(n + 2) / 12
+    return (-1.0) ** (n + 1) * math.factorial(n) * (math.fsum((x + k) ** -(n + 1) for k in range(2000)) + rest)
 
 
 def _by_element(function: Any) -> Any:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from corenn.errors import nearest
 from corenn.ops.table import Call
 from corenn.spec import Shape
@@ -159,6 +161,15 @@ def slide(call: Call, name: str, extents: Shape, spans: Sequence[int], strides: 
 def windows_along(extent: int, span: int, stride: int, padding: tuple[int, int]) -> int:
     """How many windows there are along one axis."""
     return (extent + padding[0] + padding[1] - span) // stride + 1
+
+
+def held(extents: Sequence[int], window: Any, strides: Any, padding: Pairs, layout: str) -> np.ndarray[Any, Any]:
+    """How many elements of an operand of spatial ``extents`` each window holds; broadcasts over batch and channels."""
+    count = np.ones(())
+    for n, k, s, p in zip(extents, window, strides, padding, strict=True):
+        first = np.arange(windows_along(n, k, s, p)) * s - p[0]
+        count = np.multiply.outer(count, np.minimum(first + k, n) - np.maximum(first, 0))
+    return count.reshape([1 if n is None else n for n in arrange(1, count.shape, 1, layout)])
 
 
 @dataclass(frozen=True, slots=True)

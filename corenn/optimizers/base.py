@@ -1,8 +1,8 @@
 """``Optimizer``: everything about an update that is not the formula.
 
 A step takes the gradients through loss unscaling, accumulation and clipping; then each variable through its update op,
-its constraint and its moving average.  What changes from step to step (rate, step number) enters the ops as 0-d tensors,
-so that the same plan serves the whole run.
+its constraint and its moving average.  What changes from step to step (rate, step number) enters the ops as 0-d
+tensors, so that the same plan serves the whole run.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from corenn import dtypes, ops
 from corenn.autodiff.tape import GradientTape, Recorder
-from corenn.configurable import Configurable, serialize
+from corenn.configurable import Configurable
 from corenn.device import Device
 from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
@@ -62,11 +62,11 @@ class Optimizer(Configurable):
       updates the variables are set to their averages;
     - ``loss_scale_factor``: gradients are divided by it (``scale_loss`` multiplies the loss);
     - ``gradient_accumulation_steps``: an update is made only on every n-th call, with the mean of n gradients;
-    - ``lr_multipliers``: ``{pattern or variable: factor}``, factors on the learning rate; the first that matches counts.
+    - ``lr_multipliers``: ``{pattern or variable: factor}`` on the learning rate; the first that matches counts.
     """
 
     #: Names of the tensors kept for each variable, in the order of ``update``; each starts at ``slot_start(name)``.
-    slot_names: ClassVar[tuple[str, ...]] = ()
+    slot_names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -267,7 +267,7 @@ class Optimizer(Configurable):
 
     def _apply(self, present: list[tuple[Tensor, Variable]]) -> None:
         if self._swapped:
-            raise UsageError(self.name, "the variables hold their averages", hint="swap_averages() back before training")
+            raise UsageError(self.name, "the variables hold their averages", hint="swap_averages() before training")
         if any(id(v) not in self._records for _, v in present):
             self.build(v for _, v in present)
         gradients = [_fitting(g, v) for g, v in present]
@@ -281,9 +281,7 @@ class Optimizer(Configurable):
             gradients, records = ready
         self._step(self._clipped(gradients), records)
 
-    def _accumulate(
-        self, gradients: list[Tensor], records: list[Record]
-    ) -> tuple[list[Tensor], list[Record]] | None:
+    def _accumulate(self, gradients: list[Tensor], records: list[Record]) -> tuple[list[Tensor], list[Record]] | None:
         """Add the gradients to those of the calls before; on the last call of a round, their means."""
         count = self.gradient_accumulation_steps or 1
         for gradient, record in zip(gradients, records, strict=True):
@@ -384,6 +382,8 @@ class Optimizer(Configurable):
     def _argument(self, name: str) -> Any:
         if name == "learning_rate":
             return self._rate
+        if name == "name":
+            return None if self.name == type(self).__name__.lower() else self.name
         if name == "lr_multipliers":
             return {_pattern(key): factor for key, factor in self.lr_multipliers.items()} or None
         if name == "exclude_from_weight_decay":
@@ -393,8 +393,8 @@ class Optimizer(Configurable):
     def get_state(self) -> dict[str, Any]:
         """What a run needs to continue to the same bits: nested dicts of numbers and NumPy arrays.
 
-        ``{"iterations", "micro_steps", "learning_rate", "slots": {variable: {slot: array}}}``; averages and accumulated
-        gradients count as slots.  A schedule is part of the configuration, so its rate is ``None`` here.
+        ``{"iterations", "micro_steps", "swapped", "learning_rate", "slots": {variable: {slot: array}}}``; averages and
+        accumulated gradients count as slots.  A schedule is part of the configuration: its rate is ``None`` here.
         """
         if self._pending is not None:
             return dict(self._pending)
@@ -402,9 +402,8 @@ class Optimizer(Configurable):
             r.name: {v.name.removeprefix(f"{r.name}/"): v.numpy() for v in r.held()} for r in self._records.values()
         }
         rate = self._rate if isinstance(self._rate, float) else None
-        return {
-            "iterations": self.iterations, "micro_steps": self._micro_steps, "learning_rate": rate, "slots": slots
-        }  # fmt: skip
+        counts = {"iterations": self.iterations, "micro_steps": self._micro_steps, "swapped": self._swapped}
+        return {**counts, "learning_rate": rate, "slots": slots}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue where the optimizer that gave ``state`` stood; before ``build``, when it is built.
@@ -428,6 +427,7 @@ class Optimizer(Configurable):
                     held = _held(tensor(array, dtype=like.dtype, device=like.device), f"{record.name}/{name}")
                 setattr(record, name, held)
         self.iterations, self._micro_steps = int(state["iterations"]), int(state.get("micro_steps", 0))
+        self._swapped = bool(state.get("swapped", False))
         if state.get("learning_rate") is not None and isinstance(self._rate, float):
             self._rate = float(state["learning_rate"])
 
@@ -443,13 +443,13 @@ class Optimizer(Configurable):
         for name, record in mine.items():
             have, want = set(saved[name]) - {"average", "accumulated"}, set(self.slot_names)
             if have != want:
-                shown = {"checkpoint": sorted(have), "optimizer": sorted(want)}
+                slots = {"checkpoint": sorted(have), "optimizer": sorted(want)}
                 hint = "use the optimizer, with the options, that the checkpoint was made with"
-                raise CheckpointError(self.name, f"the slots of {name!r} are others", shown, hint=hint)
+                raise CheckpointError(self.name, f"the slots of {name!r} are others", slots, hint=hint)
             for slot, array in saved[name].items():
                 if tuple(np.shape(array)) != record.variable.shape:
-                    shown = {"variable": record.variable.spec, "saved": np.shape(array)}
-                    raise CheckpointError(self.name, f"the slot {slot!r} of {name!r} has another shape", shown)
+                    shapes = {"variable": record.variable.spec, "saved": np.shape(array)}
+                    raise CheckpointError(self.name, f"the slot {slot!r} of {name!r} has another shape", shapes)
 
 
 def _held(value: Tensor, name: str) -> Variable:
@@ -464,16 +464,16 @@ def _pattern(key: Matcher) -> str:
     return f"^{re.escape(key.name)}$" if isinstance(key, Variable) else key
 
 
-def _fitting(gradient: Tensor, variable: Variable) -> Tensor:
+def _fitting(given: Any, variable: Variable) -> Tensor:
     """The gradient in its variable's dtype; ShapeError if its shape is another."""
+    like = isinstance(given, Tensor)
+    gradient: Tensor = given if like else tensor(given, dtype=variable.dtype, device=variable.device)
     if gradient.spec is variable.spec:
         return gradient
-    if not isinstance(gradient, Tensor):
-        gradient = tensor(gradient, dtype=variable.dtype, device=variable.device)
     if gradient.shape != variable.shape:
         shown = {"variable": variable.spec, "gradient": gradient.spec}
         raise ShapeError("apply_gradients", f"the gradient of {variable.name!r} has another shape", shown)
     return gradient if gradient.dtype is variable.dtype else gradient.cast(variable.dtype)
 
 
-__all__ = ["Optimizer", "serialize"]
+__all__ = ["Optimizer"]

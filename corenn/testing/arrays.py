@@ -1,4 +1,4 @@
-"""Level 0: arrays.  What goes to a device comes back, dtypes are what they say, devices are apart, ``xp`` is complete."""
+"""Level 0: arrays.  What is sent comes back, dtypes are what they say, devices are apart, ``xp`` is complete."""
 
 from __future__ import annotations
 
@@ -113,13 +113,15 @@ def _values(dtype: DType, shape: tuple[int, ...]) -> Host:
     """Different values, among them ones that a narrower or floating dtype could not hold."""
     count = int(np.prod(shape))
     if dtype.kind == "b":
-        return (np.arange(count) % 3 == 0).reshape(shape)
+        thirds: Host = np.arange(count) % 3 == 0
+        return thirds.reshape(shape)
     if dtype.is_integer:
         info = np.iinfo(dtype.numpy)
         ends = np.array([info.max, info.min, info.max - 1, 1, info.min + 1], dtype.numpy)
         return np.resize(ends, shape) if count else np.empty(shape, dtype.numpy)
     steps = np.linspace(-2.0, 3.0, max(count, 1))[:count] + 1 / 3
-    return (steps + 1j * steps[::-1] if dtype.kind == "c" else steps).astype(dtype.numpy).reshape(shape)
+    values: Host = steps + 1j * steps[::-1] if dtype.kind == "c" else steps
+    return values.astype(dtype.numpy).reshape(shape)
 
 
 def _extremes(dtype: DType) -> Host:
@@ -130,7 +132,7 @@ def _extremes(dtype: DType) -> Host:
     else:
         info = np.finfo(dtype.numpy)
         limits = [float(info.max), float(info.tiny), float(info.eps)]
-    special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, *limits, *(-v for v in limits)]
+    special: list[complex] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, *limits, *(-v for v in limits)]
     if dtype.kind == "c":
         special += [complex(np.inf, np.nan), complex(-0.0, -np.inf)]
     return np.array(special).astype(dtype.numpy)
@@ -168,8 +170,8 @@ def _transfer(places: list[Device], dtype: DType, layout: str) -> str | None:
         found = backend.dtype_of(array)
         if found is not dtype:
             return f"from_host made {found} of {dtype}"
-        back = backend.to_host(array)
-        if not isinstance(back, np.ndarray):
+        back: object = backend.to_host(array)
+        if not isinstance(back, np.ndarray):  # a backend may break its promise
             return f"to_host gave a {type(back).__name__}, not a numpy.ndarray"
         problem = bits_difference(back, host)
         if problem is not None:
@@ -273,13 +275,13 @@ def _operator(home: Device, function: Callable[..., Any], dtype: DType) -> str |
 
 
 _INDICES: dict[str, Any] = {
-    "int": (1,),
+    "int": (1, ...),
     "negative": (-1, 2),
     "slice": (slice(1, None), slice(None, 2)),
     "step": (slice(None, None, 2), slice(None, None, -1)),
-    "newaxis": (None, slice(None), None),
+    "newaxis": (None, ..., None),
     "ellipsis": (..., 0),
-    "empty": (slice(2, 2),),
+    "empty": (slice(2, 2), ...),
     "element": (1, 2, ...),
 }
 

@@ -30,7 +30,10 @@ LEVELS = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One check on one backend.  ``check`` returns ``None`` or what is wrong; it raises NotHere where it cannot apply."""
+    """One check on one backend.
+
+    ``check`` returns ``None`` or what is wrong, and raises NotHere where it does not apply.
+    """
 
     id: str
     check: Check

@@ -6,6 +6,7 @@ it needs.  The conformance kit and the project's own tests are made of these.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -20,8 +21,10 @@ from corenn.dtypes import DType
 from corenn.errors import CorennError, GradientError
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import find
-from corenn.ops.sampling import ErrorSample, Sample
-from corenn.ops.table import TABLE, Op
+from corenn.ops.families import binary, comparison, predicate, unary
+from corenn.ops.sampling import ErrorSample, Sample, literal
+from corenn.ops.sampling import sample as make_sample
+from corenn.ops.table import REQUIRED, TABLE, Op
 from corenn.tensor import Tensor
 from corenn.testing.compare import bits_difference, difference
 from corenn.testing.tolerances import GRADIENT, Tolerance, forward
@@ -46,7 +49,8 @@ def accepted_dtypes(op: Op, sample: Sample) -> list[DType]:
     names = [op.tensors[i] if i < len(op.tensors) else op.variadic or "" for i in range(len(sample.args))]
     free = [n for n, a in zip(names, sample.args, strict=True) if a is not None and a.dtype is None]
     common = frozenset.intersection(*(op.accepted(n) for n in free))
-    return sorted((d for d in common if d.kind in sample.kinds), key=lambda d: ("fiubc".index(d.kind), d.itemsize, d.name))
+    fitting = [d for d in common if d.kind in sample.kinds]
+    return sorted(fitting, key=lambda d: ("fiubc".index(d.kind), d.itemsize, d.name))
 
 
 def dtypes_under_test(op: Op, sample: Sample, offered: frozenset[DType]) -> list[DType]:
@@ -91,8 +95,8 @@ def check_sources(op: Op, sample: Sample, dtype: DType, device: Device) -> str |
     Raises NotHere when only one of them serves the operands.
     """
     trial = Trial(op, sample, dtype, device)
-    preferred, results = "", ()
-    count = 0
+    preferred, count = "", 0
+    results: tuple[Tensor, ...] = ()
     for name, run in trial.sources():
         count += 1
         found = run()
@@ -127,6 +131,44 @@ def check_placed(op: Op, sample: Sample, dtype: DType, device: Device, other: De
         if where is not None and handle is not None and where != handle:
             return f"the operands are on {device} and the array of a result is on {where}"
     return trial.wrong(results[: len(trial.plan.specs)])
+
+
+_ELEMENTWISE = (unary, predicate, binary, comparison)
+_SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0])
+
+
+def special_sample(op: Op) -> Sample | None:
+    """NaN, infinities and signed zeros, for two operands against one another.
+
+    ``None`` unless the op is of an elementwise family without attributes to choose.
+    """
+    if op.family not in _ELEMENTWISE or op.variadic or op.optional or REQUIRED in op.attributes.values():
+        return None
+    args = (literal(_SPECIAL), literal(_SPECIAL[:, None])) if len(op.tensors) == 2 else (literal(_SPECIAL),)
+    return make_sample(*args, grad=False, name="special", kinds="f") if len(args) == len(op.tensors) else None
+
+
+def check_special(op: Op, special: Sample, dtype: DType, device: Device) -> str | None:
+    """On special values: finite and infinite results as the reference has them, NaN where a NaN operand makes it NaN.
+
+    Where the reference is NaN although no operand is (an intermediate result of it is not finite) nothing is claimed;
+    where it makes a number of a NaN, NaN is as good.
+    """
+    trial = Trial(op, special, dtype, device)
+    with np.errstate(all="ignore"):
+        result = trial.run()[0].numpy()
+    try:
+        expected = trial.expected()
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise NotHere(f"the reference is not defined on NaN and infinities: {error}") from error
+    if expected is None:
+        raise NotHere("the op has no reference")
+    nan = functools.reduce(np.logical_or, [np.isnan(a.astype(np.float64)) for a in trial.operands if a is not None])
+    wanted = np.broadcast_to(expected[0], result.shape).copy()
+    if wanted.dtype.kind == "f":
+        unclaimed = (np.isnan(wanted) & ~nan) | (nan & np.isnan(result))
+        wanted[unclaimed] = result[unclaimed]
+    return difference(result, wanted, forward(dtype))
 
 
 # ---------------------------------------------------------------- gradients
@@ -237,7 +279,7 @@ def check_error(op: Op, sample: ErrorSample, device: Device) -> str | None:
 
 
 def check_declaration(op: Op) -> str | None:
-    """What every op must have: a docstring, samples, a reference, a way to run, and gradients unless none is claimed."""
+    """What every op must have: docstring, samples, reference, a way to run, and the gradients its samples claim."""
     if not op.doc.strip():
         return "no docstring"
     if not op.sample_list:

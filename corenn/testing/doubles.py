@@ -69,7 +69,7 @@ class _Plugin:
 
         return [
             BackendRecord(
-                "strict", "corenn.testing.doubles:StrictBackend", "test double: the array API standard and nothing else",
+                "strict", "corenn.testing.doubles:StrictBackend", "test double: the array API and nothing else",
                 probe=lambda: None if find_spec("array_api_strict") else "array-api-strict is not installed",
                 install_hint="pip install 'corenn[testing]'", priority=-2,
             ),

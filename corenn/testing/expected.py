@@ -71,13 +71,14 @@ def load_expected_failures(path: str | Path) -> ExpectedFailures:
         raise DataError(str(source), f"is not TOML: {error}") from error
     tables = data.pop("xfail", [])
     if data or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
-        raise DataError(str(source), "must hold [[xfail]] tables and nothing else", hint='[[xfail]], id = "...", reason = "..."')
+        raise DataError(str(source), "must hold [[xfail]] tables and nothing else", hint="[[xfail]] with id and reason")
     entries = []
     for number, table in enumerate(tables, 1):
+        name = table.get("id", "without id")
         for key in ("id", "reason"):
             if not isinstance(table.get(key), str) or not table[key].strip():
-                raise DataError(str(source), f"entry {number} ({table.get('id', 'without id')}) has no {key}", hint=f'{key} = "..."')
+                raise DataError(str(source), f"entry {number} ({name}) has no {key}", hint=f'{key} = "..."')
         if table.keys() - {"id", "reason"}:
-            raise DataError(str(source), f"entry {number} ({table['id']}) has unknown keys", hint="id and reason")
+            raise DataError(str(source), f"entry {number} ({name}) has unknown keys", hint="id and reason")
         entries.append(Expectation(table["id"], table["reason"].strip()))
     return ExpectedFailures(tuple(entries), source.name)

@@ -51,6 +51,11 @@ def value_cases(backend: Backend) -> Iterator[Case]:
                 yield Case(f"{stem}/repeat", functools.partial(checks.check_repeat, *given, home))
                 if other is not home and sample.args:
                     yield Case(f"{stem}/device", functools.partial(checks.check_placed, *given, other, home))
+        special = checks.special_sample(op)
+        for dtype in () if special is None else checks.accepted_dtypes(op, special):
+            if special is not None and dtype in (dtypes.float32, dtypes.float64):
+                check = functools.partial(checks.check_special, op, special, dtype, home)
+                yield Case(f"L1/{op.name}/special/{dtype}", check)
         for number, refused in enumerate(op.error_list):
             yield Case(f"L1/{op.name}/error{number}", functools.partial(checks.check_error, op, refused, home))
 

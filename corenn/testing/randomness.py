@@ -1,4 +1,4 @@
-"""Level 4: random bits.  Every draw must be the host definition's (``corenn.philox``), on any backend, in any tiling."""
+"""Level 4: random bits.  Every draw must be what ``corenn.philox`` defines on the host, in any tiling."""
 
 from __future__ import annotations
 

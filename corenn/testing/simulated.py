@@ -1,17 +1,17 @@
 """A simulated device: NumPy arrays behind a wall, so that device mistakes show on a machine that has none.
 
 Its arrays live in a memory of their own and come and go by explicit copies, which are counted.  Whatever would be a
-hidden copy or a hidden wait on a real device is refused: ``numpy.asarray(x)``, ``float(x)``, ``if x``, iteration, a host
-array as an operand.  There are two devices, and arrays of one are refused beside arrays of the other.
+hidden copy or a hidden wait on a real device is refused: ``numpy.asarray(x)``, ``float(x)``, ``if x``, iteration, a
+host array as an operand.  There are two devices, and arrays of one are refused beside arrays of the other.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -58,12 +58,14 @@ class DeviceArray:
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the axes."""
-        return self._memory.shape
+        shape: tuple[int, ...] = self._memory.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type."""
-        return self._memory.dtype
+        dtype: np.dtype[Any] = self._memory.dtype
+        return dtype
 
     @property
     def ndim(self) -> int:
@@ -78,12 +80,12 @@ class DeviceArray:
     @property
     def T(self) -> DeviceArray:
         """The transpose of a matrix."""
-        return _wrap(self._memory.T, self.device)
+        return DeviceArray(self._memory.T, self.device)
 
     @property
     def mT(self) -> DeviceArray:
         """The last two axes exchanged."""
-        return _wrap(self._memory.mT, self.device)
+        return DeviceArray(self._memory.mT, self.device)
 
     def to_device(self, device: DeviceMemory, /, *, stream: None = None) -> DeviceArray:
         """A copy on another device (itself on its own)."""
@@ -127,7 +129,7 @@ class DeviceArray:
     # ---- indexing
 
     def __getitem__(self, index: Any) -> DeviceArray:
-        return _wrap(self._memory[_unwrap_index(index, self.device)], self.device)
+        return DeviceArray(np.asarray(self._memory[_unwrap_index(index, self.device)]), self.device)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._memory[_unwrap_index(index, self.device)] = _unwrap(value, self.device)
@@ -142,7 +144,8 @@ def _unwrap(value: Any, device: DeviceMemory) -> Any:
             raise DeviceAccessError(f"an array in {value.device} beside one in {device}: copy one with to_device")
         return value._memory
     if isinstance(value, np.ndarray | np.generic):
-        raise DeviceAccessError(f"a host {type(value).__name__} beside arrays in {device}: use backend.from_host(array)")
+        kind = type(value).__name__
+        raise DeviceAccessError(f"a host {kind} beside arrays in {device}: use backend.from_host(array)")
     if isinstance(value, list | tuple):
         return type(value)(_unwrap(v, device) for v in value)
     return value
@@ -177,7 +180,21 @@ def _unary(function: Callable[[Any], Any]) -> Callable[[DeviceArray], Any]:
     return lambda self: _wrap(function(self._memory), self.device)
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+):
     _function = getattr(operator, f"__{_name}__")
     setattr(DeviceArray, f"__{_name}__", _binary(_function, False))
     setattr(DeviceArray, f"__r{_name}__", _binary(_function, True))
@@ -233,12 +250,15 @@ class TransferCounts:
     synchronizations: int = 0
 
 
+_COMPUTES_IN = {dtypes.float16: dtypes.float32}
+
+
 class SimulatedDevice(Backend):
     """Two devices with memories of their own, in this process; ``transfers`` counts what crossed.  See the module."""
 
     name = "simulated"
     xp = NAMESPACE
-    computes_in: ClassVar[Mapping[DType, DType]] = {dtypes.float16: dtypes.float32}
+    computes_in = _COMPUTES_IN
 
     def __init__(self) -> None:
         self.transfers = TransferCounts()

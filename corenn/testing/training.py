@@ -1,4 +1,4 @@
-"""Level 5: a small training run, written in ops.  It must learn, repeat bit for bit, and agree with the NumPy backend."""
+"""Level 5: a small training run in ops.  It must learn, repeat bit for bit, and agree with the NumPy backend."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from corenn.variable import Variable
 _STEPS = 30
 _BATCH = 32
 _RATE = 0.1
+_NAMES = ("w1", "b1", "w2", "b2")
 _FEATURES, _HIDDEN, _CLASSES = 6, 16, 3
 
 
@@ -46,7 +47,7 @@ def _repeats(home: Device) -> str | None:
     problem = bits_difference(again, losses)
     if problem is not None:
         return f"losses of two runs with one seed: {problem}"
-    for name, other, first in zip("w1 b1 w2 b2".split(), others, weights, strict=True):
+    for name, other, first in zip(_NAMES, others, weights, strict=True):
         problem = bits_difference(other, first)
         if problem is not None:
             return f"{name} after two runs with one seed: {problem}"
@@ -59,7 +60,7 @@ def _agrees(home: Device) -> str | None:
     problem = difference(losses, wanted, TRAINING)
     if problem is not None:
         return f"losses against the NumPy backend's: {problem}"
-    for name, mine, other in zip("w1 b1 w2 b2".split(), weights, others, strict=True):
+    for name, mine, other in zip(_NAMES, weights, others, strict=True):
         problem = difference(mine, other, TRAINING)
         if problem is not None:
             return f"{name} after {_STEPS} steps, against the NumPy backend's: {problem}"
@@ -72,7 +73,7 @@ def _op(name: str, *operands: Tensor, **attrs: object) -> Tensor:
 
 
 def train(home: Device, seed: int) -> tuple[Host, list[Host]]:
-    """Train a two-layer network on three blobs, all randomness from ``seed``; the losses, and the weights at the end."""
+    """Train two layers on three blobs, all randomness from ``seed``; the losses, and the weights at the end."""
     require_dtypes([dtypes.float32, dtypes.uint64, dtypes.bool_], home)
     with home:
         x, labels = _blobs()

@@ -138,7 +138,9 @@ def is_free(sample: Sample) -> bool:
 def needed(sample: Sample, dtype: DType) -> list[DType]:
     """The dtypes of a sample's operands, and those it asks for by attribute."""
     found = [dtype if a.dtype is None else dtypes.as_dtype(a.dtype) for a in sample.args if a is not None]
-    attributes = (v if isinstance(v, DType) else dtypes.as_dtype(v) for k, v in sample.attrs.items() if _names_dtype(k, v))
+    attributes = (
+        v if isinstance(v, DType) else dtypes.as_dtype(v) for k, v in sample.attrs.items() if _names_dtype(k, v)
+    )
     return [*found, *attributes]
 
 
@@ -157,7 +159,7 @@ def require_dtypes(wanted: Sequence[DType], device: Device) -> None:
 
 
 def strided(array: Host) -> Tensor:
-    """``array`` on the current device as a view with other strides: transposed, and every other element of the last axis.
+    """``array`` on the current device as a view with other strides: transposed, and every other element of an axis.
 
     The elements between are garbage that no kernel should see.
     """

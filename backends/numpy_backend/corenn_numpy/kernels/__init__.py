@@ -11,9 +11,11 @@ from corenn_numpy.kernels import (
     elementwise,
     indexing,
     normalization,
+    pooling,
     random,
     recurrent,
     shaping,
+    updates,
 )
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
@@ -22,7 +24,9 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     **elementwise.KERNELS,
     **indexing.KERNELS,
     **normalization.KERNELS,
+    **pooling.KERNELS,
     **random.KERNELS,
     **recurrent.KERNELS,
     **shaping.KERNELS,
+    **updates.KERNELS,
 }

@@ -359,7 +359,7 @@ def scatter_input(
     images = max(1, TILE // (rows * math.prod(kernel) * channels * dy.itemsize))
     weights = w.reshape(-1, groups, outer).transpose(1, 0, 2)  # [groups, taps, out / groups]
     ranges = [
-        [_clipped(n, o, s, j * d - b) for j in range(k)]
+        [clipped(n, o, s, j * d - b) for j in range(k)]
         for n, o, k, s, d, b in zip(size, outs, kernel, strides, dilation, before, strict=True)
     ]
     for image in range(0, count, images):
@@ -383,7 +383,7 @@ def scatter_input(
     return dx
 
 
-def _clipped(extent: int, results: int, stride: int, offset: int) -> tuple[slice, slice]:
+def clipped(extent: int, results: int, stride: int, offset: int) -> tuple[slice, slice]:
     """Which results read an element inside the operand at ``result * stride + offset``, and those elements."""
     low = max(0, -(offset // stride)) if offset < 0 else 0
     high = max(low, min(results, -(-(extent - offset) // stride)))
@@ -393,14 +393,15 @@ def _clipped(extent: int, results: int, stride: int, offset: int) -> tuple[slice
 # ---------------------------------------------------------------- the ops
 
 
-def _single(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Compute half precision in float32: NumPy multiplies it slowly, and sums of products need the digits."""
+def single(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Compute half precision in float32: NumPy is slow in it, and sums need the digits."""
 
     @functools.wraps(function)
-    def run(a: Array, b: Array, **attrs: Any) -> Array:
-        if a.dtype.itemsize > 2:
-            return function(a, b, **attrs)
-        return function(a.astype(np.float32), b.astype(np.float32), **attrs).astype(a.dtype)
+    def run(*arrays: Array, **attrs: Any) -> Array:
+        dtype = arrays[0].dtype
+        if dtype.itemsize > 2:
+            return function(*arrays, **attrs)
+        return function(*[a.astype(np.float32) for a in arrays], **attrs).astype(dtype)
 
     return run
 
@@ -410,7 +411,7 @@ def _multiplier(channels: int, groups: int, outer: int) -> int:
     return outer // groups if channels == groups > 1 and outer > groups else 0
 
 
-@_single
+@single
 def conv(
     x: Array, w: Array, *, strides: Ints, padding: Sequence[tuple[int, int]], dilation: Ints, groups: int, layout: str
 ) -> Array:
@@ -431,7 +432,7 @@ def conv(
     return y
 
 
-@_single
+@single
 def conv_input_grad(
     dy: Array,
     w: Array,
@@ -459,7 +460,7 @@ def conv_input_grad(
     return dx
 
 
-@_single
+@single
 def conv_weight_grad(
     x: Array,
     dy: Array,

@@ -1,0 +1,1 @@
+"""The CUDA backend of corenn, on CuPy.  Importing this package does not import CuPy."""

@@ -1,0 +1,1 @@
+"""The tasks that ship with corenn: what ``corenn run`` runs."""
