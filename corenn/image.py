@@ -1,1 +1,5 @@
-"""``corenn.image``."""
+"""Images: resizing."""
+
+from corenn.ops.resize import resize, upsample
+
+__all__ = ["resize", "upsample"]

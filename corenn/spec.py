@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from corenn.dtypes import DType
 
@@ -47,7 +47,7 @@ class Spec:
         """The shape, all extents known; ValueError if one is not."""
         if None in self.shape:
             raise ValueError(f"{self} has an extent that is not known yet")
-        return cast("tuple[int, ...]", self.shape)
+        return self.shape  # type: ignore[return-value]  # checked just now
 
     @property
     def size(self) -> int:

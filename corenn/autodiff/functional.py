@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from corenn import tree
 from corenn.autodiff.reverse import Entry
-from corenn.autodiff.tape import GradientTape, Recorder
+from corenn.autodiff.tape import GradientTape, read, recording_tapes
 from corenn.errors import GradientError, ShapeError, UsageError
 from corenn.ops.creation import tensor
-from corenn.ops.dispatch import _interpreter, current
+from corenn.ops.dispatch import _interpreter
 from corenn.tensor import Node, Tensor
 from corenn.variable import Variable
 
@@ -113,13 +114,15 @@ def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any
     return jacobian(grad(function, argnums), argnums)
 
 
-class _CustomOp:
-    """What the reverse pass needs of an op, for a function with a gradient of its own."""
+class _CustomPlan:
+    """What the reverse pass needs of a plan and its op, for a function with a gradient of its own."""
 
-    def __init__(self, pull: Callable[..., Any], single: bool) -> None:
-        self.name, self.results, self.rules = "custom_gradient", None if single else ("results",), {}
-        self.joint_rule = self
-        self._pull = pull
+    name, rules, attrs = "custom_gradient", MappingProxyType[int, Any]({}), MappingProxyType[str, Any]({})
+
+    def __init__(self, pull: Callable[..., Any], operands: list[Tensor], outputs: tuple[Tensor, ...], single: bool) -> None:
+        self.op, self.joint_rule, self._pull = self, self, pull
+        self.results = None if single else tuple(str(i) for i in range(len(outputs)))
+        self.inputs, self.specs = tuple(t.spec for t in operands), tuple(t.spec for t in outputs)
 
     def apply(self, entry: Entry, g: Any, needs: tuple[bool, ...]) -> Any:
         """The caller's gradients for one recorded call."""
@@ -142,11 +145,11 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
 
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> Any:
-        recorder = current()
+        tapes = recording_tapes()
         tensors = [a if isinstance(a, Tensor) else tensor(a) for a in args]
-        if not isinstance(recorder, Recorder):
+        if not tapes:
             return function(*tensors, **options)[0]
-        tensors = [recorder.read(t) if isinstance(t, Variable) else t for t in tensors]
+        tensors = [read(t, tapes) if isinstance(t, Variable) else t for t in tensors]
         token = _interpreter.set(None)
         try:
             with GradientTape() as probe:
@@ -162,7 +165,12 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
         targets = tuple(Node() for _ in outputs)
         for output, node in zip(outputs, targets, strict=True):
             output.node = node
-        recorder.record(_CustomOp(pull, single), tensors, outputs, targets)
+        plan, nodes = _CustomPlan(pull, tensors, outputs, single), [t.node for t in tensors]
+        for tape in tapes:
+            if not tape.watched.isdisjoint(nodes):
+                sources = [n if n in tape.watched else None for n in nodes]
+                tape.entries.append(Entry(plan, sources, [None] * len(nodes), None, targets))
+                tape.watched.update(targets)
         return outputs[0] if single else outputs
 
     return run

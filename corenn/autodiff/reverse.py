@@ -17,7 +17,6 @@ from corenn.ops.creation import zeros
 from corenn.ops.elementwise import add, cast
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import broadcast_to, reshape
-from corenn.ops.table import Op
 from corenn.spec import Spec
 from corenn.tensor import Node, Tensor
 
@@ -25,25 +24,21 @@ from corenn.tensor import Node, Tensor
 class Entry:
     """One recorded call: what the rules of its op need, and nothing else.
 
-    ``sources`` and ``targets`` are the identities of operands and results (``None`` where unwatched); ``inputs`` and
-    ``out`` hold only the tensors that a rule names; ``specs`` and ``results`` the shapes and dtypes of all.
+    ``plan`` has the op, its attributes and the specs of operands and results; ``sources`` and ``targets`` are the
+    identities of operands (``None`` where unwatched) and results; ``inputs`` and ``out`` hold only the tensors that a
+    rule names.
     """
 
-    __slots__ = ("attrs", "inputs", "op", "out", "results", "sources", "specs", "targets")
+    __slots__ = ("inputs", "out", "plan", "sources", "targets")
 
     def __init__(
-        self,
-        op: Op,
-        attrs: dict[str, Any],
-        specs: Sequence[Spec | None],
-        sources: tuple[Node | None, ...],
-        inputs: Sequence[Tensor | None],
-        out: Any,
-        results: tuple[Spec, ...],
-        targets: tuple[Node, ...],
+        self, plan: Any, sources: Sequence[Node | None], inputs: Sequence[Tensor | None], out: Any, targets: Sequence[Node]
     ) -> None:
-        self.op, self.attrs, self.specs, self.sources = op, attrs, specs, sources
-        self.inputs, self.out, self.results, self.targets = inputs, out, results, targets
+        self.plan = plan
+        self.sources = sources
+        self.inputs = inputs
+        self.out = out
+        self.targets = targets
 
 
 def backpropagate(
@@ -63,36 +58,46 @@ def backpropagate(
         entry = entries[position]
         if consume:
             entries.pop()
-        arriving = [gradients.get(t) if t in wanted else gradients.pop(t, None) for t in entry.targets]
-        if all(g is None for g in arriving) or reached.isdisjoint(entry.sources):
+        op, nodes, specs = entry.plan.op, entry.sources, entry.plan.inputs
+        if op.results is None:
+            (target,) = entry.targets
+            g: Any = gradients.get(target) if target in wanted else gradients.pop(target, None)
+        else:
+            g = _arriving(entry, gradients, wanted)
+        if g is None or reached.isdisjoint(nodes):
             continue
-        needs = tuple(s is not None and s in reached for s in entry.sources)
-        for node, spec, gradient in zip(entry.sources, entry.specs, _apply(entry, arriving, needs), strict=True):
-            if node is None or node not in reached or gradient is None or spec is None:
-                continue
-            fitted = fit(gradient, spec)
-            before = gradients.get(node)
-            gradients[node] = fitted if before is None else add(before, fitted)
+        if op.joint_rule is None:
+            for i, rule in op.rules.items():
+                if nodes[i] in reached:
+                    _deliver(gradients, nodes[i], specs[i], rule.apply(entry, g, None))
+            continue
+        found = op.joint_rule.apply(entry, g, tuple([node in reached for node in nodes]))
+        parts = (found,) if isinstance(found, Tensor) or found is None else found
+        for node, spec, part in zip(nodes, specs, parts, strict=True):
+            if node in reached:
+                _deliver(gradients, node, spec, part)
     return {node: gradients[node] for node in wanted if node in gradients}
 
 
-def _apply(entry: Entry, arriving: list[Tensor | None], needs: tuple[bool, ...]) -> Sequence[Tensor | None]:
-    """Gradients of the operands of one call (``None`` where not needed or where there is none)."""
-    op = entry.op
-    g: Any
-    if op.results is None:
-        g = arriving[0]
-    else:
-        g = tuple(
-            zeros(s.static, s.dtype, device=s.device) if a is None else a
-            for a, s in zip(arriving, entry.results, strict=True)
-        )
-    if op.joint_rule is not None:
-        found = op.joint_rule.apply(entry, g, needs)
-        return (found,) if isinstance(found, Tensor) or found is None else tuple(found)
-    return [
-        op.rules[i].apply(entry, g, needs) if needed and i in op.rules else None for i, needed in enumerate(needs)
-    ]
+def _arriving(entry: Entry, gradients: dict[Node, Tensor], wanted: set[Node]) -> tuple[Tensor, ...] | None:
+    """Gradients of an op with several results, zeros for results nothing depends on; ``None`` if that is all of them."""
+    found = [gradients.get(t) if t in wanted else gradients.pop(t, None) for t in entry.targets]
+    if all(g is None for g in found):
+        return None
+    return tuple(
+        zeros(s.static, s.dtype, device=s.device) if g is None else g
+        for g, s in zip(found, entry.plan.specs, strict=True)
+    )
+
+
+def _deliver(gradients: dict[Node, Tensor], node: Node, spec: Spec, gradient: Tensor | None) -> None:
+    """Add a gradient to what has arrived at a node so far."""
+    if gradient is None:
+        return
+    if gradient.spec is not spec:
+        gradient = fit(gradient, spec)
+    before = gradients.get(node)
+    gradients[node] = gradient if before is None else add(before, gradient)
 
 
 def fit(gradient: Tensor, spec: Spec) -> Tensor:

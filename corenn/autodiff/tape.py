@@ -5,7 +5,8 @@ A tape watches *nodes*, identities apart from the data, and keeps only the tenso
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from corenn import tree
 from corenn.autodiff.reverse import Entry, backpropagate, check_target
 from corenn.errors import DTypeError, GradientError, ShapeError, UsageError
 from corenn.ops.creation import eye, ones_like, tensor, zeros_like
-from corenn.ops.dispatch import _interpreter, current, find, scalar_beside
+from corenn.ops.dispatch import Plan, _interpreter, current, find
 from corenn.ops.shaping import broadcast_to, reshape, stack
 from corenn.ops.table import Op
 from corenn.spec import Spec
@@ -22,8 +23,14 @@ from corenn.tensor import Node, Tensor
 from corenn.variable import Variable
 
 
+@functools.lru_cache(maxsize=64)
+def _one(spec: Spec) -> Tensor:
+    """The gradient of a scalar with respect to itself."""
+    return tensor(1.0, dtype=spec.dtype, device=spec.device)
+
+
 class Recorder:
-    """The interpreter while tapes record: runs each call, and lists it on every tape that watches an operand."""
+    """The interpreter while several tapes record: runs each call, and lists it on every tape that watches an operand."""
 
     __slots__ = ("tapes",)
 
@@ -31,60 +38,75 @@ class Recorder:
         self.tapes = tapes
 
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        plan, tensors = find(op, args, attrs)
-        for t in tensors:
-            if t.__class__ is not Tensor and t is not None:
-                tensors = [self.read(t) if isinstance(t, Variable) else t for t in tensors]
-                break
-        nodes = tuple([None if t is None else t.node for t in tensors])
+        plan, operands = find(op, args, attrs)
+        tensors = [read(t, self.tapes) if isinstance(t, Variable) else t for t in operands]
+        nodes = [None if t is None else t.node for t in tensors]
         watching = [tape for tape in self.tapes if not tape.watched.isdisjoint(nodes)]
         if not watching:
             return plan.execute(tensors)
         if op.joint_rule is None and not op.rules:
-            if op.decomposition is not None and any(s.dtype.is_inexact for s in plan.specs):
-                return op.decomposition(*tensors, **plan.attrs)  # its parts are recorded one by one
-            return plan.execute(tensors)
+            return run_parts(plan, tensors)
         out = plan.execute(tensors)
-        if op.results is None:
-            out.node = Node()
-            targets: tuple[Node, ...] = (out.node,)
-            specs: tuple[Spec, ...] = (out.spec,)
-        else:
-            for result in out:
-                result.node = Node()
-            targets = tuple([r.node for r in out])
-            specs = tuple([r.spec for r in out])
+        targets = identify(out)
         for tape in watching:
-            watched = tape.watched
-            mask = tuple([n in watched for n in nodes])
-            kept, keep_out = op.kept(mask)
-            inputs: list[Tensor | None] = [None] * len(mask)
-            for i in kept:
-                inputs[i] = tensors[i]
-            sources = nodes if False not in mask else tuple([n if n in watched else None for n in nodes])
-            entry = Entry(op, plan.attrs, plan.inputs, sources, inputs, out if keep_out else None, specs, targets)
-            tape.entries.append(entry)
-            watched.update(targets)
+            list_call(tape, plan, tensors, nodes, out, targets)
         return out
 
-    def record(self, op: Any, tensors: list[Tensor], outputs: tuple[Tensor, ...], targets: tuple[Node, ...]) -> None:
-        """List a call that has been run already, on every tape that watches an operand; nothing is kept but specs."""
-        nodes = tuple([t.node for t in tensors])
-        for tape in self.tapes:
-            if not tape.watched.isdisjoint(nodes):
-                sources = tuple([n if n in tape.watched else None for n in nodes])
-                specs, results = tuple(t.spec for t in tensors), tuple(o.spec for o in outputs)
-                tape.entries.append(Entry(op, {}, specs, sources, [None] * len(nodes), None, results, targets))
-                tape.watched.update(targets)
 
-    def read(self, variable: Variable) -> Tensor:
-        """The variable's present value as a tensor of its own, watched by the tapes that watch trainable variables."""
-        for tape in self.tapes:
-            if variable.trainable and tape.watch_accessed_variables:
+def recording_tapes() -> tuple[GradientTape, ...]:
+    """The tapes that record here and now, outer before inner."""
+    interpreter = current()
+    if isinstance(interpreter, GradientTape):
+        return (interpreter,)
+    return interpreter.tapes if isinstance(interpreter, Recorder) else ()
+
+
+def _record_on(tapes: tuple[GradientTape, ...]) -> None:
+    _interpreter.set(None if not tapes else tapes[0] if len(tapes) == 1 else Recorder(tapes))
+
+
+def read(variable: Variable, tapes: tuple[GradientTape, ...]) -> Tensor:
+    """The variable's present value as a tensor of its own, watched by the tapes that watch trainable variables."""
+    if variable.trainable:
+        for tape in tapes:
+            if tape.watch_accessed_variables and variable.node not in tape.watched:
                 tape.watch_variable(variable)
-        value = Tensor(variable.data, variable.spec)
-        value.node = variable.node
-        return value
+    value = Tensor(variable.data, variable.spec)
+    value.node = variable.node
+    return value
+
+
+def run_parts(plan: Plan, tensors: Sequence[Tensor | None]) -> Any:
+    """Run an op without rules: through its decomposition, whose parts are recorded, if gradients can pass."""
+    if plan.op.decomposition is not None and any(s.dtype.is_inexact for s in plan.specs):
+        return plan.op.decomposition(*tensors, **plan.attrs)
+    return plan.execute(tensors)
+
+
+def identify(out: Any) -> tuple[Node, ...]:
+    """Give each result an identity on tapes."""
+    if out.__class__ is Tensor:
+        node = out.node = Node()
+        return (node,)
+    for result in out:
+        result.node = Node()
+    return tuple([r.node for r in out])
+
+
+def list_call(
+    tape: GradientTape, plan: Plan, tensors: Sequence[Tensor | None], nodes: Sequence[Node | None], out: Any,
+    targets: tuple[Node, ...],
+) -> None:  # fmt: skip
+    """Append a call to a tape, keeping only the operands and results that the rules of its watched operands name."""
+    watched = tape.watched
+    mask = tuple([n in watched for n in nodes])
+    kept, keep_out = plan.op.kept(mask)  # which, by the rules of the watched operands
+    inputs: list[Tensor | None] = [None] * len(mask)
+    for i in kept:
+        inputs[i] = tensors[i]
+    sources = nodes if False not in mask else [n if w else None for n, w in zip(nodes, mask, strict=True)]
+    tape.entries.append(Entry(plan, sources, inputs, out if keep_out else None, targets))
+    watched.update(targets)
 
 
 class GradientTape:
@@ -95,14 +117,38 @@ class GradientTape:
     gradients an inner tape computes inside an outer one are recorded by the outer one.
     """
 
+    __slots__ = ("_recording", "_spent", "_variables", "entries", "persistent", "watch_accessed_variables", "watched")
+
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self.persistent = persistent
         self.watch_accessed_variables = watch_accessed_variables
         self.entries: list[Entry] = []
-        self.watched: set[Node] = set()
+        self.watched: set[Node | None] = set()
         self._variables: dict[int, tuple[Variable, list[Node]]] = {}
         self._spent = False
         self._recording = False
+
+    def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Run and record one call: what ``Recorder`` does, for the common case of a single tape, without its loops."""
+        plan, tensors = find(op, args, attrs)
+        nodes: list[Node | None] = []
+        for i, t in enumerate(tensors):
+            if t.__class__ is not Tensor and t is not None:
+                t = read(t, (self,))  # type: ignore[arg-type]  # the only subclass that reaches an op is Variable
+                tensors = [*tensors[:i], t, *tensors[i + 1 :]]
+            nodes.append(None if t is None else t.node)
+        if self.watched.isdisjoint(nodes):
+            return plan.execute(tensors)
+        if op.joint_rule is None and not op.rules:
+            return run_parts(plan, tensors)
+        if plan.spec is not None:
+            out = Tensor(plan.run(*[None if t is None else t.data for t in tensors]), plan.spec)
+            node = out.node = Node()
+            list_call(self, plan, tensors, nodes, out, (node,))
+            return out
+        many = plan.execute(tensors)
+        list_call(self, plan, tensors, nodes, many, identify(many))
+        return many
 
     # ---- recording
 
@@ -117,16 +163,17 @@ class GradientTape:
 
     def _resume(self) -> None:
         self._recording = True
-        recorder = current()
-        outer = recorder.tapes if isinstance(recorder, Recorder) else ()
-        _interpreter.set(Recorder((*outer, self)))
+        if current() is None:
+            _interpreter.set(self)
+        else:
+            _record_on((*recording_tapes(), self))
 
     def _pause(self) -> None:
         self._recording = False
-        recorder = current()
-        tapes = recorder.tapes if isinstance(recorder, Recorder) else ()
-        rest = tuple([t for t in tapes if t is not self])
-        _interpreter.set(Recorder(rest) if rest else None)
+        if current() is self:
+            _interpreter.set(None)
+        else:
+            _record_on(tuple([t for t in recording_tapes() if t is not self]))
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
@@ -236,7 +283,7 @@ class GradientTape:
         if target.node is None:
             return
         if seed is None:
-            seed = ones_like(target) if target.spec.shape else scalar_beside(1.0, target)
+            seed = ones_like(target) if target.spec.shape else _one(target.spec)
         elif not isinstance(seed, Tensor):
             seed = tensor(seed, dtype=target.dtype, device=target.device)
         if seed.shape != target.shape:

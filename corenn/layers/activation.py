@@ -7,14 +7,21 @@ from typing import Any
 from corenn import constraints, initializers, regularizers
 from corenn.layers.base import Layer, register
 from corenn.ops import activations as ops
+from corenn.ops.elementwise import clip
 from corenn.ops.softmax import log_softmax, softmax
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
 
+class Elementwise(Layer):
+    """Base of activation layers: every step by itself."""
+
+    keeps_mask = True
+
+
 @register()
-class ReLU(Layer):
+class ReLU(Elementwise):
     """``max(x, 0)``, at most ``max_value`` if given; ``negative_slope * x`` below 0."""
 
     def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, **base: Any) -> None:
@@ -23,14 +30,12 @@ class ReLU(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Apply it."""
-        from corenn.ops.elementwise import clip
-
         y = ops.leaky_relu(x, alpha=self.negative_slope) if self.negative_slope else ops.relu(x)
         return y if self.max_value is None else clip(y, max=self.max_value)
 
 
 @register()
-class LeakyReLU(Layer):
+class LeakyReLU(Elementwise):
     """``x`` above 0, ``negative_slope * x`` below."""
 
     def __init__(self, negative_slope: float = 0.3, **base: Any) -> None:
@@ -43,7 +48,7 @@ class LeakyReLU(Layer):
 
 
 @register()
-class ELU(Layer):
+class ELU(Elementwise):
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
 
     def __init__(self, alpha: float = 1.0, **base: Any) -> None:
@@ -56,7 +61,7 @@ class ELU(Layer):
 
 
 @register()
-class GELU(Layer):
+class GELU(Elementwise):
     """``x * Phi(x)``; ``approximate`` takes the tanh form."""
 
     def __init__(self, approximate: bool = False, **base: Any) -> None:
@@ -69,7 +74,7 @@ class GELU(Layer):
 
 
 @register()
-class PReLU(Layer):
+class PReLU(Elementwise):
     """``x`` above 0, ``alpha * x`` below, ``alpha`` trained: one for each input element, shared along ``shared_axes``."""
 
     def __init__(
@@ -95,7 +100,7 @@ class PReLU(Layer):
         return ops.prelu(x, self.alpha)
 
 
-class _Along(Layer):
+class _Along(Elementwise):
     """A normalised activation along one axis."""
 
     def __init__(self, axis: int = -1, **base: Any) -> None:

@@ -1,76 +1,69 @@
 """``Layer``: variables, and a computation that uses them; and the naming, tracking and building every layer shares.
 
 A layer is built on its first call, when the shapes of its inputs are known.  Whatever a layer holds in attributes (or in
-lists and dicts of them) is found by itself: variables, layers, metrics.
+lists and dicts of them) is found by itself: layers with their variables, and metrics.
 """
 
 from __future__ import annotations
 
-import re
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from corenn import dtypes, initializers, tree
+from corenn import constraints, dtypes, initializers, regularizers, tree
 from corenn.configurable import Configurable, Registry
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import AttributeValueError, CorennError, ShapeError, UsageError
-from corenn.layers.symbolic import Symbolic, is_symbolic, trace_layer
+from corenn.layers import naming
+from corenn.layers.naming import reset_names, snake_case, unique_name
+from corenn.layers.phase import _phase, call_signature, structure_changed
+from corenn.layers.symbolic import Symbolic, abstract_call, is_abstract, is_symbolic, trace_layer
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import _interpreter
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
-_counts: dict[str, int] = {}
-
-
-def snake_case(name: str) -> str:
-    """``Conv2DTranspose`` to ``conv2d_transpose``: how a layer is named after its class."""
-    spaced = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name))
-    return re.sub(r"_+", "_", spaced).lower().replace("_1_d", "1d").replace("_2_d", "2d").replace("_3_d", "3d")
-
-
-def unique_name(base: str) -> str:
-    """``base``, ``base_1``, ``base_2``, ... in order of asking, since the last ``reset_names``."""
-    count = _counts.get(base, 0)
-    _counts[base] = count + 1
-    return base if count == 0 else f"{base}_{count}"
-
-
-def reset_names() -> None:
-    """Start naming layers from the beginning (a new model in the same process gets the same names)."""
-    _counts.clear()
+_PLAIN = (bool, int, float, str, type(None), Tensor)
+#: Layers that hold added losses; few programs have any.
+_with_losses: weakref.WeakValueDictionary[int, Layer] = weakref.WeakValueDictionary()
 
 
 class Layer(Configurable):
     """Base of all layers.
 
     A subclass sets its configuration in ``__init__``, makes variables in ``build(*input_specs)`` with ``add_weight``,
-    and computes in ``call(*inputs, **options)``; ``call`` receives ``training=`` if it names it.  Constructor arguments
-    are kept in attributes of the same names, from which ``get_config`` makes an equal, unbuilt layer (see
-    ``corenn.configurable``; decorate your own with ``corenn.layers.register()`` to save models that hold it).
+    and computes in ``call(*inputs, **options)``.  ``call`` receives ``training=`` if it names it: what the caller said,
+    or else what the surrounding layer's call was told.  Constructor arguments are kept in attributes of the same names,
+    from which ``get_config`` makes an equal, unbuilt layer (see ``corenn.configurable``; decorate your own with
+    ``corenn.layers.register()`` to save models that hold it).
 
-    ``name``: unique in a model; by default the class's name in snake case, numbered.  ``trainable=False`` freezes all
-    variables inside.  ``dtype``: of the variables; floating inputs of another precision are cast to it.
+    ``name``: by default the class's name in snake case, numbered.  ``trainable``: setting it freezes (or thaws) all
+    layers inside too.  ``dtype``: of the variables; floating inputs of another precision are cast to it.
     """
 
-    #: How many inputs ``call`` takes; ``None`` for any number, given as one list (Add, Concatenate, ...).
-    takes_list: ClassVar[bool] = False
+    #: Whether the output has the steps of the input, so that a mask of them still holds (see ``compute_mask``).
+    keeps_mask: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: object = None) -> None:
-        self.name = name if name is not None else unique_name(snake_case(type(self).__name__))
-        if "/" in self.name:
-            raise AttributeValueError(self.name, "a layer's name may not contain '/'", hint="it separates the levels")
-        self.trainable = trainable
-        self.dtype: DType = dtypes.float32 if dtype is None else as_dtype(dtype)
-        self.built = False
-        self.input_specs: tuple[Spec, ...] | None = None
-        self.output_specs: Any = None
         self._own_weights: list[Variable] = []
+        self._fixed: set[int] = set()  # ids of weights that are never trained
         self._regularized: list[tuple[Variable, Callable[[Tensor], Tensor]]] = []
         self._added_losses: list[Tensor] = []
+        self.name = name if name is not None else unique_name(snake_case(type(self).__name__))
+        if not isinstance(self.name, str) or not self.name or "/" in self.name:
+            raise AttributeValueError(str(self.name), "a layer's name must be a string without '/'",
+                                      hint="'/' separates the levels of a weight's name")  # fmt: skip
+        self.dtype: DType = dtypes.float32 if dtype is None else as_dtype(dtype)
+        if not self.dtype.is_floating:
+            raise AttributeValueError(self.name, f"a layer's dtype must be floating, not {self.dtype}",
+                                      hint="it is the precision of the weights; inputs may be integers")  # fmt: skip
+        self._trainable = trainable
+        self.built = False
+        self.input_specs: tuple[Any, ...] | None = None
+        self.output_specs: Any = None
 
     # ---- what subclasses write
 
@@ -80,6 +73,13 @@ class Layer(Configurable):
     def call(self, *inputs: Any, **options: Any) -> Any:
         """Compute; tensors in, tensors out."""
         raise NotImplementedError(f"{type(self).__name__} does not define call()")
+
+    def compute_mask(self, x: Any, mask: Tensor | None = None) -> Tensor | None:
+        """Which steps of the output count, bools [batch, steps], given which of the input do; ``None`` for all.
+
+        ``Sequential`` and functional models hand it on to layers whose ``call`` takes ``mask=``.
+        """
+        return mask if self.keeps_mask else None
 
     # ---- variables
 
@@ -95,43 +95,63 @@ class Layer(Configurable):
         dtype: object = None,
     ) -> Variable:
         """A new variable of this layer, called ``<layer>/<name>``, initialised from the default generator."""
-        from corenn import constraints, regularizers
-
         chosen = initializers.get(initializer)
         kind = self.dtype if dtype is None else as_dtype(dtype)
         variable = Variable(
             chosen(tuple(int(n) for n in shape), dtype=kind),
             name=f"{self.name}/{name}",
-            trainable=trainable,
+            trainable=trainable and self._trainable,
             constraint=constraints.get(constraint),
         )
         self._own_weights.append(variable)
+        if not trainable:
+            self._fixed.add(id(variable))
         penalty = regularizers.get(regularizer)
         if penalty is not None:
             self._regularized.append((variable, penalty))
+        structure_changed()
         return variable
 
-    def sublayers(self) -> list[Layer]:
-        """The layers held in attributes, in the order they were set; each once."""
-        found: dict[int, Layer] = {}
+    @property
+    def trainable(self) -> bool:
+        """Whether the variables are trained; setting it sets all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.walk():
+            layer._trainable = bool(value)
+            for variable in layer._own_weights:
+                variable.trainable = bool(value) and id(variable) not in layer._fixed
+        structure_changed()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers directly inside, each with its part of the names of weights: by default, the attribute's name."""
+        found: list[tuple[str, Layer]] = []
         for key, value in self.__dict__.items():
-            if not key.startswith("__"):
-                for item in _held(value):
-                    found.setdefault(id(item), item)
+            naming.collect(key, value, Layer, found)
+        return found
+
+    def sublayers(self) -> list[Layer]:
+        """The layers directly inside, in the order they were set; each once."""
+        found = {id(layer): layer for _, layer in self.children()}
         found.pop(id(self), None)
         return list(found.values())
 
-    def walk(self) -> Iterator[Layer]:
-        """This layer and all layers inside, each once, outer before inner."""
+    def _walk_paths(self) -> Iterator[tuple[str, Layer]]:
         seen: set[int] = set()
-        stack: list[Layer] = [self]
+        stack: list[tuple[str, Layer]] = [("", self)]
         while stack:
-            layer = stack.pop()
+            path, layer = stack.pop()
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
-            yield layer
-            stack.extend(reversed(layer.sublayers()))
+            yield path, layer
+            stack.extend((f"{path}{key}/", inner) for key, inner in reversed(layer.children()))
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer and all layers inside, each once, outer before inner."""
+        return (layer for _, layer in self._walk_paths())
 
     @property
     def weights(self) -> list[Variable]:
@@ -147,22 +167,28 @@ class Layer(Configurable):
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """The other variables: statistics, seeds, and those of frozen layers."""
+        """The other variables: statistics, and those of frozen layers."""
         trained = {id(v) for v in self.trainable_weights}
         return [v for v in self.weights if id(v) not in trained]
 
-    variables = weights
-    trainable_variables = trainable_weights
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as ``weights``."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as ``trainable_weights``."""
+        return self.trainable_weights
 
     def weight_names(self) -> list[str]:
-        """A unique path for every variable, in the order of ``weights``: the keys of a checkpoint."""
-        names: list[str] = []
-        taken: dict[str, int] = {}
-        for variable in self.weights:
-            count = taken.get(variable.name, 0)
-            taken[variable.name] = count + 1
-            names.append(variable.name if count == 0 else f"{variable.name}_{count}")
-        return names
+        """A unique path for every variable, in the order of ``weights``: the keys of a checkpoint.
+
+        It follows from how the model is put together (attributes of layers; names of layers in ``Sequential`` and
+        functional models, with automatic ones counted anew in each), not from what else the process has made.
+        """
+        paths = [f"{path}{v.name.rpartition('/')[2]}" for path, layer in self._walk_paths() for v in layer._own_weights]
+        return naming.numbered(paths)
 
     def count_params(self) -> int:
         """Number of scalars in all variables."""
@@ -173,10 +199,10 @@ class Layer(Configurable):
         return [v.numpy() for v in self.weights]
 
     def set_weights(self, values: Sequence[Any]) -> None:
-        """Assign all variables, in the order of ``weights``; ShapeError names the first that does not fit."""
+        """Assign all variables, in the order of ``weights``, or none: ShapeError names the first that does not fit."""
         weights = self.weights
         if len(values) != len(weights):
-            hint = "the layer has not been called yet" if not self.built else None
+            hint = "the layer has not been called yet: call it on data first" if not weights else None
             raise UsageError(self.name, f"{len(values)} arrays given for {len(weights)} weights", hint=hint)
         ready = [tensor(v, dtype=w.dtype, device=w.device) for v, w in zip(values, weights, strict=True)]
         for variable, value in zip(weights, ready, strict=True):
@@ -189,15 +215,18 @@ class Layer(Configurable):
     # ---- losses
 
     def add_loss(self, value: Tensor) -> None:
-        """Add a scalar to the model's loss, from inside ``call``; cleared at the start of each training step."""
-        self._added_losses.append(value)
+        """Add a scalar to the model's loss, from inside ``call``; forgotten when the outermost layer is called again."""
+        if not is_abstract():
+            self._added_losses.append(value)
+            _with_losses[id(self)] = self
 
     @property
     def losses(self) -> list[Tensor]:
-        """Regularisation penalties (computed now) and what ``add_loss`` has gathered, of all layers inside."""
+        """Penalties on trained variables (computed now), and what ``add_loss`` gathered in the last call."""
+        trained = {id(v) for v in self.trainable_weights}
         found: list[Tensor] = []
         for layer in self.walk():
-            found += [penalty(variable) for variable, penalty in layer._regularized]
+            found += [penalty(variable) for variable, penalty in layer._regularized if id(variable) in trained]
             found += layer._added_losses
         return found
 
@@ -205,6 +234,7 @@ class Layer(Configurable):
         """Forget what ``add_loss`` has gathered."""
         for layer in self.walk():
             layer._added_losses.clear()
+            _with_losses.pop(id(layer), None)
 
     # ---- calling
 
@@ -213,14 +243,30 @@ class Layer(Configurable):
 
         Symbolic inputs (``corenn.layers.Input``) give symbolic outputs.  Errors raised inside carry the layer's name.
         """
-        if is_symbolic(inputs):
-            return trace_layer(self, inputs, options)
+        signature = call_signature(type(self).call)
+        if len(options) > ("training" in options):
+            inputs, options = signature.arrange(inputs, options)
+        dtype, ready = self.dtype, inputs
+        for x in inputs:
+            if x.__class__ is not Tensor or (x.spec.dtype is not dtype and x.spec.dtype.is_floating):
+                if is_symbolic(inputs, options):
+                    return trace_layer(self, inputs, options)
+                ready = tuple([tree.tree_map(self._as_input, x) for x in inputs])
+                break
+        outside = _phase.get()
+        training = options.get("training")
+        if training is None:
+            training = bool(outside)
+        if signature.takes_training:
+            options["training"] = training
+        else:
+            options.pop("training", None)
+        token = None if outside is training else _phase.set(training)
         try:
-            ready = tuple(tree.tree_map(self._as_input, x) for x in inputs)
+            if outside is None and _with_losses:
+                self.clear_losses()
             if not self.built:
                 self._build(ready)
-            if "training" in options and not self._takes_training():
-                options = {k: v for k, v in options.items() if k != "training"}
             result = self.call(*ready, **options)
             if self.output_specs is None:
                 self.output_specs = tree.tree_map(lambda t: t.spec if isinstance(t, Tensor) else t, result)
@@ -228,52 +274,51 @@ class Layer(Configurable):
         except CorennError as error:
             error.layer = error.layer or self.name
             raise
+        finally:
+            if token is not None:
+                _phase.reset(token)
 
     def _as_input(self, value: Any) -> Any:
         if value is None:
             return None
         made = value if isinstance(value, Tensor) else tensor(value)
-        if made.dtype.is_floating and made.dtype is not self.dtype:
-            made = made.cast(self.dtype)
-        return made
+        return made.cast(self.dtype) if made.dtype.is_floating and made.dtype is not self.dtype else made
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
-        specs = tuple(tree.tree_map(lambda t: None if t is None else t.spec, x) for x in inputs)
+        specs = tuple(tree.tree_map(lambda t: None if t is None else t.spec, list(inputs)))
+        made, penalised = len(self._own_weights), len(self._regularized)
         token = _interpreter.set(None)  # initial values are made now, whatever is recording or tracing the call
         try:
             self.build(*specs)
+        except BaseException:
+            del self._own_weights[made:], self._regularized[penalised:]  # the next attempt starts afresh
+            raise
         finally:
             _interpreter.reset(token)
         self.input_specs = specs
         self.built = True
+        if not self._trainable:
+            self.trainable = False  # layers that were put inside after it was frozen
 
-    def _takes_training(self) -> bool:
-        known: bool | None = self.__dict__.get("__takes_training")
-        if known is None:
-            code = type(self).call.__code__
-            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            known = self.__dict__["__takes_training"] = "training" in names or bool(code.co_flags & 0x08)
-        return known
-
-    def compute_output_spec(self, *inputs: Spec) -> Any:
+    def compute_output_spec(self, *inputs: Any) -> Any:
         """Spec of the output for inputs of these specs, without computing anything (the layer gets built)."""
-        from corenn.layers.symbolic import abstract_call
-
         return abstract_call(self, inputs, {})
+
+    # ---- Python
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(value, _PLAIN):
+            structure_changed()
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_own_weights", "_trainable", "built", "dtype") and name not in self.__dict__:
+            raise UsageError(type(self).__name__, "the layer is not initialised",
+                             hint="call super().__init__() first in its __init__")  # fmt: skip
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ' (not built)'}>"
-
-
-def _held(value: Any) -> Iterator[Layer]:
-    if isinstance(value, Layer):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _held(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _held(item)
 
 
 def _collect_trainable(layer: Layer, found: list[Variable], seen: set[int]) -> None:
@@ -288,5 +333,6 @@ def _collect_trainable(layer: Layer, found: list[Variable], seen: set[int]) -> N
 _REGISTRY: Registry[Layer] = Registry("layer", Layer)
 register = _REGISTRY.register
 get = _REGISTRY.get
+names = _REGISTRY.names
 
-__all__ = ["Layer", "Symbolic", "get", "register", "reset_names", "snake_case", "unique_name"]
+__all__ = ["Layer", "Spec", "Symbolic", "get", "names", "register", "reset_names", "snake_case", "unique_name"]

@@ -7,9 +7,9 @@ from typing import Any
 from corenn import constraints, initializers, regularizers
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import register
-from corenn.layers.core import WithWeights, positive
+from corenn.layers.core import WithWeights, positive, require_floating
 from corenn.ops.convolution import conv, conv_transpose, depthwise_conv
-from corenn.ops.elementwise import add
+from corenn.ops.elementwise import add, identity
 from corenn.ops.shaping import reshape
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -65,14 +65,15 @@ class SpatialWeights(WithWeights):
             axes = ", ".join(["batch", *["depth", "height", "width"][3 - self._rank :], "channels"])
             hint = "add the channel axis: x[..., None]" if x.ndim == self._rank + 1 else None
             raise ShapeError(self.name, f"takes inputs of {self._rank + 2} axes ({axes})", {"x": x}, hint=hint)
+        require_floating(self.name, x)
         return x.static[-1] if self.data_format == "channels_last" else x.static[1]
 
     def finish(self, x: Tensor) -> Tensor:
         """Add the bias along the channels, and activate."""
-        if self.bias is not None:
-            last = self.data_format == "channels_last"
-            x = add(x, self.bias if last else reshape(self.bias, shape=(-1, *[1] * self._rank)))
-        return self.activation(x)
+        if self.bias is not None and self.data_format == "channels_first":
+            x = add(x, reshape(self.bias, shape=(-1, *[1] * self._rank)))
+            return x if self.activation is identity else self.activation(x)
+        return super().finish(x)
 
 
 class Convolution(SpatialWeights):

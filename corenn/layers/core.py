@@ -1,17 +1,20 @@
-"""Dense, Embedding, Activation, Lambda, Input."""
+"""Dense, Embedding, Activation, Lambda, Identity, Input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from corenn import activations, constraints, initializers, regularizers
 from corenn.dtypes import as_dtype, int32
-from corenn.errors import AttributeValueError, ShapeError
+from corenn.errors import AttributeValueError, DTypeError, ShapeError, UsageError
 from corenn.layers.base import Layer, register, unique_name
 from corenn.layers.symbolic import Symbolic
 from corenn.ops.contraction import matmul
-from corenn.ops.elementwise import add, cast, not_equal
+from corenn.ops.creation import asarray
+from corenn.ops.elementwise import add, cast, identity, not_equal
 from corenn.ops.embedding import embedding
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -19,18 +22,28 @@ from corenn.variable import Variable
 
 
 def Input(shape: tuple[int, ...], *, name: str | None = None, dtype: object = "float32") -> Symbolic:
-    """A symbolic input of a functional model: ``shape`` without the batch axis, of ``dtype``."""
-    if any(not isinstance(n, int) or n < 0 for n in shape):
-        raise AttributeValueError("Input", "shape must be a tuple of non-negative ints", {"shape": shape},
-                                  hint="leave the batch axis out")  # fmt: skip
+    """A symbolic input of a functional model: ``shape`` without the batch axis, of ``dtype``.
+
+    AttributeValueError for a shape that is not a tuple of ints: extents other than the batch must be known.
+    """
+    if not isinstance(shape, (tuple, list)) or any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
+        hint = f"write ({shape},)" if isinstance(shape, int) else "leave the batch axis out, and give all other extents"
+        raise AttributeValueError("Input", "shape must be a tuple of non-negative ints", {"shape": shape}, hint=hint)
     return Symbolic(Spec((1, *shape), as_dtype(dtype), None), name or unique_name("input"))
 
 
 def positive(layer: str, name: str, value: Any) -> int:
     """``value`` as a positive int, or AttributeValueError naming the layer's argument."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
         raise AttributeValueError(layer, f"{name} must be a positive int, not {value!r}")
-    return value
+    return int(value)
+
+
+def require_floating(layer: str, x: Spec) -> None:
+    """DTypeError, saying what to do, for inputs that are integers or bools."""
+    if not x.dtype.is_inexact:
+        raise DTypeError(layer, f"takes floating inputs, not {x.dtype}", {"x": x},
+                         hint="x.astype('float32'); for images of 0 to 255, layers.Rescaling(1 / 255) before it")  # fmt: skip
 
 
 class WithWeights(Layer):
@@ -77,8 +90,9 @@ class WithWeights(Layer):
 
     def finish(self, x: Tensor) -> Tensor:
         """Add the bias along the last axis, and activate."""
-        return self.activation(x if self.bias is None else add(x, self.bias))
-
+        if self.bias is not None:
+            x = add(x, self.bias)
+        return x if self.activation is identity else self.activation(x)
 
 
 @register()
@@ -86,7 +100,10 @@ class Dense(WithWeights):
     """``activation(x @ kernel + bias)`` over the last axis.
 
     ``units``: size of the output's last axis.  Input [..., n], output [..., units]; kernel [n, units], bias [units].
+    Raises ShapeError for inputs of fewer than two axes or of another last extent than before, DTypeError for integers.
     """
+
+    keeps_mask = True
 
     def __init__(self, units: int, activation: Any = None, **options: Any) -> None:
         super().__init__(activation=activation, **options)
@@ -94,6 +111,7 @@ class Dense(WithWeights):
 
     def build(self, x: Spec) -> None:
         """Make kernel and bias."""
+        require_floating(self.name, x)
         if x.ndim < 2:
             raise ShapeError(self.name, "Dense takes inputs of at least 2 axes (batch, features)", {"x": x},
                              hint="add the batch axis: x[None] for one example")  # fmt: skip
@@ -102,14 +120,14 @@ class Dense(WithWeights):
 
     def call(self, x: Tensor) -> Tensor:
         """[..., n] to [..., units]."""
-        if x.shape[-1:] != self.kernel.shape[:1]:
+        if x.spec.shape[-1:] != self.kernel.spec.shape[:1]:
+            features = self.kernel.shape[0]
             raise ShapeError(
-                self.name, f"the layer was built for inputs of {self.kernel.shape[0]} features",
+                self.name, f"the layer was built for inputs of {features} features",
                 {"x": f"{x.spec}   last axis is {x.shape[-1] if x.shape else 'absent'}", "kernel": self.kernel.spec},
-                hint=f"give it inputs of shape [..., {self.kernel.shape[0]}], or make a new layer",
+                hint=f"give it inputs of shape [..., {features}], or make a new layer",
             )  # fmt: skip
         return self.finish(matmul(x, self.kernel))
-
 
 
 @register()
@@ -149,15 +167,16 @@ class Embedding(Layer):
         """Look the ids up."""
         return embedding(self.embeddings, ids if ids.dtype.is_integer else cast(ids, dtype=int32))
 
-    def compute_mask(self, ids: Tensor) -> Tensor | None:
+    def compute_mask(self, x: Any, mask: Tensor | None = None) -> Tensor | None:
         """Where ids are not 0, if ``mask_zero``."""
-        return not_equal(ids, 0) if self.mask_zero else None
-
+        return not_equal(asarray(x), 0) if self.mask_zero else None
 
 
 @register()
 class Activation(Layer):
     """An activation by name or function, as a layer."""
+
+    keeps_mask = True
 
     def __init__(self, activation: Any, **base: Any) -> None:
         super().__init__(**base)
@@ -168,13 +187,14 @@ class Activation(Layer):
         return self.activation(x)
 
 
-
 @register()
 class Lambda(Layer):
     """Any function of tensors as a layer.  It has no weights, and cannot be saved: subclass Layer for that."""
 
     def __init__(self, function: Callable[..., Any], **base: Any) -> None:
         super().__init__(**base)
+        if not callable(function):
+            raise UsageError(self.name, f"{function!r} is not a function", hint="Lambda(lambda x: x * 2)")
         self.function = function
 
     def call(self, *inputs: Any) -> Any:
@@ -186,6 +206,11 @@ class Lambda(Layer):
 class Identity(Layer):
     """The input itself."""
 
+    keeps_mask = True
+
     def call(self, x: Any) -> Any:
         """Return it."""
         return x
+
+
+__all__ = ["Activation", "Dense", "Embedding", "Identity", "Input", "Lambda", "WithWeights", "positive", "require_floating"]

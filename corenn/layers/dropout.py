@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn import random
+from corenn.ops import random
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
 from corenn.ops.elementwise import add, multiply
+from corenn.regularizers import L1L2
 from corenn.tensor import Tensor
 
 
 class _Noise(Layer):
     """Base: a rate in [0, 1), and a generator of its own if ``seed`` is given."""
+
+    keeps_mask = True
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any) -> None:
         super().__init__(**base)
@@ -91,6 +94,8 @@ class GaussianDropout(_Noise):
 class GaussianNoise(Layer):
     """Adds normal noise of standard deviation ``stddev`` in training."""
 
+    keeps_mask = True
+
     def __init__(self, stddev: float, seed: int | None = None, **base: Any) -> None:
         super().__init__(**base)
         if stddev < 0:
@@ -109,13 +114,13 @@ class GaussianNoise(Layer):
 class ActivityRegularization(Layer):
     """The input itself; adds ``l1 * sum(|x|) + l2 * sum(x**2)`` to the model's loss."""
 
+    keeps_mask = True
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **base: Any) -> None:
         super().__init__(**base)
         self.l1, self.l2 = float(l1), float(l2)
 
     def call(self, x: Tensor) -> Tensor:
         """Record the penalty."""
-        from corenn.regularizers import L1L2
-
         self.add_loss(L1L2(self.l1, self.l2)(x))
         return x

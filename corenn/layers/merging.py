@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, ClassVar
+from typing import Any
 
 from corenn.errors import ShapeError, UsageError
 from corenn.layers.base import Layer, register
 from corenn.ops.contraction import matmul
-from corenn.ops.elementwise import add, divide, maximum, minimum, multiply, subtract
+from corenn.ops.elementwise import add, divide, logical_and, maximum, minimum, multiply, subtract
+from corenn.ops.norms import l2_normalize
 from corenn.ops.shaping import concatenate, expand_dims, moveaxis, squeeze
 from corenn.tensor import Tensor
 
@@ -16,19 +17,21 @@ from corenn.tensor import Tensor
 class Merge(Layer):
     """Base of layers that take a list of tensors: ``layer([a, b])`` or ``layer(a, b)``."""
 
-    takes_list: ClassVar[bool] = True
-    least: ClassVar[int] = 2
-
     def call(self, *inputs: Any) -> Tensor:
         """Merge the inputs, which broadcast."""
         tensors = list(inputs[0]) if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)) else list(inputs)
-        if len(tensors) < self.least:
-            raise UsageError(self.name, f"merges at least {self.least} tensors, got {len(tensors)}", hint="layer([a, b])")
+        if len(tensors) < 2:
+            raise UsageError(self.name, f"merges at least 2 tensors, got {len(tensors)}", hint="layer([a, b])")
         return self.merge(tensors)
 
     def merge(self, tensors: list[Tensor]) -> Tensor:
         """What a subclass does with them."""
         raise NotImplementedError(f"{type(self).__name__} does not define merge()")
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Tensor | None:
+        """The steps that count in all inputs."""
+        present = [m for m in (mask if isinstance(mask, list) else [mask]) if m is not None]
+        return functools.reduce(logical_and, present) if present else None
 
 
 @register()
@@ -99,6 +102,10 @@ class Concatenate(Merge):
         """Join them."""
         return concatenate(*tensors, axis=self.axis)
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Tensor | None:
+        """The steps that count in all inputs, unless it is the steps that are joined."""
+        ndim = x[0].ndim if isinstance(x, (list, tuple)) else 3
+        return None if self.axis % ndim in (0, 1) else super().compute_mask(x, mask)
 
 
 @register()
@@ -115,8 +122,6 @@ class Dot(Merge):
 
     def merge(self, tensors: list[Tensor]) -> Tensor:
         """Contract the two."""
-        from corenn.nn import l2_normalize
-
         if len(tensors) != 2:
             raise UsageError(self.name, f"takes two tensors, got {len(tensors)}")
         if any(not 2 <= t.ndim <= 3 for t in tensors):
@@ -131,3 +136,7 @@ class Dot(Merge):
         if len(drop) == 2:
             drop = (2,)
         return squeeze(out, axis=drop) if drop else out
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Tensor | None:
+        """None: the result has other steps."""
+        return None

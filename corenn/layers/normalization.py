@@ -7,6 +7,7 @@ from typing import Any
 from corenn import constraints, initializers, regularizers
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
+from corenn.layers.symbolic import is_abstract
 from corenn.ops.elementwise import multiply, subtract
 from corenn.ops.normalization import (
     batch_norm_inference,
@@ -16,6 +17,7 @@ from corenn.ops.normalization import (
     layer_norm,
     rms_norm,
 )
+from corenn.ops.norms import l2_normalize
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -23,6 +25,8 @@ from corenn.variable import Variable
 
 class _Scaled(Layer):
     """What normalising layers share: epsilon, and a trained scale (gamma) and offset (beta)."""
+
+    keeps_mask = True
 
     def __init__(
         self,
@@ -95,7 +99,7 @@ class BatchNormalization(_Scaled):
         """Normalise."""
         if training and self.trainable:
             y, mean, variance = batch_norm_training(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
-            if mean.data is not None:  # during abstract execution there is nothing to remember
+            if not is_abstract():
                 self._remember(self.moving_mean, mean)
                 self._remember(self.moving_variance, variance)
             return y
@@ -123,10 +127,7 @@ class LayerNormalization(_Scaled):
 
     def build(self, x: Spec) -> None:
         """Make gamma and beta of the normalised axes' shape."""
-        axes = self._axes(x.ndim)
-        if axes != tuple(range(x.ndim - len(axes), x.ndim)):
-            raise ShapeError(self.name, f"normalises the last axes, not {axes}", {"x": x}, hint="Permute first")
-        self.add_scale(tuple(x.static[a] for a in axes))
+        self.add_scale(tuple(x.static[a] for a in self._axes(x.ndim)))
 
     def call(self, x: Tensor) -> Tensor:
         """Normalise."""
@@ -178,14 +179,14 @@ class RMSNormalization(_Scaled):
 class UnitNormalization(Layer):
     """Each example scaled to length 1 over ``axis``."""
 
+    keeps_mask = True
+
     def __init__(self, axis: int = -1, **base: Any) -> None:
         super().__init__(**base)
         self.axis = axis
 
     def call(self, x: Tensor) -> Tensor:
         """Normalise."""
-        from corenn.nn import l2_normalize
-
         return l2_normalize(x, axis=self.axis)
 
 

@@ -7,9 +7,13 @@ from typing import Any
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
 from corenn.layers.convolutional import _LAYOUTS, ints
+from corenn.ops.creation import asarray
+from corenn.ops.elementwise import divide, maximum, multiply
 from corenn.ops.pooling import avg_pool, max_pool
 from corenn.ops.reduction import max as max_over
 from corenn.ops.reduction import mean
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import expand_dims
 from corenn.tensor import Tensor
 
 
@@ -143,9 +147,19 @@ class GlobalMaxPooling3D(_GlobalMax):
 
 @register("global_avg_pool1d")
 class GlobalAveragePooling1D(_GlobalAverage):
-    """Mean over the steps of [b, t, c]."""
+    """Mean over the steps of [b, t, c], of those that count if there is a mask [b, t]."""
 
     _rank = 1
+
+    def call(self, x: Tensor, mask: Any = None) -> Tensor:
+        """Mean; 0 where no step counts."""
+        axes = self.axes(x)
+        if mask is None:
+            return mean(x, axis=axes, keepdims=self.keepdims)
+        shown = asarray(mask).cast(x.dtype)
+        weight = expand_dims(shown, axis=-1 if axes == (1,) else 1)
+        total = sum_over(multiply(x, weight), axis=axes, keepdims=self.keepdims)
+        return divide(total, maximum(sum_over(weight, axis=axes, keepdims=self.keepdims), 1.0))
 
 
 @register("global_avg_pool2d")

@@ -7,8 +7,9 @@ from typing import Any
 
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.layers.base import Layer, register
-from corenn.ops.resize import resize
-from corenn.ops.shaping import expand_dims, pad, repeat, reshape, transpose
+from corenn.ops.arranging import pad, repeat
+from corenn.ops.resize import resize, upsample
+from corenn.ops.shaping import expand_dims, reshape, transpose
 from corenn.tensor import Tensor
 
 Ints = Any
@@ -173,11 +174,9 @@ class _UpSampling(_Spatial):
         """Enlarge."""
         self.check(x)
         if self.interpolation == "bilinear":
-            return resize(x, size=tuple(n * s for n, s in zip(x.spec.static[1:-1], self.size, strict=True)), method="bilinear")
-        for axis, times in enumerate(self.size, 1):
-            if times > 1:
-                x = repeat(x, repeats=times, axis=axis)
-        return x
+            size = tuple(n * s for n, s in zip(x.spec.static[1:-1], self.size, strict=True))
+            return resize(x, size=size, method="bilinear")
+        return upsample(x, factor=self.size)
 
 
 @register()

@@ -7,12 +7,12 @@ batch axis is unknown to the user and 1 during abstract execution.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from corenn import tree
 from corenn.device import current_device
 from corenn.errors import ShapeError, UsageError
-from corenn.ops.dispatch import _interpreter, infer, prepare
+from corenn.ops.dispatch import _interpreter, current, infer, prepare
 from corenn.ops.table import Op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Symbolic(Tensor):
     """A tensor that stands for a value of a functional model; ``shape[0]`` is ``None``, the batch.
 
-    Layers, operators and ops take it and give others.  ``node`` is the ``Origin`` that makes it (``None`` for an input).
+    Layers, operators and ops take it and give others.  ``origin`` is the call that makes it (``None`` for an input),
+    ``position`` which of the call's results it is.
     """
 
     __slots__ = ("name", "origin", "position")
@@ -42,14 +43,25 @@ class Symbolic(Tensor):
         """Record an op applied to symbolic tensors."""
         return _record(OpCall(op), args, attrs, op.name)
 
-    def numpy(self) -> Any:
-        """Symbolic tensors have no values."""
+    def _host(self) -> NoReturn:
         raise UsageError("numpy", f"{self!r} is symbolic and has no values", hint="call the model on data")
-
-    _host = numpy
 
     def __repr__(self) -> str:
         return f"<symbolic {self.name!r} {self.spec.dtype}{list(self.shape)}>".replace("None", "batch")
+
+
+class Outline(Tensor):
+    """A tensor without data, as layers see it during abstract execution."""
+
+    __slots__ = ()
+
+    def _host(self) -> NoReturn:
+        raise UsageError("numpy", "the values are not known while a layer is only looked at for its shapes",
+                         hint="compute with corenn ops; for a layer that needs values, build the model by calling it on "
+                              "data instead of through Input")  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<outline {self.spec}>"
 
 
 class Origin:
@@ -61,8 +73,8 @@ class Origin:
         self.callee, self.args, self.options, self.name = callee, args, options, name
 
     def parents(self) -> list[Symbolic]:
-        """The symbolic arguments."""
-        return [a for a in tree.leaves(list(self.args)) if isinstance(a, Symbolic)]
+        """The symbolic arguments, those in options last."""
+        return [a for a in tree.leaves([list(self.args), self.options]) if isinstance(a, Symbolic)]
 
 
 class OpCall:
@@ -84,22 +96,31 @@ class Abstract:
         tensors, bound = prepare(op, args, attrs)
         specs = tuple(None if t is None else t.spec for t in tensors)
         device = next((s.device for s in specs if s is not None and s.device is not None), None) or current_device()
-        results = tuple(Tensor(None, s.at(device)) for s in infer(op, specs, bound))
+        results = tuple(Outline(None, s.at(device)) for s in infer(op, specs, bound))
         return results if op.results is not None else results[0]
 
 
-def is_symbolic(inputs: Any) -> bool:
+def is_abstract() -> bool:
+    """Whether layers are running for their shapes only: then nothing may be remembered from one call to the next."""
+    return isinstance(current(), Abstract)
+
+
+def is_symbolic(*structures: Any) -> bool:
     """Whether any leaf is a symbolic tensor."""
-    return any(isinstance(x, Symbolic) for x in tree.leaves(inputs))
+    return any(isinstance(x, Symbolic) for structure in structures for x in tree.leaves(structure))
 
 
 def abstract_call(callee: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Specs of what ``callee`` returns for inputs given as specs; variables the layer makes are made for real."""
     device = current_device()
-    stand_ins = tree.tree_map(lambda s: Tensor(None, s.at(device)) if isinstance(s, Spec) else s, list(inputs))
+
+    def stand_in(leaf: Any) -> Any:
+        return Outline(None, leaf.at(device)) if isinstance(leaf, Spec) else leaf
+
+    given, named = tree.tree_map(stand_in, list(inputs)), tree.tree_map(stand_in, options)
     token = _interpreter.set(Abstract())
     try:
-        out = callee(*stand_ins, **options)
+        out = callee(*given, **named)
     finally:
         _interpreter.reset(token)
     return tree.tree_map(lambda t: t.spec, out)
@@ -111,12 +132,21 @@ def trace_layer(layer: Layer, inputs: tuple[Any, ...], options: dict[str, Any]) 
 
 
 def _record(callee: Any, args: tuple[Any, ...], options: dict[str, Any], name: str) -> Any:
-    specs = tuple(tree.tree_map(lambda a: a.spec if isinstance(a, Symbolic) else a, a) for a in args)
-    result = abstract_call(callee, specs, options)
+    def spec_of(leaf: Any) -> Any:
+        return leaf.spec if isinstance(leaf, Symbolic) else leaf
+
+    specs = tuple(tree.tree_map(spec_of, list(args)))
+    result = abstract_call(callee, specs, tree.tree_map(spec_of, options))
     origin = Origin(callee, args, options, name)
     found = []
     for position, spec in enumerate(tree.leaves(result)):
         if not spec.shape:
             raise ShapeError(name, "a functional model's tensors need a batch axis", {"result": spec})
-        found.append(Symbolic(Spec(spec.shape, spec.dtype, None), f"{name}:{position}" if position else name, origin, position))
+        label = f"{name}:{position}" if position else name
+        found.append(Symbolic(spec.at(None), label, origin, position))
     return tree.rebuild(result, iter(found))
+
+
+__all__ = [
+    "Abstract", "OpCall", "Origin", "Outline", "Symbolic", "abstract_call", "is_abstract", "is_symbolic", "trace_layer",
+]  # fmt: skip

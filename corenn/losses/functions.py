@@ -182,7 +182,7 @@ def _smoothed(where: str, y: Tensor, smoothing: float, classes: int) -> Tensor:
 
 def _binary_terms(y: Tensor, p: Tensor, from_logits: bool) -> Tensor:
     if from_logits:
-        return ops.sigmoid_cross_entropy(p, y)
+        return ops.sigmoid_cross_entropy(y, p)
     q = ops.clip(p, min=EPSILON, max=1.0 - EPSILON)
     return -(y * ops.log(q) + (1.0 - y) * ops.log(1.0 - q))
 
@@ -240,7 +240,7 @@ def categorical_crossentropy(
     y, p = matched("categorical_crossentropy", y_true, y_pred)
     y = _smoothed("categorical_crossentropy", y, label_smoothing, p.shape[-1] if p.shape else 1)
     if from_logits:
-        return ops.softmax_cross_entropy(p, y)
+        return ops.softmax_cross_entropy(y, p)
     return -ops.sum(y * ops.log(_normalized(p)), axis=-1)
 
 
@@ -274,7 +274,7 @@ def sparse_categorical_crossentropy(
         valid = ops.not_equal(y, ignore_class)
         y = ops.where(valid, y, 0)
     if from_logits:
-        values = ops.sparse_softmax_cross_entropy(p, y)
+        values = ops.sparse_softmax_cross_entropy(y, p)
     else:
         q = p / ops.sum(p, axis=-1, keepdims=True)
         own = ops.take_along_axis(q, ops.expand_dims(y, axis=-1), axis=-1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from corenn import dtypes, ops
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.losses.functions import beside, class_labels, matched, predictions
-from corenn.metrics.base import MeanOverSamples, Metric, register
+from corenn.metrics.base import MeanOverSamples, register
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 

@@ -25,8 +25,8 @@ class Metric(Configurable):
     """Base of metrics.
 
     ``update_state(y_true, y_pred, sample_weight=None)`` takes a batch into account, ``result()`` is the figure so far
-    (a tensor on the device; ``float(metric.result())`` for a scalar), ``reset_state()`` starts anew.  A subclass defines
-    ``accumulate`` and ``result``, and keeps what it needs with ``add``.
+    (a tensor on the device; ``float(metric.result())`` for a scalar), ``reset_state()`` starts anew.  A subclass
+    defines ``accumulate`` and ``result``, and keeps what it needs with ``add``.
     """
 
     #: Whether larger (``"max"``) or smaller (``"min"``) is better, for callbacks; ``None`` if neither.
@@ -55,9 +55,7 @@ class Metric(Configurable):
 
     # ---- what users call
 
-    def update_state(
-        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
-    ) -> None:
+    def update_state(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Take a batch into account, each sample with its weight (1 without)."""
         self.accumulate(y_true, ops.stop_gradient(predictions(y_pred)), sample_weight)
 
@@ -82,7 +80,7 @@ class Metric(Configurable):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue where the metric that gave ``state`` stood, on the current device."""
         if not isinstance(state, Mapping):
-            raise CheckpointError(self.name, f"a {type(state).__name__} is not a state", hint="pass what get_state gave")
+            raise CheckpointError(self.name, f"a {type(state).__name__} is not a state", hint="get_state gives one")
         self._state = {key: self._variable(key, tensor(value)) for key, value in state.items()}
 
     # ---- the state
@@ -105,7 +103,6 @@ class Metric(Configurable):
         """The state's ``key``; a 0-d zero before the first batch."""
         held = self._state.get(key)
         return ops.zeros(()) if held is None else held.value()
-
 
 
 registry: Registry[Metric] = Registry("metric", Metric, lambda function: MeanMetricWrapper(function))

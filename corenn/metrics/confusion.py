@@ -9,7 +9,7 @@ import numpy as np
 
 from corenn import dtypes, ops
 from corenn.errors import AttributeValueError, ShapeError, UsageError
-from corenn.losses.functions import matched
+from corenn.losses.functions import beside, class_labels, matched
 from corenn.losses.objects import aligned_weight
 from corenn.metrics.base import Metric, ratio, register
 from corenn.ops.creation import tensor
@@ -22,8 +22,8 @@ Average = Literal["micro", "macro", "weighted"]
 class ThresholdMetric(Metric):
     """Base of metrics that count decisions "``y_pred > threshold``" against labels 0 and 1.
 
-    ``thresholds``: increasing; a float, floats, or None for 0.5.  The state has, for every threshold, the weight of true
-    positives and of predicted positives, and once that of labelled positives and of everything.
+    ``thresholds``: increasing; a float, floats, or None for 0.5.  The state has, for every threshold, the weight of
+    true positives and of predicted positives, and once that of labelled positives and of everything.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ThresholdMetric(Metric):
         ordered = ops.where(ops.isnan(p), -np.inf, p)
         below = ops.searchsorted(cuts, ordered, side="left")  # how many thresholds a prediction exceeds
         sums = ops.segment_sum(weights, below, num_segments=len(self._cuts) + 1)
-        return ops.flip(ops.cumulative_sum(ops.flip(sums), axis=0))[1:]
+        return ops.cumsum(sums, axis=0, reverse=True, exclusive=True)[:-1]
 
     def counts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights of true positives, false positives, true negatives and false negatives, for each threshold."""
@@ -253,8 +253,6 @@ class F1Score(FBetaScore):
 
 def as_one_hot(where: str, y_true: TensorLike, y_pred: Tensor) -> Tensor:
     """Labels of the predictions' shape; class numbers become one-hot."""
-    from corenn.losses.functions import beside, class_labels
-
     y = beside(y_true, y_pred)
     if y.shape == y_pred.shape:
         return y
@@ -279,9 +277,7 @@ class ConfusionMatrix(Metric):
         self.num_classes, self.ignore_class = int(num_classes), ignore_class
         self.sparse_y_true = bool(sparse_y_true)
 
-    def update_state(
-        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
-    ) -> None:
+    def update_state(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Take a batch into account, each sample with its weight (1 without)."""
         p = ops.stop_gradient(y_pred if isinstance(y_pred, Tensor) else tensor(y_pred))
         self.accumulate(y_true, p, sample_weight)

@@ -21,9 +21,9 @@ class AUC(ThresholdMetric):
     """Area under a curve of decisions at many thresholds, for scores in [0, 1] and labels 0 and 1.
 
     ``curve``: ``"ROC"`` (recall over false-positive rate) or ``"PR"`` (precision over recall).  ``num_thresholds``:
-    evenly spaced in [0, 1], with one just below 0 and one just above 1; more give a closer value; or give those strictly
-    inside (0, 1) as ``thresholds``.  ``summation_method``: trapezoids for ROC and the interpolation of Davis and
-    Goadrich (2006) for PR, or the lower or upper sums.  ``from_logits``: scores are arguments of a sigmoid.
+    evenly spaced in [0, 1], with one just below 0 and one just above 1; more give a closer value; or give those
+    strictly inside (0, 1) as ``thresholds``.  ``summation_method``: trapezoids for ROC and the interpolation of Davis
+    and Goadrich (2006) for PR, or the lower or upper sums.  ``from_logits``: scores are arguments of a sigmoid.
     """
 
     better = "max"

@@ -273,7 +273,7 @@ def interleave(pieces: Sequence[Tensor], strides: Sequence[int], layout: str) ->
         if axis in axes:
             order.append(axes.index(axis))
             merged[-1] *= strides[axes.index(axis)]
-    spread = reshape(stack(pieces), shape=(*strides, *shape))
+    spread = reshape(stack(*pieces), shape=(*strides, *shape))
     return reshape(transpose(spread, axes=tuple(order)), shape=tuple(merged))
 
 

@@ -197,5 +197,7 @@ def each_largest(x: Any, results: Sequence[int], attrs: dict[str, Any]) -> Itera
 
 
 def weight(window: Any, attrs: dict[str, Any]) -> float:
-    held = math.prod(w.stop - w.start for w in window[1:])
-    return 1 / (math.prod(attrs["window"]) if attrs["count_padding"] else held)
+    """What each element of a window counts in its mean."""
+    inside: int = math.prod(w.stop - w.start for w in window[1:])
+    every: int = math.prod(attrs["window"])
+    return 1 / (every if attrs["count_padding"] else inside)

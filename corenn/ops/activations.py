@@ -101,7 +101,7 @@ def prelu(x: TensorLike, a: TensorLike, /) -> Tensor:
     """
 
 
-prelu.kernel(lambda xp, x, a: xp.clip(x, 0.0, None) + a * xp.clip(x, None, 0.0))
+prelu.kernel(lambda xp, x, a: xp.where(x > 0, x, a * x))
 prelu.vjp(
     x=lambda g, x, a: g * (_mask(greater(x, 0), g) + _mask(less_equal(x, 0), g) * a),
     a=lambda g, x: g * clip(x, max=0.0),

@@ -34,6 +34,12 @@ def batch_shape(call: Call, first: Shape, second: Shape, names: tuple[str, str])
     return tuple(result)
 
 
+def _axis_word(spec: Spec, axis: int) -> str:
+    if spec.ndim == 1:
+        return "length"
+    return "last axis" if axis == -1 else "first axis" if spec.ndim == 2 else "axis -2"
+
+
 def _matmul(call: Call, a: Spec, b: Spec) -> Spec:
     for name, spec in (("a", a), ("b", b)):
         if spec.ndim == 0:
@@ -45,18 +51,13 @@ def _matmul(call: Call, a: Spec, b: Spec) -> Spec:
     axis_b = -1 if transpose_b or b.ndim == 1 else -2
     inner_a, inner_b = a.shape[axis_a], b.shape[axis_b]
     if inner_a != inner_b and inner_a is not None and inner_b is not None:
-        word_b = (
-            "length" if b.ndim == 1 else "last axis" if axis_b == -1 else "first axis" if b.ndim == 2 else "axis -2"
-        )
-        word_a = (
-            "length" if a.ndim == 1 else "last axis" if axis_a == -1 else "first axis" if a.ndim == 2 else "axis -2"
-        )
         hint = None
         if b.ndim >= 2 and b.shape[-3 - axis_b] == inner_a:
             hint = f"transpose b: transpose_b={not transpose_b}"
         elif a.ndim >= 2 and a.shape[-3 - axis_a] == inner_b:
             hint = f"transpose a: transpose_a={not transpose_a}"
-        raise call.shape_error("inner dimensions differ", hint, a=f"{word_a} is {inner_a}", b=f"{word_b} is {inner_b}")
+        notes = {"a": f"{_axis_word(a, axis_a)} is {inner_a}", "b": f"{_axis_word(b, axis_b)} is {inner_b}"}
+        raise call.shape_error("inner dimensions differ", hint, **notes)
     batch = batch_shape(call, a.shape[:-2], b.shape[:-2], ("a", "b"))
     rows = () if a.ndim == 1 else (a.shape[-3 - axis_a],)
     columns = () if b.ndim == 1 else (b.shape[-3 - axis_b],)
@@ -79,6 +80,11 @@ def _(xp: Any, a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Any:
     return xp.matmul(xp.matrix_transpose(a) if transpose_a else a, xp.matrix_transpose(b) if transpose_b else b)
 
 
+def _flat_rows(x: Tensor) -> Tensor:
+    """All rows of a batch as one matrix."""
+    return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
+
+
 def _gradient_a(g: Tensor, a_spec: Spec, b: Tensor, transpose_a: bool, transpose_b: bool) -> Tensor:
     b = _conj(b)
     shape = g.shape
@@ -86,7 +92,7 @@ def _gradient_a(g: Tensor, a_spec: Spec, b: Tensor, transpose_a: bool, transpose
         if a_spec.ndim == 1:
             return multiply(g, b)
         if transpose_a:
-            return multiply(reshape(g, shape=(*shape[:-1], 1, shape[-1])), reshape(b, shape=(-1, 1)))
+            return multiply(reshape(g, shape=(*shape[:-1], 1, shape[-1])), reshape(b, shape=(b.shape[0], 1)))
         return multiply(reshape(g, shape=(*shape, 1)), b)
     if a_spec.ndim == 1:
         g = reshape(g, shape=(*shape[:-1], 1, shape[-1]))
@@ -102,14 +108,14 @@ def _gradient_b(g: Tensor, a: Tensor, b_spec: Spec, transpose_a: bool, transpose
         if a.ndim == 1:
             return multiply(g, a)
         if a.ndim > 2 and not transpose_a:  # one vector times all rows: no batch of products to add up afterwards
-            return matmul(reshape(g, shape=(-1,)), reshape(a, shape=(-1, a.shape[-1])))
+            return matmul(reshape(g, shape=(g.size,)), _flat_rows(a))
         return matmul(reshape(g, shape=(*shape[:-1], 1, shape[-1])), a, transpose_b=transpose_a)
     if a.ndim == 1:
         if transpose_b:
             return multiply(reshape(g, shape=(*shape, 1)), a)
-        return multiply(reshape(g, shape=(*shape[:-1], 1, shape[-1])), reshape(a, shape=(-1, 1)))
+        return multiply(reshape(g, shape=(*shape[:-1], 1, shape[-1])), reshape(a, shape=(a.shape[0], 1)))
     if a.ndim > 2 and b_spec.ndim == 2 and not transpose_a:  # one matrix times all rows of the batch
-        a, g = reshape(a, shape=(-1, a.shape[-1])), reshape(g, shape=(-1, shape[-1]))
+        a, g = _flat_rows(a), _flat_rows(g)
     if transpose_b:
         return matmul(g, a, transpose_a=True, transpose_b=transpose_a)
     return matmul(a, g, transpose_a=not transpose_a)
@@ -130,6 +136,7 @@ matmul.samples(
     sample(real(shape=(2, 2, 3)), real(shape=(3,))),
     sample(real(shape=(2, 3, 2)), real(shape=(3,)), transpose_a=True),
     sample(real(shape=(2, 0)), real(shape=(0, 3)), name="empty"),
+    sample(real(shape=(2, 3, 0)), real(shape=(0, 3)), name="empty batch"),
     sample(integer(shape=(2, 3)), integer(shape=(3, 2)), grad=False),
 )
 matmul.error_samples(
@@ -279,7 +286,7 @@ def outer(a: TensorLike, b: TensorLike, /) -> Tensor:
     """All products of an element of the vector ``a`` [n] and one of ``b`` [m]: a matrix [n, m].  Dtypes promote."""
 
 
-outer.decompose(lambda a, b: multiply(reshape(a, shape=(-1, 1)), b))
+outer.decompose(lambda a, b: multiply(reshape(a, shape=(a.shape[0], 1)), b))
 outer.samples(sample(real(shape=(3,)), real(shape=(2,))), sample(real(shape=(0,)), real(shape=(2,)), name="empty"))
 outer.error_samples(error(ShapeError, "two vectors", real(shape=(2, 2)), real(shape=(3,))))
 outer.reference(lambda a, b: a[:, None] * b[None, :])

@@ -126,7 +126,7 @@ def _(x: Tensor, w: Tensor, *, strides: Any, padding: Pairs, dilation: Any, grou
     if inner == 1 and groups > 1:
         result = parts.depthwise(taps, reshape(weights, shape=(count, groups, outer // groups)))
     else:
-        if groups == 1 and 1 < count and count * inner <= _FEW:
+        if groups == 1 and count > 1 and count * inner <= _FEW:
             taps, weights = [concatenate(taps, axis=-1)], reshape(weights, shape=(1, count * inner, outer))
         result = matmul(parts.rows(taps[0], groups), parts.rows(parts.row(weights, 0), groups))
         for i in range(1, len(taps)):
@@ -202,14 +202,16 @@ def _conv_x(
     g: Tensor, x_spec: Spec, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
     attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    return conv_input_grad(g, _conj(w), size=spatial(x_spec.shape, layout), **attrs)
+    attrs["size"] = spatial(x_spec.shape, layout)
+    return conv_input_grad(g, _conj(w), **attrs)
 
 
 def _conv_w(
     g: Tensor, x: Tensor, w_spec: Spec, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
     attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    return conv_weight_grad(_conj(x), g, size=w_spec.shape[:-2], **attrs)
+    attrs["size"] = w_spec.shape[:-2]
+    return conv_weight_grad(_conj(x), g, **attrs)
 
 
 def _input_grad_dy(g: Tensor, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str) -> Tensor:
@@ -269,9 +271,7 @@ conv.error_samples(
     error(ShapeError, "x[None]", real(shape=(4, 6, 1)), real(shape=(3, 3, 1, 1)), layout="NHWC"),
     error(ShapeError, "w needs 4 axes", real(shape=(1, 4, 6, 1)), real(shape=(3, 1, 1))),
     error(ShapeError, "kernel is empty", real(shape=(1, 4, 6, 1)), real(shape=(0, 3, 1, 1))),
-    error(
-        AttributeValueError, "or 'NHWC'", real(shape=(1, 4, 4, 1)), real(shape=(2, 2, 1, 1)), layout="NHCW"
-    ),
+    error(AttributeValueError, "or 'NHWC'", real(shape=(1, 4, 4, 1)), real(shape=(2, 2, 1, 1)), layout="NHCW"),
     error(AttributeValueError, "did you mean 'SAME'", real(shape=(1, 4, 1)), real(shape=(2, 1, 1)), padding="SAM"),
     error(AttributeValueError, "(before, after)", real(shape=(1, 4, 1)), real(shape=(2, 1, 1)), padding=(1, 2)),
     error(AttributeValueError, "an int of at least 0", real(shape=(1, 4, 1)), real(shape=(2, 1, 1)), padding=-1),

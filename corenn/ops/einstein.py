@@ -30,7 +30,7 @@ def einsum(equation: str, *operands: TensorLike) -> Tensor:
     One letter per axis of each operand; a letter that is missing after ``->`` is summed over, one that occurs twice in
     an operand takes the diagonal, ``...`` stands for further axes, which broadcast.  Without ``->`` the result has the
     ``...`` axes, then the letters that occur once, in alphabetical order.  Axes of one letter have one extent, or 1.
-    Products of many operands are contracted in pairs, small results first.  Dtypes promote.  Raises
+    Products of many operands are contracted in pairs, the cheapest first.  Dtypes promote.  Raises
     AttributeValueError for an equation that cannot be read, ShapeError for operands that do not fit it.
     """
     return contract(*operands, equation=equation)

@@ -26,6 +26,8 @@ from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
+_ARRAY, _REST = ("array",), ("rest",)
+
 # ---------------------------------------------------------------- x[...]
 
 
@@ -38,8 +40,10 @@ def index(x: TensorLike, key: Any) -> Tensor:
     Gradients flow to ``x``; elements taken twice add up.  ShapeError for a position outside its axis, too many
     indices, arrays that do not broadcast or a mask of another shape; DTypeError for indices that are no integers.
     """
+    if isinstance(key, Tensor) and isinstance(x, Tensor) and key.spec.dtype.is_integer:
+        return getitem(x, key, pattern=(_ARRAY,))
     items = key if key.__class__ is tuple else (key,)
-    if current() is None and isinstance(x, Tensor):
+    if isinstance(x, Tensor) and _unrecorded(x):
         found = _direct(x, items)
         if found is not None:
             return found
@@ -50,12 +54,23 @@ def index(x: TensorLike, key: Any) -> Tensor:
     return basic_index(given, pattern=pattern)
 
 
+def _unrecorded(x: Tensor) -> bool:
+    """Whether nothing would keep a note of reading ``x``: no interpreter, or only tapes that never met it."""
+    interpreter = current()
+    return interpreter is None or (x.node is None and x.__class__ is Tensor and hasattr(interpreter, "tapes"))
+
+
 @functools.lru_cache(4096)
 def _row(spec: Spec) -> tuple[int, Spec] | None:
     """Extent and spec of a row; ``None`` where the fast path is not to be taken."""
     if spec.device is None or not spec.shape or None in spec.shape or spec.device.backend.kernels_for("index"):
         return None
     return spec.static[0], spec.shaped(spec.shape[1:])
+
+
+@functools.lru_cache(4096)
+def _section(row: Spec, count: int) -> Spec:
+    return row.shaped((count, *row.shape))
 
 
 def _direct(x: Tensor, items: tuple[Any, ...]) -> Tensor | None:
@@ -77,7 +92,7 @@ def _direct(x: Tensor, items: tuple[Any, ...]) -> Tensor | None:
             except TypeError:
                 return None
             stop = stop if stop > start else start
-            return Tensor(x.data[start:stop, ...], row.shaped((stop - start, *row.shape)))
+            return Tensor(x.data[start:stop, ...], _section(row, stop - start))
     pattern = _basic_pattern(items)
     if pattern is None:
         return None
@@ -231,7 +246,6 @@ def _(
     return (gx, *[None] * len(indices))
 
 
-_ARRAY, _REST = ("array",), ("rest",)
 _mask = literal([[True, False, True], [False, False, True]], "bool")
 _low = integer(-2, 2, shape=(4,))
 _index_samples: tuple[tuple[tuple[int, ...], tuple[Any, ...], Pattern], ...] = (

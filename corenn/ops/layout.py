@@ -84,11 +84,14 @@ def advanced_shape(call: Call, shape: Shape, indices: Sequence[Spec], operand: s
         raise call.attribute_error(f"the pattern names {len(kinds)} arrays, {len(indices)} are given", pattern="")
     arrays: list[Shape] = []
     kept: list[int | None] = []
+    empty: str | None = None
     axis = 0
     given = iter(enumerate(indices))
     for entry in pattern:
         if entry[0] in ADVANCED:
             number, spec = next(given)
+            if shape[axis : axis + span(entry)] == (0,):
+                empty = f"indices[{number}]"
             arrays.append(_array_shape(call, entry, spec, shape[axis : axis + span(entry)], f"indices[{number}]"))
         elif entry[0] not in ("int", "gap"):
             extent = 1 if entry[0] == "new" else indexed_shape((entry,), (shape[axis],))[0]
@@ -101,6 +104,8 @@ def advanced_shape(call: Call, shape: Shape, indices: Sequence[Spec], operand: s
         raise call.shape_error(
             "the index arrays do not broadcast", "their extents must be equal or 1", **notes
         ) from None
+    if empty and 0 not in taken and None not in taken:
+        raise call.shape_error("takes elements from an empty axis", None, **{empty: ""})
     at = _place(pattern)
     return (*kept[:at], *taken, *kept[at:])
 
@@ -117,8 +122,6 @@ def _array_shape(call: Call, entry: tuple[object, ...], spec: Spec, axes: Shape,
                 "a mask has another shape than the axes it selects from", None, **{name: f"[{shown}]"}
             )
         return (None,)
-    if axes == (0,) and 0 not in spec.shape:
-        raise call.shape_error("takes elements from an empty axis", None, **{name: ""})
     return spec.shape
 
 

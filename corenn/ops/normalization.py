@@ -1,31 +1,25 @@
 """Normalisation: values shifted and scaled to mean 0 and variance 1 over some of their axes, then by trained numbers.
 
 Variances are biased (divided by the number of elements).  ``gamma`` (scale) and ``beta`` (offset) may be left out.
-The public forms are all made of two ops: ``standardize``, whose statistics come from each example, and the batch
-normalisations, whose statistics are per channel and have gradients of their own.  Both keep their operands only and
-find the statistics again on the way back, or keep just those.
+Layer, RMS, group and instance normalisation find their statistics in each example, and again on the way back; batch
+normalisation has one mean and variance for each channel, which it returns and keeps.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from corenn.dtypes import FLOATING
-from corenn.errors import AttributeValueError, DTypeError, ShapeError, UsageError
-from corenn.ops.arranging import pad
-from corenn.ops.elementwise import multiply, power, square, squared_difference, subtract
-from corenn.ops.families import Axis, broadcast_shapes, normal_axes, normal_axis, reduced_shape
-from corenn.ops.reduction import mean as mean_over
+from corenn.errors import AttributeValueError, ShapeError
+from corenn.ops._standardize import _check_scale, _standardized, moments, standardize
+from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training, local_response_norm
+from corenn.ops.families import Axis, normal_axes, normal_axis
 from corenn.ops.reduction import require_elements
-from corenn.ops.reduction import sum as sum_over
-from corenn.ops.sampling import error, integer, real, sample
-from corenn.ops.shaping import along, broadcast_to, reshape
-from corenn.ops.slicing import basic_index
+from corenn.ops.sampling import error, real, sample
+from corenn.ops.shaping import reshape
 from corenn.ops.table import Call, TensorLike, op
-from corenn.ops.transcendental import rsqrt, sqrt
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
@@ -37,222 +31,8 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-def _count(spec: Spec | Tensor, axes: tuple[int, ...]) -> int:
-    shape = spec.shape
-    return math.prod(shape[a] or 1 for a in axes)
-
-
-def _others(axis: int, ndim: int) -> tuple[int, ...]:
-    return tuple(a for a in range(ndim) if a != axis)
-
-
 def _beside(x: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
     return x if x is None or x.shape == shape else reshape(x, shape=shape)
-
-
-def _check_scale(call: Call, shape: tuple[int | None, ...], names: tuple[str, ...], specs: tuple[Spec | None, ...]) -> None:
-    """ShapeError unless each spec that is there has the shape."""
-    for name, spec in zip(names, specs, strict=True):
-        if spec is not None and spec.shape != shape:
-            wanted = f"should have shape [{', '.join(map(str, shape))}]"
-            raise call.shape_error(f"{name} does not fit x", x="", **{name: wanted})
-
-
-# ---------------------------------------------------------------- statistics
-
-
-def _moments(call: Call, x: Spec) -> tuple[Spec, Spec]:
-    axes = call.attrs["axis"] = normal_axes(call, call.attrs["axis"], x.ndim)
-    require_elements(call, x, axes)
-    result = Spec(reduced_shape(x.shape, axes, call.attrs["keepdims"]), x.dtype)
-    return result, result
-
-
-@op(infer=_moments, dtypes=FLOATING, results=("mean", "variance"), namespace="nn")
-def moments(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance over ``axis`` (int, ints or ``None`` for all), in two passes.
-
-    ShapeError when there are no elements.
-    """
-
-
-@moments.decompose
-def _(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor, Tensor]:
-    mean = mean_over(x, axis=axis, keepdims=True)
-    variance = mean_over(squared_difference(x, mean), axis=axis, keepdims=keepdims)
-    return _fitted(mean, variance.shape), variance
-
-
-def _fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return x if x.shape == shape else reshape(x, shape=shape)
-
-
-@moments.vjp
-def _(g: tuple[Tensor, Tensor], x: Tensor, out: tuple[Tensor, Tensor], axis: tuple[int, ...]) -> Tensor:
-    kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    for_mean, for_variance, mean = (_fitted(t, kept) for t in (*g, out[0]))
-    count = float(_count(x, axis))
-    return (x - mean) * (for_variance * (2 / count)) + for_mean / count
-
-
-_moment_samples = (sample(real()), sample(real(shape=(2, 3, 4)), axis=1), sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True))
-moments.samples(*_moment_samples, sample(real(shape=(2, 0)), axis=0), sample(real(shape=()), grad=False))
-moments.error_samples(
-    error(ShapeError, "no elements", real(shape=(0, 3)), axis=0),
-    error(ShapeError, "axis 2 is out of range", real(), axis=2),
-    error(DTypeError, "takes floating", integer()),
-)
-moments.reference(lambda x, *, axis, keepdims: (x.mean(axis, keepdims=keepdims), x.var(axis, keepdims=keepdims)))
-
-
-# ---------------------------------------------------------------- each example by itself
-
-
-def _standardize(call: Call, x: Spec, gamma: Spec | None = None, beta: Spec | None = None) -> Spec:
-    call.attrs["axis"] = normal_axes(call, call.attrs["axis"], x.ndim)
-    for spec in (gamma, beta):
-        if spec is not None and broadcast_shapes(call, (spec.shape, x.shape)) != x.shape:
-            raise call.shape_error("gamma and beta must broadcast to x", x="")
-    return x.at(None)
-
-
-@op(infer=_standardize, dtypes=FLOATING, promote=True, namespace="_")
-def standardize(
-    x: TensorLike, gamma: TensorLike | None = None, beta: TensorLike | None = None, /, *,
-    axis: tuple[int, ...], epsilon: float, center: bool = True,
-) -> Tensor:  # fmt: skip
-    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance over ``axis`` of ``x`` itself.
-
-    ``gamma`` and ``beta`` broadcast to ``x``.  ``center=False``: the mean is taken to be 0.
-    """
-
-
-def _centered(x: Tensor, axis: tuple[int, ...], epsilon: float, center: bool) -> tuple[Tensor, Tensor]:
-    """``x`` less its mean, and the reciprocal of its standard deviation."""
-    if center:
-        x = subtract(x, mean_over(x, axis=axis, keepdims=True))
-    return x, rsqrt(mean_over(square(x), axis=axis, keepdims=True) + epsilon)
-
-
-@standardize.decompose
-def _(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, axis: tuple[int, ...], epsilon: float, center: bool
-) -> Tensor:
-    centered, inverse = _centered(x, axis, epsilon, center)
-    y = centered * inverse
-    y = y if gamma is None else y * gamma
-    return y if beta is None else y + beta
-
-
-@standardize.vjp
-def _(
-    g: Tensor, x: Tensor, gamma: Tensor | None, beta_spec: Spec | None, axis: tuple[int, ...], epsilon: float,
-    center: bool, needs: tuple[bool, bool, bool],
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
-    if gamma is None:
-        return standardize_grad(g, x, axis=axis, epsilon=epsilon, center=center) if needs[0] else None, None, g
-    for_x, for_gamma, for_beta = standardize_affine_grad(g, x, gamma, axis=axis, epsilon=epsilon, center=center)
-    return for_x, for_gamma, for_beta if beta_spec is not None and beta_spec.shape == gamma.shape else g
-
-
-@op(infer=lambda call, g, x: _standardize(call, x), dtypes=FLOATING, namespace="_")
-def standardize_grad(g: TensorLike, x: TensorLike, /, *, axis: tuple[int, ...], epsilon: float, center: bool) -> Tensor:
-    """The gradient of ``standardize`` without gamma by ``x``."""
-
-
-@standardize_grad.decompose
-def _(g: Tensor, x: Tensor, *, axis: tuple[int, ...], epsilon: float, center: bool) -> Tensor:
-    centered, inverse = _centered(x, axis, epsilon, center)
-    return _for_x(g, centered * inverse, inverse, axis, center)
-
-
-def _for_x(g: Tensor, normal: Tensor, inverse: Tensor, axis: tuple[int, ...], center: bool) -> Tensor:
-    """``g`` without its parts along the constant and along ``normal``, which normalising takes out."""
-    rest = g - normal * mean_over(g * normal, axis=axis, keepdims=True)
-    return (rest - mean_over(g, axis=axis, keepdims=True) if center else rest) * inverse
-
-
-def _affine_grad(call: Call, g: Spec, x: Spec, gamma: Spec) -> tuple[Spec, Spec, Spec]:
-    return _standardize(call, x, gamma), gamma.at(None), gamma.at(None)
-
-
-@op(infer=_affine_grad, dtypes=FLOATING, results=("x", "gamma", "beta"), namespace="_")
-def standardize_affine_grad(
-    g: TensorLike, x: TensorLike, gamma: TensorLike, /, *, axis: tuple[int, ...], epsilon: float, center: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of ``standardize`` by ``x``, ``gamma``, and a ``beta`` of the shape of ``gamma``."""
-
-
-@standardize_affine_grad.decompose
-def _(
-    g: Tensor, x: Tensor, gamma: Tensor, *, axis: tuple[int, ...], epsilon: float, center: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    centered, inverse = _centered(x, axis, epsilon, center)
-    normal = centered * inverse
-    return _for_x(g * gamma, normal, inverse, axis, center), _summed_like(g * normal, gamma), _summed_like(g, gamma)
-
-
-def _summed_like(x: Tensor, like: Tensor) -> Tensor:
-    """``x`` summed to the shape of ``like``, which broadcasts to it."""
-    lead = x.ndim - like.ndim
-    axes = tuple(a for a, n in enumerate(x.shape) if a < lead or (like.shape[a - lead] == 1 and n != 1))
-    return _fitted(sum_over(x, axis=axes), like.shape) if axes else x
-
-
-def _standardized(x: Array, axis: Any, epsilon: float, center: bool) -> Array:
-    x = x - x.mean(axis, keepdims=True) if center else x
-    return x / np.sqrt((x * x).mean(axis, keepdims=True) + epsilon)  # type: ignore[no-any-return]
-
-
-@standardize.reference
-def _(x: Array, gamma: Any, beta: Any, *, axis: Any, epsilon: float, center: bool) -> Array:
-    y = _standardized(x, axis, epsilon, center)
-    return y * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)  # type: ignore[no-any-return]
-
-
-def _stretch(g: Array, x: Array, axis: Any, epsilon: float, center: bool) -> Array:
-    """The gradient by the chain rule through mean and variance, one after the other."""
-    size = math.prod(x.shape[a] for a in axis)
-    d = x - x.mean(axis, keepdims=True) if center else x
-    spread = (d * d).mean(axis, keepdims=True) + epsilon
-    for_spread = (g * d).sum(axis, keepdims=True) * -0.5 * spread**-1.5
-    for_d = g / np.sqrt(spread) + for_spread * 2 * d / size
-    return for_d - for_d.mean(axis, keepdims=True) if center else for_d  # type: ignore[no-any-return]
-
-
-standardize_grad.reference(lambda g, x, *, axis, epsilon, center: _stretch(g, x, axis, epsilon, center))
-
-
-@standardize_affine_grad.reference
-def _(g: Array, x: Array, gamma: Array, *, axis: Any, epsilon: float, center: bool) -> tuple[Array, Array, Array]:
-    full = np.broadcast_to(gamma, x.shape)
-    axes = tuple(range(x.ndim - gamma.ndim))
-    kept = tuple(a for a in range(x.ndim) if a >= len(axes) and full.shape[a] != gamma.shape[a - len(axes)])
-    by_gamma, by_beta = (
-        t.sum(kept, keepdims=True).sum(axes) for t in (g * _standardized(x, axis, epsilon, center), g)
-    )
-    return _stretch(g * gamma, x, axis, epsilon, center), by_gamma, by_beta
-
-
-_rows = {"axis": (1,), "epsilon": 0.1, "center": True}
-_mixed = {"axis": (0, 2), "epsilon": 0.1, "center": True}
-standardize.samples(
-    sample(real(), **_rows), sample(real(), real(shape=(4,)), real(shape=(4,)), **_rows),
-    sample(real(shape=(2, 3, 4)), real(shape=(3, 1)), real(shape=(3, 1)), **_mixed),
-    sample(real(shape=(2, 3, 4)), real(shape=(3, 4)), None, axis=(1, 2), epsilon=0.1, center=False),
-    sample(real(), None, real(shape=(4,)), **_rows), sample(real(), real(shape=(4,)), real(shape=(1,)), **_rows),
-    sample(real(shape=(0, 4)), real(shape=(4,)), real(shape=(4,)), **_rows),
-)  # fmt: skip
-standardize.error_samples(error(ShapeError, "must broadcast", real(shape=(3, 4)), real(shape=(2, 3, 4)), **_rows))
-standardize_grad.samples(sample(real(), real(), **_rows), sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), **_mixed))
-standardize_affine_grad.samples(
-    sample(real(), real(), real(shape=(4,)), **_rows),
-    sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), real(shape=(3, 1)), **_mixed),
-    sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), real(shape=(3, 4)), axis=(1, 2), epsilon=0.1, center=False),
-    sample(real(shape=(0, 4)), real(shape=(0, 4)), real(shape=(4,)), **_rows),
-)
-for _op in (standardize, standardize_grad, standardize_affine_grad):
-    _op.terms(lambda *specs, **attrs: max(s.size for s in specs if s is not None))
 
 
 def _layer_norm(call: Call, x: Spec, gamma: Spec | None = None, beta: Spec | None = None) -> Spec:
@@ -297,7 +77,7 @@ layer_norm.error_samples(
 
 
 @layer_norm.reference
-def _(x: Array, gamma: Any, beta: Any, *, axis: Any, epsilon: float) -> Array:
+def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: Any, epsilon: float) -> Array:
     axes = [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
     y = _standardized(x, tuple(axes), epsilon, True)
@@ -331,7 +111,7 @@ rms_norm.error_samples(error(ShapeError, "gamma does not fit", real(), real(shap
 
 
 @rms_norm.reference
-def _(x: Array, gamma: Any, *, axis: Any, epsilon: float) -> Array:
+def _(x: Array, gamma: Any = None, *, axis: Any, epsilon: float) -> Array:
     axes = [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
     return _standardized(x, tuple(axes), epsilon, False) * (1.0 if gamma is None else gamma.reshape(shape))
@@ -398,7 +178,7 @@ group_norm.error_samples(
 
 
 @group_norm.reference
-def _(x: Array, gamma: Any, beta: Any, *, groups: int, axis: int, epsilon: float) -> Array:
+def _(x: Array, gamma: Any = None, beta: Any = None, *, groups: int, axis: int, epsilon: float) -> Array:
     last = np.moveaxis(x, axis, -1)
     flat = last.reshape(x.shape[0], -1, groups, last.shape[-1] // groups) if x.size else last
     y = _standardized(flat, (1, 3), epsilon, True).reshape(last.shape) if x.size else last
@@ -443,7 +223,7 @@ instance_norm.error_samples(
 
 
 @instance_norm.reference
-def _(x: Array, gamma: Any, beta: Any, *, axis: int, epsilon: float) -> Array:
+def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: int, epsilon: float) -> Array:
     y = _standardized(x, tuple(a for a in range(1, x.ndim) if a != axis % x.ndim), epsilon, True)
     y = np.moveaxis(y, axis, -1) * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
     return np.moveaxis(y, -1, axis)

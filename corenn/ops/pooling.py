@@ -19,6 +19,7 @@ from corenn.ops.creation import tensor
 from corenn.ops.elementwise import add, cast, select
 from corenn.ops.reduction import max as reduce_max
 from corenn.ops.reduction import mean
+from corenn.ops.resize import product_along
 from corenn.ops.sampling import distinct, error, integer, literal, real, sample
 from corenn.ops.shaping import operand
 from corenn.ops.slicing import basic_index
@@ -28,9 +29,11 @@ from corenn.ops.windows import (
     Ints,
     Padding,
     Pairs,
+    sizes_for,
     spatial,
     spatial_axes,
 )
+from corenn.spec import Spec
 from corenn.tensor import Tensor
 
 # ---------------------------------------------------------------- the ops
@@ -195,12 +198,16 @@ max_pool_gather.vjp(
         x, g, window=window, strides=strides, padding=padding, layout=layout
     )
 )
-avg_pool.vjp(
-    lambda g, x_spec, window, strides, padding, layout, count_padding: avg_pool_grad(
-        g, size=spatial(x_spec.shape, layout), window=window, strides=strides, padding=padding, layout=layout,
-        count_padding=count_padding,
+
+
+@avg_pool.vjp
+def _(g: Tensor, x_spec: Spec, window: Any, strides: Any, padding: Any, layout: str, count_padding: bool) -> Tensor:
+    size: Any = spatial(x_spec.shape, layout)
+    return avg_pool_grad(
+        g, size=size, window=window, strides=strides, padding=padding, layout=layout, count_padding=count_padding
     )
-)  # fmt: skip
+
+
 avg_pool_grad.vjp(
     lambda g, window, strides, padding, layout, count_padding: avg_pool(
         g, window=window, strides=strides, padding=padding, layout=layout, count_padding=count_padding
@@ -360,3 +367,27 @@ def global_avg_pool(x: TensorLike, /, *, keepdims: bool = False, layout: str | N
     """
     given, axes = _whole(x, "global_avg_pool", layout)
     return mean(given, axis=axes, keepdims=keepdims)
+
+
+def adaptive_avg_pool(x: TensorLike, /, *, size: Ints, layout: str | None = None) -> Tensor:
+    """The means of ``size`` cells that divide the spatial axes as evenly as whole elements allow.
+
+    ``x``: ``[batch, *spatial, channels]`` or as ``layout`` says; floating.  ``size``: an int, or one for each spatial
+    axis.  Cell ``i`` of ``m`` along an axis of ``n`` is ``[floor(i * n / m), ceil((i + 1) * n / m))``, as in PyTorch;
+    where ``m`` divides ``n`` this is ``avg_pool``.  AttributeValueError for another size or layout, ShapeError when
+    ``x`` does not fit the layout or is empty.
+    """
+    given = operand(x)
+    axes, counts = sizes_for("adaptive_avg_pool", avg_pool_grad.op, given.spec, layout, size, "size")
+    extents = [given.shape[a] for a in axes]
+    if 0 in extents:
+        raise ShapeError("adaptive_avg_pool", "there is nothing to pool: a spatial axis is empty", {"x": given.spec})
+    if not any(n % m for n, m in zip(extents, counts, strict=True)):
+        window = tuple(n // m for n, m in zip(extents, counts, strict=True))
+        return avg_pool(given, window=window, layout=layout)
+    result = cast(given, dtype=float32) if given.dtype in (float16, bfloat16) else given
+    for axis, n, m in zip(axes, extents, counts, strict=True):
+        first, last = np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)
+        inside = (np.arange(n) >= first[:, None]) & (np.arange(n) < last[:, None])
+        result = product_along(result, axis, inside / (last - first)[:, None])
+    return cast(result, dtype=given.dtype)

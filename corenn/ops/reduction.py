@@ -1,4 +1,4 @@
-"""Reductions over axes: sums, products, extremes, truth, counts (``statistics.py`` has the rest).
+"""Reductions over axes: sums, products, extremes, truth, counts, statistics (``norms.py`` has norms).
 
 ``axis`` is an int, several ints, or ``None`` for all axes; ``keepdims`` keeps the reduced axes with extent 1.
 """
@@ -12,10 +12,10 @@ from typing import cast as cast_type
 import numpy as np
 
 from corenn import dtypes
-from corenn.dtypes import INEXACT, NUMERIC, REAL
+from corenn.dtypes import FLOATING, INEXACT, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops._special import single
-from corenn.ops.elementwise import cast, divide, equal, maximum
+from corenn.ops.elementwise import cast, divide, equal, isfinite, maximum, where
 from corenn.ops.families import (
     Axis,
     accumulation,
@@ -314,3 +314,115 @@ for _function, _meaning in ((any, np.any), (all, np.all), (count_nonzero, np.cou
     )  # fmt: skip
     _function.error_samples(no_axis)
     _function.reference(_meaning)
+
+
+# ---------------------------------------------------------------- statistics
+
+
+@op(family=reduction, dtypes=FLOATING)
+def logsumexp(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """``log(sum(exp(x)))`` over ``axis`` without overflow; -inf over no elements."""
+
+
+@logsumexp.kernel
+@single
+def _(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if not math.prod(x.shape[a] for a in axis):
+        return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
+    largest = xp.max(x, axis=axis, keepdims=True)
+    limit = float(xp.finfo(x.dtype).max)
+    total = xp.sum(xp.exp(x - xp.clip(largest, -limit, limit)), axis=axis, keepdims=keepdims)
+    largest = xp.reshape(largest, total.shape)
+    return xp.log(total + xp.astype(total == 0, x.dtype)) + largest  # the total is 0 where all are -inf
+
+
+@logsumexp.vjp
+def _(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...]) -> Tensor:
+    from corenn.ops.transcendental import exp
+
+    shift = where(isfinite(out), out, 0)
+    return exp(x - beside(shift, x.shape, axis)) * beside(g, x.shape, axis)
+
+
+logsumexp.samples(
+    *some_axes, sample(real(80, 120), axis=0), sample(real(shape=(2, 0)), axis=1, grad=False),
+    sample(literal([[-np.inf, 1.0], [-np.inf, -np.inf], [np.inf, 0.0]]), axis=1, grad=False),
+)  # fmt: skip
+logsumexp.error_samples(no_axis, error(DTypeError, "takes floating", integer()))
+logsumexp.reference(lambda x, *, axis, keepdims: np.logaddexp.reduce(x, axis=axis, keepdims=keepdims))
+
+
+def _variance(call: Call, x: Spec) -> Spec:
+    correction = call.attrs["correction"]
+    if not isinstance(correction, int | float) or isinstance(correction, bool) or not 0 <= correction < math.inf:
+        raise call.attribute_error("correction must be a number not below 0", correction="")
+    found = cast_type(Spec, reduction.infer(call, x))
+    require_elements(call, x, call.attrs["axis"], math.floor(correction) + 1)
+    return found
+
+
+@op(infer=_variance, dtypes=FLOATING)
+def variance(x: TensorLike, /, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """Mean squared distance from the mean over ``axis``, divided by ``n - correction`` instead of ``n`` elements.
+
+    ``correction=1`` is the unbiased estimate.  Two passes, so that a large mean costs no digits.  Raises ShapeError
+    when ``n`` does not exceed the correction, AttributeValueError for a negative one.
+    """
+
+
+@op(infer=_variance, dtypes=FLOATING)
+def std(x: TensorLike, /, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """Standard deviation over ``axis``: the square root of ``variance``; its gradient is 0 where it is 0."""
+
+
+def _slope(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
+    """``g (x - mean) / (n - correction)``."""
+    count = math.prod(x.shape[a] for a in axis) - correction
+    return (x - mean(x, axis=axis, keepdims=True)) * beside(g / count, x.shape, axis)
+
+
+variance.kernel(single(lambda xp, x, **attrs: xp.var(x, **attrs)))
+variance.vjp(lambda g, x, axis, correction: _slope(g * 2, x, axis, correction))
+variance.reference(lambda x, *, axis, correction, keepdims: np.var(x, axis=axis, ddof=correction, keepdims=keepdims))
+std.kernel(single(lambda xp, x, **attrs: xp.std(x, **attrs)))
+std.vjp(lambda g, x, out, axis, correction: _slope(g / where(equal(out, 0), 1, out), x, axis, correction))
+std.reference(lambda x, *, axis, correction, keepdims: np.std(x, axis=axis, ddof=correction, keepdims=keepdims))
+for _function in (variance, std):
+    _function.samples(
+        *some_axes, sample(real(), axis=1, correction=1), sample(real(100, 101, shape=(9,)), correction=0.5)
+    )
+    _function.error_samples(
+        no_axis, no_elements, error(ShapeError, "at least 2 elements", real(shape=(3, 1)), axis=1, correction=1),
+        error(AttributeValueError, "not below 0", real(), correction=-1),
+        error(DTypeError, "takes floating", integer()),
+    )  # fmt: skip
+
+
+@op(infer=nonempty, dtypes=FLOATING)
+def median(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The middle element over ``axis``, or the mean of the middle two; NaN where there is one.
+
+    Raises ShapeError when there are no elements.
+    """
+
+
+@median.decompose
+def _(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    from corenn.ops.sorting import sort
+
+    kept = tuple(a for a in range(x.ndim) if a not in axis)
+    n = math.prod(x.shape[a] for a in axis)
+    rows = transpose(x, axes=(*axis, *kept)) if axis and axis[-1] != len(axis) - 1 else x
+    rows = sort(reshape(rows, shape=(n, *[x.shape[a] for a in kept])), axis=0)
+    middle = rows[n // 2] if n % 2 else (rows[n // 2 - 1] + rows[n // 2]) * 0.5
+    last = rows[n - 1]  # NaN sorts last
+    return reshape(where(equal(last, last), middle, last), shape=known_shape(x.shape, axis, keepdims))
+
+
+median.samples(
+    *distinct_axes,
+    sample(distinct(shape=(5,))),
+    sample(literal([[1.0, np.nan, 2.0], [3.0, 1.0, 2.0]]), axis=1, grad=False),
+)
+median.error_samples(no_axis, no_elements)
+median.reference(np.median)

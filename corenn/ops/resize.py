@@ -23,7 +23,7 @@ from corenn.ops.gathering import gather
 from corenn.ops.sampling import error, integer, real, sample
 from corenn.ops.shaping import broadcast_to, operand, reshape
 from corenn.ops.table import Call, TensorLike, op
-from corenn.ops.windows import Ints, arrange, channel_axis, set_ints, set_layout, spatial, spatial_axes
+from corenn.ops.windows import Ints, arrange, channel_axis, set_ints, set_layout, sizes_for, spatial, spatial_axes
 from corenn.spec import Shape, Spec
 from corenn.tensor import Tensor
 
@@ -235,14 +235,7 @@ def upsample(x: TensorLike, /, *, factor: Ints, layout: str | None = None) -> Te
     axis.  The gradient adds the repeated pixels up.  AttributeValueError for another factor or layout.
     """
     given = operand(x)
-    call = Call(resize.op, (given.spec,), {"size": factor, "layout": layout})
-    try:
-        axes = spatial_axes(set_layout(call, given.ndim, "x"))
-        factors = set_ints(call, "size", given.ndim - 2)
-    except (AttributeValueError, ShapeError) as problem:
-        problem.where = "upsample"
-        problem.what = problem.what.replace("size must", "factor must")
-        raise
+    axes, factors = sizes_for("upsample", resize.op, given.spec, layout, factor, "factor")
     repeated: list[int] = []
     for axis, n in enumerate(given.shape):
         repeated += [n, factors[axes.index(axis)]] if axis in axes else [n]

@@ -14,7 +14,7 @@ from corenn.errors import ShapeError
 from corenn.ops.creation import asarray
 from corenn.ops.families import Axis, broadcast_shapes, normal_axes, normal_axis, static_shape
 from corenn.ops.sampling import error, real, sample
-from corenn.ops.slicing import along, basic_index
+from corenn.ops.slicing import along as along  # used beside these
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -281,9 +281,8 @@ concatenate.kernel(lambda xp, *tensors, axis: xp.concat(tensors, axis=axis))
 
 
 @concatenate.vjp
-def _(g: Tensor, tensors_spec: tuple[Spec, ...], axis: int, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
-    parts = split(g, [spec.static[axis] for spec in tensors_spec], axis, wanted=needs)
-    return parts
+def _(g: Tensor, tensors_spec: tuple[Spec, ...], axis: int) -> tuple[Tensor, ...]:
+    return parts(g, sizes=tuple(spec.static[axis] for spec in tensors_spec), axis=axis)
 
 
 concatenate.samples(
@@ -320,56 +319,130 @@ def stack(*tensors: TensorLike, axis: int = 0) -> Tensor:
 
 
 stack.kernel(lambda xp, *tensors, axis: xp.stack(tensors, axis=axis))
-stack.vjp(lambda g, axis: unstack(g, axis))
+
+
+@stack.vjp
+def _(g: Tensor, axis: int) -> tuple[Tensor, ...]:
+    return slices(g, axis=axis)
+
+
 stack.samples(sample(real(), real()), sample(real(), real(), real(), axis=-1))
 stack.error_samples(error(ShapeError, "one shape", real(shape=(3,)), real(shape=(4,))))
 stack.reference(lambda *tensors, axis: np.stack(tensors, axis))
 
 
-def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
-    """The parts of ``x`` along ``axis``, which they lack: ``x[0], x[1], ...`` for axis 0."""
-    given = operand(x)
-    axis = _axis_of("unstack", axis, given.spec.ndim, given)
-    return tuple(basic_index(given, pattern=along(axis, ("int", i))) for i in range(_extent("unstack", given, axis)))
+# The two ops below have as many results as parts; their gradients are joins, so they cost what one pass costs.
 
 
-def _extent(where: str, x: Any, axis: int) -> int:
-    extent = x.spec.shape[axis]
+def _slices(call: Call, x: Spec) -> tuple[Spec, ...]:
+    axis = call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
+    extent = x.shape[axis]
     if extent is None:
-        raise ShapeError(where, f"the extent of axis {axis} is not known before it runs", {"x": x.spec})
-    return int(extent)
+        raise call.shape_error(f"the extent of axis {axis} is not known before it runs", x="")
+    return (Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype),) * extent
 
 
-def split(
-    x: TensorLike, sections_or_sizes: int | list[int] | tuple[int, ...], axis: int = 0, *, wanted: Any = None
-) -> tuple[Any, ...]:
-    """``x`` parted along ``axis``: into so many equal parts (int), or into parts of the given sizes.
-
-    One size may be -1, to be computed.  ``wanted`` (bools) leaves out parts, which are then ``None``.  Raises
-    ShapeError when the extent does not divide, or the sizes do not add up to it.
-    """
-    given = operand(x)
-    axis = _axis_of("split", axis, given.spec.ndim, given)
-    sizes = _sizes(given, sections_or_sizes, axis)
-    parts: list[Tensor | None] = []
-    start = 0
-    for i, size in enumerate(sizes):
-        section = along(axis, ("slice", start, start + size, 1))
-        parts.append(basic_index(given, pattern=section) if wanted is None or wanted[i] else None)
-        start += size
-    return tuple(parts)
+@op(infer=_slices, results=("parts",), name="unstack", namespace="_")
+def slices(x: TensorLike, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The parts of ``x`` along ``axis``, which they lack."""
 
 
-def _sizes(x: Any, given: int | list[int] | tuple[int, ...], axis: int) -> list[int]:
-    extent = _extent("split", x, axis)
-    shown = {"x": f"{x.spec}   axis {axis} has extent {extent}", "sections_or_sizes": given}
+@slices.kernel
+def _(xp: Any, x: Any, *, axis: int) -> Any:
+    before = (slice(None),) * axis
+    return tuple([x[(*before, i, Ellipsis)] for i in range(x.shape[axis])])
+
+
+@slices.vjp
+def _(g: tuple[Tensor, ...], axis: int) -> Tensor:
+    return stack(*g, axis=axis)
+
+
+slices.samples(sample(real(), axis=0), sample(real(shape=(2, 1, 3)), axis=-1), sample(real(shape=(1,)), axis=0))
+slices.error_samples(error(ShapeError, "axis 2 is out of range", real(), axis=2))
+slices.reference(lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)))
+
+
+def _parts(call: Call, x: Spec) -> tuple[Spec, ...]:
+    axis = call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
+    sizes = call.attrs["sizes"] = _sizes(call, x.shape[axis], axis)
+    return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
+
+
+def _sizes(call: Call, extent: int | None, axis: int) -> tuple[int, ...]:
+    """The sizes of the parts: ``sizes`` may be their number, and one of them may be -1."""
+    given = call.attrs["sizes"]
+    if extent is None:
+        raise call.shape_error(f"the extent of axis {axis} is not known before it runs", x="")
+    note = f"axis {axis} has extent {extent}"
     if isinstance(given, int):
         if given < 1 or extent % given:
-            raise ShapeError("split", f"axis {axis} does not divide into {given} equal parts", shown)
-        return [extent // given] * given
-    sizes = [int(n) for n in given]
+            raise call.shape_error(f"axis {axis} does not divide into {given} equal parts", x=note)
+        return (extent // given,) * given
+    sizes = list(given)
+    if not all(isinstance(n, int) for n in sizes):
+        raise call.attribute_error("sizes must be an int or ints", sizes="")
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = extent - sum(sizes) - 1
     if any(n < 0 for n in sizes) or sum(sizes) != extent:
-        raise ShapeError("split", f"the sizes do not add up to the extent of axis {axis}", shown)
-    return sizes
+        raise call.shape_error(f"the sizes do not add up to the extent of axis {axis}", x=note, sizes="")
+    return tuple(sizes)
+
+
+@op(infer=_parts, results=("parts",), name="split", namespace="_")
+def parts(x: TensorLike, /, *, sizes: int | tuple[int, ...], axis: int = 0) -> tuple[Tensor, ...]:
+    """``x`` parted along ``axis``, into so many equal parts or into parts of the given sizes."""
+
+
+@parts.kernel
+def _(xp: Any, x: Any, *, sizes: tuple[int, ...], axis: int) -> Any:
+    before = (slice(None),) * axis
+    found = []
+    start = 0
+    for size in sizes:
+        found.append(x[(*before, slice(start, start + size), Ellipsis)])
+        start += size
+    return tuple(found)
+
+
+@parts.vjp
+def _(g: tuple[Tensor, ...], axis: int) -> Tensor:
+    return concatenate(*g, axis=axis)
+
+
+parts.samples(
+    sample(real(shape=(2, 6)), sizes=3, axis=-1), sample(real(shape=(4, 2)), sizes=(1, 3)),
+    sample(real(shape=(4,)), sizes=(2, -1, 0)), sample(real(shape=(0, 2)), sizes=2),
+)  # fmt: skip
+parts.error_samples(
+    error(ShapeError, "does not divide into 5", real(), sizes=5),
+    error(ShapeError, "do not add up", real(), sizes=(1, 1)),
+    error(ShapeError, "do not add up", real(), sizes=(4, -1)),
+    error(ShapeError, "axis 2 is out of range", real(), sizes=1, axis=2),
+)
+
+
+@parts.reference
+def _(x: np.ndarray[Any, Any], *, sizes: Any, axis: int) -> tuple[np.ndarray[Any, Any], ...]:
+    if isinstance(sizes, int):
+        return tuple(np.split(x, sizes, axis))
+    known = [x.shape[axis] - sum(sizes) - 1 if n < 0 else n for n in sizes]
+    return tuple(np.split(x, np.cumsum(known)[:-1], axis))
+
+
+def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
+    """The parts of ``x`` along ``axis``, which they lack: ``x[0], x[1], ...`` for axis 0.
+
+    The gradient is one ``stack``, where that of as many ``x[i]`` would be a sum of arrays of the size of ``x``.
+    """
+    return slices(x, axis=axis)
+
+
+def split(x: TensorLike, sections_or_sizes: int | list[int] | tuple[int, ...], axis: int = 0) -> tuple[Tensor, ...]:
+    """``x`` parted along ``axis``: into so many equal parts (int), or into parts of the given sizes.
+
+    One size may be -1, to be computed.  Raises ShapeError when the extent does not divide, or the sizes do not add up
+    to it.
+    """
+    sizes = sections_or_sizes if isinstance(sections_or_sizes, int) else tuple(sections_or_sizes)
+    return parts(x, sizes=sizes, axis=axis)

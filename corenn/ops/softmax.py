@@ -403,6 +403,6 @@ sigmoid_cross_entropy.error_samples(
 
 
 @sigmoid_cross_entropy.reference
-def _(z: Array, x: Array, weight: Array | None) -> Array:
+def _(z: Array, x: Array, weight: Array | None = None) -> Array:
     q = 1.0 if weight is None else weight
     return q * z * np.logaddexp(0, -x) + (1 - z) * np.logaddexp(0, x)  # type: ignore[no-any-return]

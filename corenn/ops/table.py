@@ -97,19 +97,30 @@ class Rule:
     it keeps alive; -1 stands for the result.
     """
 
-    __slots__ = ("_getters", "function", "keeps")
+    __slots__ = ("apply", "function", "keeps")
 
     def __init__(self, op: Op, function: Callable[..., Any]) -> None:
         self.function = function
         code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        self._getters = tuple(_getter(op, name) for name in names)
         tensors = op.all_tensors
         self.keeps = frozenset(tensors.index(n) for n in names if n in tensors) | ({-1} if "out" in names else set())
+        self.apply = _caller(function, [_getter(op, name) for name in names], names, op)
 
-    def apply(self, entry: Any, g: Any, needs: tuple[bool, ...]) -> Any:
-        """The rule's gradients for one recorded call."""
-        return self.function(*[get(entry, g, needs) for get in self._getters])
+
+def _caller(
+    function: Callable[..., Any], getters: list[Callable[..., Any]], names: tuple[str, ...], op: Op
+) -> Callable[[Any, Any, Any], Any]:
+    """How to call a rule for a recorded call: the shapes most rules have read what they need without a loop."""
+    if names == ("g",):
+        return lambda entry, g, needs: function(g)
+    if len(names) == 2 and names[0] == "g":
+        second = getters[1]
+        if names[1] in op.tensors:
+            place = op.tensors.index(names[1])
+            return lambda entry, g, needs: function(g, entry.inputs[place])
+        return lambda entry, g, needs: function(g, second(entry, g, needs))
+    return lambda entry, g, needs: function(*[get(entry, g, needs) for get in getters])
 
 
 def _getter(op: Op, name: str) -> Callable[[Any, Any, tuple[bool, ...]], Any]:
@@ -122,7 +133,7 @@ def _getter(op: Op, name: str) -> Callable[[Any, Any, tuple[bool, ...]], Any]:
         return lambda entry, g, needs: entry.out
     if name == "out_spec":
         many = op.results is not None
-        return lambda entry, g, needs: entry.results if many else entry.results[0]
+        return lambda entry, g, needs: entry.plan.specs if many else entry.plan.specs[0]
     tensors, fixed = op.all_tensors, len(op.tensors)
     if name in tensors:
         place = tensors.index(name)
@@ -132,10 +143,10 @@ def _getter(op: Op, name: str) -> Callable[[Any, Any, tuple[bool, ...]], Any]:
     if name.endswith("_spec") and name[:-5] in tensors:
         place = tensors.index(name[:-5])
         if place < fixed:
-            return lambda entry, g, needs: entry.specs[place]
-        return lambda entry, g, needs: tuple(entry.specs[fixed:])
+            return lambda entry, g, needs: entry.plan.inputs[place]
+        return lambda entry, g, needs: tuple(entry.plan.inputs[fixed:])
     if name in op.attributes:
-        return lambda entry, g, needs: entry.attrs[name]
+        return lambda entry, g, needs: entry.plan.attrs[name]
     raise TypeError(f"op {op.name}: the vjp names {name!r}, which is no tensor or attribute of the op")
 
 

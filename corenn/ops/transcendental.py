@@ -377,6 +377,8 @@ polygamma.vjp(lambda g, x, n: g * polygamma(x, n=n + 1))
 
 def _erfinv(y: float) -> float:
     """Bisection on erfc, which is accurate where erf is near 1."""
+    if not math.fabs(y) < 1:
+        return math.copysign(math.inf, y) if math.fabs(y) == 1 else math.nan
     low, high = 0.0, 7.0
     for _ in range(60):
         middle = (low + high) / 2

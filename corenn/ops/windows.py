@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from corenn.errors import nearest
-from corenn.ops.table import Call
-from corenn.spec import Shape
+from corenn.errors import AttributeValueError, ShapeError, nearest
+from corenn.ops.table import Call, Op
+from corenn.spec import Shape, Spec
 
 Ints = int | tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -63,8 +63,8 @@ def set_layout(call: Call, ndim: int, name: str) -> str:
     else:
         layout = given.upper() if isinstance(given, str) else ""
         if layout not in _EVERY_LAYOUT:
-            hint = nearest(layout, _EVERY_LAYOUT) if layout else f"known: {', '.join(_EVERY_LAYOUT)}"
-            raise call.attribute_error("there is no such layout", hint, layout="")
+            known = nearest(layout, _EVERY_LAYOUT) if layout else f"known: {', '.join(_EVERY_LAYOUT)}"
+            raise call.attribute_error("there is no such layout", known, layout="")
         if len(layout) != ndim:
             hint = "a batch axis can be added: x[None]" if ndim == len(layout) - 1 else None
             if ndim - 2 in LAYOUTS:
@@ -92,6 +92,24 @@ def set_ints(call: Call, name: str, rank: int, least: int = 1) -> tuple[int, ...
         )
     call.attrs[name] = values
     return values
+
+
+def sizes_for(where: str, record: Op, x: Spec, layout: str | None, value: Any, name: str) -> tuple[Any, Any]:
+    """For a plain function ``where``: the spatial axes of ``x``, and ``value`` (its parameter ``name``) for each.
+
+    ``record`` is an op with attributes ``layout`` and ``size``, whose checks and errors serve here.
+    """
+    given = tuple(value) if isinstance(value, list | tuple) else value
+    call = Call(record, (x,), {"layout": layout, "size": given})
+    try:
+        axes = spatial_axes(set_layout(call, x.ndim, "x"))
+        return axes, set_ints(call, "size", len(axes))
+    except (AttributeValueError, ShapeError) as problem:
+        problem.where = where
+        problem.what = problem.what.replace("size", name)
+        problem.hint = problem.hint and problem.hint.replace("size", name)
+        problem.operands = {name if key == "size" else key: shown for key, shown in problem.operands.items()}
+        raise
 
 
 def same_padding(extent: int, span: int, stride: int) -> tuple[int, int]:

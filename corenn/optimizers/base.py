@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes, ops
-from corenn.autodiff.tape import GradientTape, Recorder
+from corenn.autodiff.tape import GradientTape, recording_tapes
 from corenn.configurable import Configurable
 from corenn.device import Device
 from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
 from corenn.ops.creation import tensor
-from corenn.ops.dispatch import _interpreter, current
+from corenn.ops.dispatch import _interpreter
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from corenn.schedules import Schedule
 from corenn.schedules import get as get_schedule
@@ -244,7 +244,7 @@ class Optimizer(Configurable):
             self._missing(pairs, bool(present))
         elif not pairs:
             raise UsageError(self.name, "No variables to optimize.")
-        recording = isinstance(current(), Recorder)
+        recording = bool(recording_tapes())
         token = _interpreter.set(None) if recording else None
         try:
             self._apply(present)

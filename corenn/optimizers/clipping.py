@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from corenn import dtypes, ops
@@ -55,7 +56,7 @@ def clip_by_global_norm(tensors: Sequence[Tensor | None], limit: float) -> tuple
     """
     _positive("clip_by_global_norm", limit)
     norm = global_norm(tensors)
-    scale = limit / ops.maximum(norm, limit) + (norm - norm)  # the difference is 0, or NaN
+    scale = ops.where(ops.isfinite(norm), limit / ops.maximum(norm, limit), math.nan)
     return [None if t is None else _scaled(t, scale) for t in tensors], norm
 
 

@@ -186,70 +186,81 @@ def _moving(sample: Sample) -> list[int]:
 
 
 def check_gradient(op: Op, sample: Sample, device: Device, order: int = 2) -> str | None:
-    """First and second order gradients of an op by finite differences, in float64 where the backend has it."""
+    """First and second order gradients of an op by finite differences, in float64."""
     from corenn import ops
 
-    dtype = dtypes.float64 if dtypes.float64 in device.backend.offered else dtypes.float32
-    if dtype not in accepted_dtypes(op, sample):
-        raise NotHere(f"does not take {dtype}")
-    require_dtypes(needed(sample, dtype), device)
-    operands = sample.draw(op.name, dtype)
+    tensors, places = _operands(op, sample, dtypes.float64, device)
+
+    def run(*moving: Tensor) -> Any:
+        given = list(tensors)
+        for place, value in zip(places, moving, strict=True):
+            given[place] = value
+        out = op.public(*given, **sample.attrs)
+        floating = [o for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_inexact]
+        return [ops.where(ops.isfinite(o), o, 0) for o in floating]  # an empty maximum is -inf and moves nowhere
+
     with device:
-        tensors = [None if a is None else tensor(a) for a in operands]
-        places = _moving(sample)
-
-        def run(*moving: Tensor) -> Any:
-            given = list(tensors)
-            for place, value in zip(places, moving, strict=True):
-                given[place] = value
-            out = op.public(*given, **sample.attrs)
-            floating = [o for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_inexact]
-            return [ops.where(ops.isfinite(o), o, 0) for o in floating]  # an empty maximum is -inf and moves nowhere
-
         try:
-            check_gradients(run, *[tensors[i] for i in places], order=order, tolerance=GRADIENT[dtype])
+            check_gradients(run, *[tensors[i] for i in places], order=order, tolerance=GRADIENT[dtypes.float64])
         except GradientError as error:
             return str(error)
     return None
 
 
-def check_gradient_values(op: Op, sample: Sample, device: Device, dtype: DType = dtypes.float32) -> str | None:
-    """The gradients in ``dtype`` against those in float64 of the same operands (most work is done in float32)."""
-    for d in (dtype, dtypes.float64):
-        if d not in accepted_dtypes(op, sample):
-            raise NotHere(f"does not take {d}")
-        require_dtypes(needed(sample, d), device)
-    operands = sample.draw(op.name, dtype)
-    places = _moving(sample)
-    wide = [a if a is None or i not in places else a.astype(np.float64) for i, a in enumerate(operands)]
-    with device:
-        found, exact = (
-            gradients(op, sample, tuple(None if a is None else tensor(a) for a in given)) for given in (operands, wide)
+def check_gradient_values(op: Op, sample: Sample, device: Device, exact: Device) -> str | None:
+    """First and second order gradients in float32 against those in float64, by the same rules, on the device ``exact``.
+
+    Most work is done in float32, perhaps by other kernels than those that ``check_gradient`` sees.  ``exact`` is the
+    same device, or one of another backend where this one has no float64 and differences would be too coarse.
+    """
+    narrow, places = _operands(op, sample, dtypes.float32, device)
+    with exact:
+        wide = tuple(
+            None if t is None else tensor(t.numpy(), dtype=dtypes.float64 if i in places else t.dtype)
+            for i, t in enumerate(narrow)
         )
-    for place, g, e in zip(places, found, exact, strict=True):
-        if (g is None) != (e is None):
-            return f"operand {place} has a gradient in {dtype if e is None else dtypes.float64} only"
-        if g is None or e is None:
-            continue
-        if g.dtype is not dtype:
-            return f"the gradient of a {dtype} operand is {g.dtype}"
-        wanted = e.numpy()
-        allowed = GRADIENT[dtype]
-        scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
-        problem = difference(g.numpy(), wanted, Tolerance(allowed.rtol, allowed.atol * scale))
-        if problem is not None:
-            return f"the gradient of operand {place} in {dtype}, against float64: {problem}"
+    for order in (1, 2):
+        found, wanted = (gradients(op, sample, given, order) for given in (narrow, wide))
+        for place, mine, right in zip(places, found, wanted, strict=True):
+            problem = _gradient_difference(mine, right)
+            if problem is not None:
+                return f"order {order}, the gradient of operand {place} in float32, against float64: {problem}"
     return None
 
 
-def gradients(op: Op, sample: Sample, tensors: tuple[Tensor | None, ...]) -> list[Tensor | None]:
-    """Gradients of a weighted sum of an op's results by the operands of the dtype under test."""
+def _operands(op: Op, sample: Sample, dtype: DType, device: Device) -> tuple[tuple[Tensor | None, ...], list[int]]:
+    """A sample's operands on a device, and the places of those that gradients are taken by."""
+    if dtype not in accepted_dtypes(op, sample):
+        raise NotHere(f"does not take {dtype}")
+    require_dtypes(needed(sample, dtype), device)
+    with device:
+        return tuple(None if a is None else tensor(a) for a in sample.draw(op.name, dtype)), _moving(sample)
+
+
+def _gradient_difference(mine: Tensor | None, right: Tensor | None) -> str | None:
+    if mine is None or right is None:
+        return None if mine is right else f"there is one only in float{64 if mine is None else 32}"
+    if mine.dtype is not dtypes.float32:
+        return f"it is {mine.dtype}"
+    wanted, allowed = right.numpy(), GRADIENT[dtypes.float32]
+    scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
+    return difference(mine.numpy(), wanted, Tolerance(allowed.rtol, allowed.atol * scale))
+
+
+def gradients(op: Op, sample: Sample, tensors: tuple[Tensor | None, ...], order: int = 1) -> list[Tensor | None]:
+    """Gradients of a weighted sum of an op's results by the operands of the dtype under test.
+
+    For order 2, of a weighted sum of those gradients.  The device need not be the current one.
+    """
     moving = [t for i in _moving(sample) if (t := tensors[i]) is not None]
     with GradientTape() as tape:
         tape.watch(moving)
-        found = op.public(*tensors, **sample.attrs)
-        targets = [o for o in (found if isinstance(found, tuple) else (found,)) if o.dtype.is_inexact]
-    generator = np.random.Generator(np.random.Philox(1))
+        if order > 1:
+            targets = [g for g in gradients(op, sample, tensors, order - 1) if g is not None]
+        else:
+            found = op.public(*tensors, **sample.attrs)
+            targets = [o for o in (found if isinstance(found, tuple) else (found,)) if o.dtype.is_inexact]
+    generator = np.random.Generator(np.random.Philox(order))
     seeds = [tensor(generator.uniform(0.5, 1.5, o.shape), dtype=o.dtype, device=o.device) for o in targets]
     return list(tape.gradient(targets, moving, seeds))
 

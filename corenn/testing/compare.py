@@ -34,8 +34,9 @@ def difference(actual: Any, expected: Any, tolerance: Tolerance) -> str | None:
             wrong = ~same & ~((error <= allowed) & np.isfinite(e))
     if not wrong.any():
         return None
-    excess = np.where(wrong, np.where(np.isfinite(error), error - np.where(wrong, allowed, 0), np.inf), -np.inf)
-    excess = np.where(np.isnan(excess), np.inf, excess)
+    with np.errstate(invalid="ignore"):
+        excess = np.where(wrong, error - allowed, -np.inf)
+    excess = np.where(wrong & ~np.isfinite(excess), np.inf, excess)
     worst = np.unravel_index(int(np.argmax(excess)), a.shape)
     place = ", ".join(str(int(i)) for i in worst)
     return (

@@ -1,36 +1,21 @@
-"""Every op of the table, on every sample, against its reference, its gradients and its errors."""
+"""Every op of the table: what it declares, and on NumPy its values, errors and gradients (levels 1 and 2 of the kit)."""
 
 from __future__ import annotations
 
 import pytest
 
 import corenn  # noqa: F401  fills the table
-from corenn.device import device
-from corenn.testing import checks
-
-NUMPY = device("numpy")
-OFFERED = NUMPY.backend.offered
-OPS = checks.all_ops()
-FORWARD = [(op, n, s, d) for op in OPS for n, s, d in checks.cases(op, OFFERED)]
-GRADIENTS = [(op, n, s) for op in OPS for n, s in enumerate(op.sample_list) if checks.has_gradient(op, s)]
-ERRORS = [(op, n, s) for op in OPS for n, s in enumerate(op.error_list)]
+from corenn.testing import BackendConformance, all_ops
+from corenn.testing.checks import check_declaration
 
 
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
 def test_declaration(op):
-    assert checks.check_declaration(op) is None
+    assert check_declaration(op) is None
 
 
-@pytest.mark.parametrize(("op", "number", "sample", "dtype"), FORWARD, ids=[f"{o.name}-{n}-{d}" for o, n, _, d in FORWARD])
-def test_forward(op, number, sample, dtype):
-    assert checks.check_forward(op, sample, dtype, NUMPY) is None
+class TestOnNumpy(BackendConformance):
+    """The other levels run with the NumPy backend's own tests."""
 
-
-@pytest.mark.parametrize(("op", "number", "sample"), GRADIENTS, ids=[f"{o.name}-{n}" for o, n, _ in GRADIENTS])
-def test_gradient(op, number, sample):
-    assert checks.check_gradient(op, sample, NUMPY) is None
-
-
-@pytest.mark.parametrize(("op", "number", "sample"), ERRORS, ids=[f"{o.name}-{n}" for o, n, _ in ERRORS])
-def test_error(op, number, sample):
-    assert checks.check_error(op, sample, NUMPY) is None
+    backend = "numpy"
+    levels = (1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +13,16 @@ from corenn.spec import Spec
 
 Array = np.ndarray[Any, Any]
 
+_SMALL = 1024  # elements of a matrix for which looking at its strides costs more than NumPy's loop over odd ones
+
 
 def _half(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
     a = specs[0]
     return a is not None and a.dtype.is_floating and a.dtype.itemsize == 2
+
+
+def _small(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
+    return all(s is not None and s.ndim == 2 and s.size <= _SMALL for s in specs)
 
 
 def _for_blas(x: Array) -> Array:
@@ -37,9 +44,14 @@ def matmul(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array
     if transpose_b:
         b = b.swapaxes(-1, -2)
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:
-        product: Array = np.matmul(a.reshape(-1, a.shape[-1]), b)
+        product: Array = np.matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b)
         return product.reshape(*a.shape[:-1], b.shape[1])
     return np.matmul(a, b)  # type: ignore[no-any-return]
+
+
+def matmul_small(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array:
+    """The product of two small matrices, whatever their layout."""
+    return np.matmul(a.T if transpose_a else a, b.T if transpose_b else b)  # type: ignore[no-any-return]
 
 
 def matmul_half(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array:
@@ -49,5 +61,5 @@ def matmul_half(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> 
 
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
-    "matmul": (Kernel(matmul_half, when=_half), Kernel(matmul)),
+    "matmul": (Kernel(matmul_half, when=_half), Kernel(matmul_small, when=_small), Kernel(matmul)),
 }

@@ -181,6 +181,7 @@ def correlate(
         return correlate_depthwise(x, w[..., 0, :], y, start, outs, strides, dilation, first)
     rows = math.prod(outs)
     weights = w.reshape(-1, groups, outer // groups).transpose(1, 0, 2)  # [groups, taps, out / groups]
+    results: Array
     if first:
         turned = weights.transpose(0, 2, 1)
         results = y.reshape(count, groups, outer // groups, rows)
@@ -275,6 +276,7 @@ def correlate_weights(
     if inner == 1 and groups > 1 and outer == groups:
         return weights_depthwise(x, dy, kernel, start, strides, dilation, first)
     total = np.zeros((groups, math.prod(kernel) * inner, outer // groups), x.dtype)
+    gradient: Array
     if first:
         gradient = dy.reshape(count, groups, outer // groups, rows)
     else:
@@ -323,7 +325,7 @@ def correlate_input(
 ) -> Array:
     """The gradient of a convolution with respect to its operand, of spatial extents ``size``."""
     rank, kernel, inner, outer = len(size), w.shape[:-2], w.shape[-2], w.shape[-1] // groups
-    if 2 * inner <= outer and math.prod(kernel) > 1:
+    if 4 * inner <= outer and (first or inner <= 2 * FEW_CHANNELS) and math.prod(kernel) > 1:
         return scatter_input(dy, w, size, before, strides, dilation, groups, first)
     swapped = w.reshape(*kernel, inner, groups, outer).swapaxes(-1, -3).reshape(*kernel, outer, groups * inner)
     along = [phases(k, s, d, p) for k, s, d, p in zip(kernel, strides, dilation, before, strict=True)]
@@ -349,7 +351,7 @@ def correlate_input(
 def scatter_input(
     dy: Array, w: Array, size: Ints, before: Ints, strides: Ints, dilation: Ints, groups: int, first: bool
 ) -> Array:
-    """The same, tap by tap ("col2im"): cheaper where the operand has far fewer channels than the result."""
+    """The same, tap by tap ("col2im"): cheaper where the operand has far fewer channels than dy."""
     kernel, inner, outer = w.shape[:-2], w.shape[-2], w.shape[-1] // groups
     outs = dy.shape[2:] if first else dy.shape[1:-1]
     count, rows, channels = dy.shape[0], math.prod(outs), groups * inner
@@ -374,7 +376,8 @@ def scatter_input(
             columns = np.matmul(weights, left).reshape(groups, *kernel, inner, m, *outs)
         for tap in itertools.product(*map(range, kernel)):
             chosen = [r[j] for r, j in zip(ranges, tap, strict=True)]
-            reads, writes = tuple(c[0] for c in chosen), tuple(c[1] for c in chosen)
+            reads: tuple[Any, ...] = tuple(c[0] for c in chosen)
+            writes: tuple[Any, ...] = tuple(c[1] for c in chosen)
             if first:
                 target[(..., *writes)] += columns[(slice(None), *tap)][(..., *reads)]
                 continue

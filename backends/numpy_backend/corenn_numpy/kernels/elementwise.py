@@ -7,6 +7,7 @@ which saves the wrappers' microseconds.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -20,8 +21,8 @@ from corenn.spec import Spec
 
 Array = np.ndarray[Any, Any]
 
-#: Elements in a block: a handful of float64 temporaries of this size fit into a level-2 cache.
-BLOCK = 8192
+#: Bytes in a block: a handful of temporaries of this size fit into a level-2 cache, and malloc keeps them at hand.
+BLOCK = 96 * 1024
 
 # ---------------------------------------------------------------- composite functions, block by block
 
@@ -31,52 +32,75 @@ def _clip(x: Array, low: float | None, high: float | None) -> Array:
     return result if high is None else np.minimum(result, high)
 
 
-#: What the shared kernels use of ``xp``; ``clip`` without the wrapper's checks.
+_sum: Any = np.add.reduce  # called (x, axis, dtype, out, keepdims): positions are faster than keywords
+
+
+def _reduce(ufunc: np.ufunc) -> Callable[..., Array]:
+    reduce: Any = ufunc.reduce
+
+    def run(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
+        found: Array = reduce(x, axis, None, None, keepdims)
+        return found
+
+    return run
+
+
+#: What the shared kernels use of ``xp``, without the checks of NumPy's wrappers.
 _XP = SimpleNamespace(
     clip=_clip,
+    finfo=functools.cache(np.finfo),
+    max=_reduce(np.maximum),
+    min=_reduce(np.minimum),
+    sum=_reduce(np.add),
     **{
         name: getattr(np, name)
         for name in (
-            "abs", "astype", "copysign", "exp", "expm1", "float32", "float64", "full_like", "log", "log1p", "maximum",
-            "ones_like", "round", "sign", "sin", "sqrt", "tan", "where", "zeros_like",
+            "abs", "astype", "copysign", "exp", "expm1", "float32", "float64", "full_like", "isdtype", "log", "log1p",
+            "maximum", "ones_like", "reshape", "round", "sign", "sin", "sqrt", "tan", "where", "zeros_like",
         )
     },
 )  # fmt: skip
 
 
-def blocked(name: str) -> Kernel:
-    """The shared kernel of a unary op, which keeps shape and dtype, on one block after another."""
+def _shared(name: str) -> Callable[..., Array]:
+    """The shared kernel of an op, without what it does about half precision: this backend widens that itself."""
     shared: Any = TABLE[name].kernel_function
-    function: Callable[..., Array] = getattr(shared, "__wrapped__", shared)
+    return functools.partial(getattr(shared, "__wrapped__", shared), _XP)
+
+
+def blocked(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A unary function that keeps shape and dtype, on one block after another."""
 
     def run(x: Array, **attrs: Any) -> Array:
-        if x.size <= BLOCK:
-            return function(_XP, x, **attrs)
+        if x.nbytes <= BLOCK:
+            return function(x, **attrs)
         source, result = np.ascontiguousarray(x).reshape(-1), np.empty(x.size, x.dtype)
-        for start in range(0, x.size, BLOCK):
-            result[start : start + BLOCK] = function(_XP, source[start : start + BLOCK], **attrs)
+        step = BLOCK // x.itemsize
+        for start in range(0, x.size, step):
+            result[start : start + step] = function(source[start : start + step], **attrs)
         return result.reshape(x.shape)
 
-    return Kernel(run)
+    return run
 
 
-_BLOCKED = (
-    "celu", "digamma", "elu", "erf", "erfc", "erfinv", "gelu", "hard_sigmoid", "hard_swish", "hard_tanh", "leaky_relu",
-    "lgamma", "log_sigmoid", "mish", "polygamma", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign",
+_FEW_PASSES = ("hard_sigmoid", "hard_tanh", "leaky_relu", "relu6")
+_MANY_PASSES = (
+    "celu", "digamma", "elu", "erf", "erfc", "erfinv", "gelu", "hard_swish", "lgamma", "log_sigmoid", "mish",
+    "polygamma", "selu", "sigmoid", "silu", "softplus", "softsign",
 )  # fmt: skip
 
 
 def select(condition: Array, x: Array, y: Array) -> Array:
-    """``where`` by masking bits: NumPy's own branches at every element and mispredicts half of them."""
+    """``where`` of 32-bit elements by masking bits: NumPy's own branches, and mispredicts where a mask is irregular."""
     shape = condition.shape
-    word: Any = np.int32 if x.itemsize == 4 else np.int64
     chosen = np.ascontiguousarray(condition).reshape(-1).view(np.int8)
-    a, b = (np.ascontiguousarray(v).reshape(-1).view(word) for v in (x, y))
-    result = np.empty(condition.size, word)
-    for start in range(0, condition.size, BLOCK):
-        part = slice(start, start + BLOCK)
+    a, b = (np.ascontiguousarray(v).reshape(-1).view(np.int32) for v in (x, y))
+    result = np.empty(condition.size, np.int32)
+    step = BLOCK // x.itemsize
+    for start in range(0, condition.size, step):
+        part = slice(start, start + step)
         mine = b if b.size == 1 else b[part]
-        bits = np.negative(chosen[part], dtype=word)  # all ones where the condition holds
+        bits = np.negative(chosen[part], dtype=np.int32)  # all ones where the condition holds
         bits &= (a if a.size == 1 else a[part]) ^ mine
         np.bitwise_xor(bits, mine, out=result[part])
     return result.view(x.dtype).reshape(shape)
@@ -84,8 +108,8 @@ def select(condition: Array, x: Array, y: Array) -> Array:
 
 def _selectable(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
     condition, x, y = (s for s in specs if s is not None)
-    whole = all(s.shape == condition.shape or s.size == 1 and len(s.shape) <= len(condition.shape) for s in (x, y))
-    return whole and condition.size > BLOCK and x.dtype.itemsize in (4, 8) and x.dtype.kind != "c"
+    whole = all(s.shape == condition.shape or (s.size == 1 and len(s.shape) <= len(condition.shape)) for s in (x, y))
+    return whole and condition.size > 8192 and x.dtype.itemsize == 4
 
 
 # ---------------------------------------------------------------- reductions
@@ -95,46 +119,35 @@ def _floating(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
     return specs[0] is not None and specs[0].dtype.is_inexact
 
 
-def _reduce(ufunc: np.ufunc) -> Callable[..., Array]:
-    reduce = ufunc.reduce
-
-    def run(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
-        found: Array = reduce(x, axis, None, None, keepdims)
-        return found
-
-    return run
-
-
 def mean(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
     """The sum divided by the count, which NumPy's own does with more ado."""
     count = math.prod([x.shape[a] for a in axis])
-    total: Array = np.add.reduce(x, axis, None, None, keepdims)
+    total: Array = _sum(x, axis, None, None, keepdims)
     return total / count if count else total + math.nan
 
 
-def argmax(x: Array, *, axis: int | None, keepdims: bool) -> Array:
+def argmax(x: Any, *, axis: int | None, keepdims: bool) -> Array:
     """The method, without the function's wrapper."""
-    return x.argmax(axis=axis, keepdims=keepdims)  # type: ignore[no-any-return, call-overload]
+    return x.argmax(axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
-def argmin(x: Array, *, axis: int | None, keepdims: bool) -> Array:
+def argmin(x: Any, *, axis: int | None, keepdims: bool) -> Array:
     """The method, without the function's wrapper."""
-    return x.argmin(axis=axis, keepdims=keepdims)  # type: ignore[no-any-return, call-overload]
+    return x.argmin(axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
 def count_nonzero(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
     """A sum of bools."""
-    found: Array = np.add.reduce(x if x.dtype == np.bool_ else x != 0, axis, np.int64, None, keepdims)
+    found: Array = _sum(x if x.dtype == np.bool_ else x != 0, axis, np.int64, None, keepdims)
     return found
 
 
 def variance(x: Array, *, axis: tuple[int, ...], correction: float, keepdims: bool) -> Array:
     """Two passes: the mean, then the squares of what is left."""
     count = math.prod([x.shape[a] for a in axis])
-    rest = x - np.add.reduce(x, axis, None, None, True) / count
-    np.multiply(rest, rest, out=rest) if rest.ndim else None
-    total: Array = np.add.reduce(rest if rest.ndim else rest * rest, axis, None, None, keepdims)
-    return total / (count - correction)
+    rest: Any = x - _sum(x, axis, None, None, True) / count
+    rest *= rest
+    return _sum(rest, axis, None, None, keepdims) / (count - correction)  # type: ignore[no-any-return]
 
 
 def std(x: Array, *, axis: tuple[int, ...], correction: float, keepdims: bool) -> Array:
@@ -165,7 +178,8 @@ def _accumulate(ufunc: np.ufunc, first: int) -> Callable[..., Array]:
 
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
-    **{name: blocked(name) for name in _BLOCKED},
+    **{name: Kernel(_shared(name)) for name in _FEW_PASSES},
+    **{name: Kernel(blocked(_shared(name))) for name in _MANY_PASSES},
     "relu": Kernel(lambda x: np.maximum(x, 0)),
     "exp2": Kernel(np.exp2),
     "cbrt": Kernel(np.cbrt),
@@ -180,6 +194,8 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     "argmax": Kernel(argmax),
     "argmin": Kernel(argmin),
     "count_nonzero": Kernel(count_nonzero),
+    "logsumexp": Kernel(_shared("logsumexp")),
+    "norm": Kernel(_shared("norm")),
     "variance": Kernel(variance),
     "std": Kernel(std),
     "cumsum": Kernel(_accumulate(np.add, 0)),

@@ -93,9 +93,13 @@ def getitem(x: Array, *indices: Array, pattern: Pattern) -> Array:
 def _rows(indices: tuple[Array, ...], pattern: Pattern, layout: Layout) -> Array:
     """The rows of the operand an index names, in the shape of its arrays broadcast together."""
     kinds = [entry[0] for entry in pattern if entry[0] in ("array", "mask", "fresh")]
+    arrays = [np.flatnonzero(i) if kind == "mask" else i for kind, i in zip(kinds, indices, strict=True)]
+    taken = np.broadcast_shapes(*[i.shape for i in arrays])
+    if 0 in taken:
+        return np.zeros(taken, np.int64)
     flat: Any = None
-    for kind, given, extent in zip(kinds, indices, layout.extents, strict=True):
-        positions = np.flatnonzero(given) if kind == "mask" else _checked("index", given, extent, "index")
+    for given, extent in zip(arrays, layout.extents, strict=True):
+        positions = _checked("index", given, extent, "index")
         flat = positions if flat is None else flat * extent + positions
     return np.asarray(flat)
 

@@ -22,7 +22,7 @@ Pairs = Sequence[tuple[int, int]]
 Axes = list[tuple[int, int, int, tuple[int, int]]]  # axis, window, stride, padding
 
 # Bytes of operand at a time: it is read once for each tap.
-TILE = 1 << 19
+TILE = 1 << 20
 
 
 def _axes(layout: str, window: Ints, strides: Ints, padding: Pairs) -> Axes:

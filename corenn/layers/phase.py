@@ -1,0 +1,57 @@
+"""What layers know of the call they run in, and of how their ``call`` wants to be called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+#: Whether the layer call that is running is one of training; ``None`` outside all layers.
+_phase: ContextVar[bool | None] = ContextVar("corenn_phase", default=None)
+_version = 0
+
+
+def structure_changed() -> None:
+    """Say that some layer has got or lost a layer, weight or metric: what models have collected is out of date."""
+    global _version
+    _version += 1
+
+
+def structure_version() -> int:
+    """A number that grows with every change to any layer's structure."""
+    return _version
+
+
+class CallSignature:
+    """The parameters of a ``call``: ``inputs`` (positional, without training and mask), and which options it names."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        many = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        known = {p.name for p in parameters}
+        self.takes_training = many or "training" in known
+        self.takes_mask = "mask" in known
+        self.inputs = tuple(
+            p.name for p in parameters
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in ("training", "mask")
+        )  # fmt: skip
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Inputs that were given by name, moved to their places."""
+        left = dict(options)
+        for name in self.inputs[len(inputs) :]:
+            if name not in left:
+                break
+            inputs = (*inputs, left.pop(name))
+        return inputs, left
+
+
+@functools.lru_cache(1024)
+def call_signature(function: Callable[..., Any]) -> CallSignature:
+    """The signature of a class's ``call``."""
+    return CallSignature(function)
+
+
+__all__ = ["CallSignature", "call_signature", "structure_changed", "structure_version"]

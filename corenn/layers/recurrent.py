@@ -1,0 +1,243 @@
+"""Recurrent layers: a cell applied to the steps of a sequence [batch, time, features].
+
+Steps that do not count (``mask`` False, or beyond ``lengths``) leave the states as they are and give outputs of 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corenn.errors import ShapeError, UsageError
+from corenn.layers.base import Layer, register
+from corenn.layers.cells import (
+    GateWeights,
+    GRUWeights,
+    LSTMWeights,
+    SimpleRNNWeights,
+    StackedRNNCells,
+    States,
+    check_cell,
+    initial_states,
+    sizes,
+    tuple_of,
+)
+from corenn.layers.symbolic import is_abstract
+from corenn.ops import random
+from corenn.ops.arranging import flip
+from corenn.ops.creation import arange, asarray, tensor, zeros
+from corenn.ops.elementwise import less, where
+from corenn.ops.shaping import expand_dims, reshape, stack, unstack
+from corenn.tensor import Tensor
+from corenn.variable import Variable
+
+
+class Recurrent(Layer):
+    """Base of recurrent layers.
+
+    ``return_sequences``: the output of every step [batch, time, units] instead of the last that counts [batch, units].
+    ``return_state``: a tuple of the output and each final state.  ``go_backwards``: from the last step to the first
+    (outputs in that order).  ``stateful``: each batch starts with the final states of the one before, until
+    ``reset_state``; the batch size must not change.
+
+    Options of a call: ``initial_state`` (a tensor or one for each state, [batch, size]), and ``mask`` (bools
+    [batch, time]) or ``lengths`` (ints [batch]).
+    """
+
+    def __init__(
+        self,
+        *,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.return_sequences, self.return_state = return_sequences, return_state
+        self.go_backwards, self.stateful = go_backwards, stateful
+        self._kept: list[Variable] = []
+
+    # ---- what subclasses write
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Sizes of the states."""
+        raise NotImplementedError(f"{type(self).__name__} does not define state_sizes()")
+
+    def prepare(self, x: Tensor, training: bool) -> Tensor:
+        """What the steps need of the whole sequence, [batch, time, ...]."""
+        return x
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """Output and new states of one step."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step()")
+
+    # ---- the sequence
+
+    def call(
+        self, x: Tensor, *, mask: Any = None, lengths: Any = None, initial_state: Any = None, training: bool = False
+    ) -> Any:
+        """Run over the steps."""
+        if x.ndim < 3 or x.spec.static[1] == 0:
+            raise ShapeError(self.name, "takes sequences [batch, time, features] of at least one step", {"x": x.spec},
+                             hint="add the missing axis: x[..., None] for one feature" if x.ndim == 2 else None)  # fmt: skip
+        counts = self._counts(x, mask, lengths)
+        states = self._starting_states(x, initial_state)
+        if self.go_backwards:
+            x, counts = flip(x, axis=1), None if counts is None else flip(counts, axis=1)
+        outputs, last, states = self.scan(self.prepare(x, training), states, counts)
+        if self.stateful and not is_abstract():
+            for kept, state in zip(self._kept, states, strict=True):
+                kept.assign(Tensor(state.data, state.spec))
+        result = outputs if self.return_sequences else last
+        return (result, *states) if self.return_state else result
+
+    def scan(self, x: Tensor, states: States, counts: Tensor | None) -> tuple[Any, Tensor, States]:
+        """Outputs of all steps (``None`` unless sequences are returned), the last output, and the final states."""
+        marks = None if counts is None else unstack(counts, axis=1)
+        outputs, last = [], None
+        for number, part in enumerate(unstack(x, axis=1)):
+            out, after = self.step(part, states)
+            if marks is None:
+                last, states = out, after
+            else:
+                mark = marks[number]
+                states = tuple(where(_beside(mark, new), new, old) for new, old in zip(after, states, strict=True))
+                out = where(_beside(mark, out), out, 0.0)
+                last = out if last is None else where(_beside(mark, out), out, last)
+            if self.return_sequences:
+                outputs.append(out)
+        assert last is not None  # there is at least one step
+        return stack(*outputs, axis=1) if self.return_sequences else None, last, states
+
+    def _counts(self, x: Tensor, mask: Any, lengths: Any) -> Tensor | None:
+        if mask is not None and lengths is not None:
+            raise UsageError(self.name, "give mask or lengths, not both")
+        if lengths is not None:
+            ends = asarray(lengths)
+            if ends.shape != x.shape[:1]:
+                raise ShapeError(self.name, "lengths needs one int for each sequence", {"x": x.spec, "lengths": ends.spec})
+            return less(arange(x.shape[1], dtype=ends.dtype, device=x.device), expand_dims(ends, axis=-1))
+        if mask is None:
+            return None
+        made = asarray(mask)
+        if made.shape != x.shape[:2]:
+            raise ShapeError(self.name, "the mask needs one bool for each step", {"x": x.spec, "mask": made.spec},
+                             hint="shape [batch, time]")  # fmt: skip
+        return made.cast("bool")
+
+    def _starting_states(self, x: Tensor, given: Any) -> States:
+        if given is not None:
+            states = tuple(s if isinstance(s, Tensor) else tensor(s, dtype=self.dtype) for s in tuple_of(given))
+            wanted = self.state_sizes()
+            if len(states) != len(wanted):
+                raise UsageError(self.name, f"{len(states)} initial states given, there are {len(wanted)}")
+            for state, size in zip(states, wanted, strict=True):
+                if state.shape != (x.shape[0], size):
+                    raise ShapeError(self.name, "an initial state does not fit",
+                                     {"state": state.spec, "wanted": f"[{x.shape[0]}, {size}]"})  # fmt: skip
+            return states
+        if not self.stateful or is_abstract():
+            return self.zero_states(x)
+        if not self._kept:
+            self._kept = [
+                self.add_weight(f"state_{i}", (x.shape[0], n), "zeros", trainable=False)
+                for i, n in enumerate(self.state_sizes())
+            ]
+        if self._kept[0].shape[0] != x.shape[0]:
+            raise ShapeError(self.name, f"stateful: the states kept are those of a batch of {self._kept[0].shape[0]}",
+                             {"x": x.spec}, hint="use one batch size, drop the rest of the data")  # fmt: skip
+        return tuple(Tensor(v.data, v.spec) for v in self._kept)
+
+    def zero_states(self, x: Tensor) -> States:
+        """The states before the first step, for inputs like ``x``."""
+        return tuple(zeros((x.shape[0], n), dtype=self.dtype, device=x.device) for n in self.state_sizes())
+
+    def reset_state(self) -> None:
+        """Set the states that a stateful layer keeps back to 0."""
+        for kept in self._kept:
+            kept.assign(np.zeros(kept.shape, kept.dtype.numpy))
+
+    def compute_mask(self, x: Any, mask: Tensor | None = None) -> Tensor | None:
+        """The input's, if every step gives an output."""
+        if mask is None or not self.return_sequences or self.return_state:
+            return None
+        return flip(mask, axis=1) if self.go_backwards else mask
+
+
+def _beside(mark: Tensor, x: Tensor) -> Tensor:
+    """A mask of the batch, in a shape that broadcasts to ``x``."""
+    return reshape(mark, shape=(mark.shape[0], *[1] * (x.ndim - 1)))
+
+
+class GateLayer(GateWeights, Recurrent):
+    """A recurrent layer that holds the weights of its gates.
+
+    ``dropout``: the fraction of input features dropped in training, the same ones in all steps of a sequence.
+    """
+
+    def __init__(self, units: int, activation: Any = "tanh", *, dropout: float = 0.0, **options: Any) -> None:
+        super().__init__(units, activation, **options)
+        self.dropout = dropout
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Sizes of the states."""
+        return self.state_size
+
+    def prepare(self, x: Tensor, training: bool) -> Tensor:
+        """Project all steps at once."""
+        if training and self.dropout:
+            x = random.dropout(x, self.dropout, noise_shape=(None, 1, None))
+        return self.project(x)
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """One step."""
+        return self.advance(x, states)
+
+
+@register()
+class SimpleRNN(SimpleRNNWeights, GateLayer):
+    """Fully connected recurrence: ``h' = activation(x W + h U + b)``; ``units`` is the size of h."""
+
+
+@register()
+class LSTM(LSTMWeights, GateLayer):
+    """Long short-term memory over a sequence; final states h and c.  See ``LSTMCell`` for the formulas."""
+
+
+@register()
+class GRU(GRUWeights, GateLayer):
+    """Gated recurrent units over a sequence.  See ``GRUCell`` for the formulas."""
+
+
+@register()
+class RNN(Recurrent):
+    """Any cell over a sequence: ``RNN(LSTMCell(64))``; a list of cells is stacked.
+
+    A cell is a layer with ``output, states = cell(x, states)`` and the attributes ``state_size`` and ``output_size``;
+    one that defines ``initial_states(batch, like)`` chooses what it starts with.
+    """
+
+    def __init__(self, cell: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
+        check_cell(self.name, self.cell)
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Sizes of the states."""
+        return sizes(self.cell)
+
+    def zero_states(self, x: Tensor) -> States:
+        """What the cell starts with."""
+        like = zeros((), dtype=self.dtype, device=x.device)
+        make = getattr(self.cell, "initial_states", None)
+        return tuple_of(make(x.shape[0], like)) if make is not None else initial_states(self.cell, x.shape[0], like)
+
+    def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """One step of the cell."""
+        out, after = self.cell(x, states)
+        return out, tuple_of(after)
+
+
+__all__ = ["GRU", "LSTM", "RNN", "GateLayer", "Recurrent", "SimpleRNN"]

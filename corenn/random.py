@@ -1,0 +1,41 @@
+"""Random numbers: the same bits on every backend from the same seed (Philox 4x64-10, see ``corenn.philox``)."""
+
+from corenn.ops.random import (
+    Generator,
+    bernoulli,
+    categorical,
+    default_generator,
+    dropout,
+    exponential,
+    gamma,
+    get_state,
+    integers,
+    key,
+    normal,
+    permutation,
+    seed,
+    set_state,
+    shuffle,
+    truncated_normal,
+    uniform,
+)
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "categorical",
+    "default_generator",
+    "dropout",
+    "exponential",
+    "gamma",
+    "get_state",
+    "integers",
+    "key",
+    "normal",
+    "permutation",
+    "seed",
+    "set_state",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]
