@@ -76,6 +76,7 @@ class Configurable:
         if unknown:
             what = f"{cls.__name__} takes no argument {unknown[0]!r}"
             raise UsageError("from_config", what, hint=nearest(unknown[0], cls._parameters()))
+        _check_required(cls, config)
         return cls(**{name: _revived(value) for name, value in config.items()})
 
     def __repr__(self) -> str:
@@ -86,6 +87,16 @@ class Configurable:
             if not (value is defaults.get(name) or (_plain(value) and value == defaults.get(name))):
                 shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _check_required(cls: type, given: Iterable[str]) -> None:
+    """UsageError that names the arguments without a default that are not given."""
+    parameters = _own_parameters(next((c for c in cls.__mro__ if "__init__" in c.__dict__), object))
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        hint = f"{cls.__name__}({', '.join(f'{name}=...' for name in missing)})"
+        raise UsageError(cls.__name__, f"needs {' and '.join(missing)}", hint=hint)
 
 
 def _own_parameters(cls: type) -> list[inspect.Parameter]:
@@ -249,6 +260,7 @@ class Registry(Generic[T]):
 
     def _made(self, found: Callable[..., Any], **config: Any) -> T:
         if isinstance(found, type):
+            _check_required(found, config)
             return found(**config)  # type: ignore[no-any-return]  # checked when it was registered
         return self.wrap(found) if self.wrap is not None else found  # type: ignore[return-value]
 
@@ -266,7 +278,7 @@ class Registry(Generic[T]):
         if isinstance(spec, Mapping) and "function" in spec:
             return self._made(self.look_up(str(spec["function"])))
         if isinstance(spec, type) and issubclass(spec, self.base):
-            return spec()
+            return self._made(spec)
         if callable(spec) and not isinstance(spec, type):
             return self.wrap(spec) if self.wrap is not None else spec
         hint = f"give a name, a {self.base.__name__}, a callable, or {{'class_name': ..., 'config': {{...}}}}"

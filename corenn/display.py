@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,11 +34,11 @@ def _shown(count: int) -> list[int | None]:
     return [*range(half), None, *range(count - half, count)]
 
 
-def _cells(row: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+def _cells(row: np.ndarray[Any, Any]) -> list[str]:
     return [f"<td>{'…' if j is None else html.escape(_number(row[j]))}</td>" for j in _shown(len(row))]
 
 
-def _gap(matrix: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+def _gap(matrix: np.ndarray[Any, Any]) -> list[str]:
     return ["<td>⋮</td>"] * len(_shown(matrix.shape[1]))
 
 

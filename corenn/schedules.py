@@ -57,12 +57,8 @@ def get(spec: Schedule | Callable[[int], float] | dict[str, Any]) -> Schedule: .
 def get(spec: Any) -> Any:
     """The schedule for None, an instance, a dictionary ``{"class_name", "config"}``, or a function of the step.
 
-    Names of functions made known by ``schedules.register()`` also serve; schedule classes have no default rates.
+    Names of functions made known by ``schedules.register()`` also serve; schedule classes need arguments.
     """
-    if isinstance(spec, str) and isinstance(_registry.look_up(spec), type):
-        what = f"the schedule {spec!r} needs arguments"
-        hint = f"schedules.{_registry.look_up(spec).__name__}(...)"
-        raise UsageError("schedule", what, hint=hint)
     return _registry.get(spec)
 
 

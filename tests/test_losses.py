@@ -1,4 +1,4 @@
-"""Losses: values against formulas in NumPy float64 and PyTorch, gradients by differences, shapes, weights, reductions."""
+"""Losses: values against NumPy float64 and PyTorch, gradients by differences, shapes, weights, reductions."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ CASES = [
         {"delta": 0.7},
         REAL,
         OTHER,
-        np.where(
-            np.abs(OTHER - REAL) <= 0.7, (OTHER - REAL) ** 2 / 2, 0.7 * np.abs(OTHER - REAL) - 0.7**2 / 2
-        ).mean(-1),
+        np.where(np.abs(OTHER - REAL) <= 0.7, (OTHER - REAL) ** 2 / 2, 0.7 * np.abs(OTHER - REAL) - 0.7**2 / 2).mean(
+            -1
+        ),
     ),
     ("log_cosh", {}, REAL, OTHER, np.log(np.cosh(OTHER - REAL)).mean(-1)),
     ("poisson", {}, SIGMOID, PROBABILITIES, (PROBABILITIES - SIGMOID * np.log(PROBABILITIES + EPS)).mean(-1)),

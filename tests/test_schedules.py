@@ -115,7 +115,11 @@ def test_decays_stay_between_their_ends(step):
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1, 2, 3]), AttributeValueError, "must increase"),
         (lambda: schedules.CosineDecay(0.1, 10, warmup_steps=5), UsageError, "without warmup_target"),
         (lambda: schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5), AttributeValueError, "t_mul must be at least 1"),
-        (lambda: schedules.get("exponential_decay"), UsageError, "needs arguments"),
+        (
+            lambda: schedules.get("exponential_decay"),
+            UsageError,
+            "needs initial_learning_rate and decay_steps and decay_rate",
+        ),
         (lambda: schedules.get("exponential"), UsageError, "there is no schedule"),
     ],
 )

@@ -109,7 +109,7 @@ def fit(gradient: Tensor, spec: Spec) -> Tensor:
 
 def sum_to(gradient: Tensor, spec: Spec) -> Tensor:
     """Sum ``gradient`` to the shape of ``spec``, which broadcasts to its shape."""
-    shape, target = gradient.spec.shape, spec.shape
+    shape, target = gradient.spec.static, spec.static
     lead = len(shape) - len(target)
     if lead < 0:
         return broadcast_to(gradient, shape=target)  # a rule may return a smaller, equal-valued gradient

@@ -265,7 +265,7 @@ class GradientTape:
                 parts = [arrived[n] for n in nodes if n in arrived]
                 total = parts[0] if parts else None
                 for part in parts[1:]:
-                    total = total + part  # type: ignore[operator]  # there is a first
+                    total = total + part
                 found.append(total if total is not None or not zeros else zeros_like(source))
         finally:
             if pausing:
@@ -314,7 +314,7 @@ class GradientTape:
             seed = reshape(unit[i], shape=target.shape)
             last = i == count - 1 and not self.persistent
             rows.append(tree.leaves(self._gradient([target], sources, [seed], zeros, consume=last)))
-        stacked = []
+        stacked: list[Tensor | None] = []
         for column, source in zip(zip(*rows, strict=True), tree.leaves(sources), strict=True):
             if column[0] is None:
                 stacked.append(None)

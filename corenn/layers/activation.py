@@ -20,7 +20,7 @@ class Elementwise(Layer):
     keeps_mask = True
 
 
-@register()
+@register("relu")
 class ReLU(Elementwise):
     """``max(x, 0)``, at most ``max_value`` if given; ``negative_slope * x`` below 0."""
 
@@ -34,7 +34,7 @@ class ReLU(Elementwise):
         return y if self.max_value is None else clip(y, max=self.max_value)
 
 
-@register()
+@register("leaky_relu")
 class LeakyReLU(Elementwise):
     """``x`` above 0, ``negative_slope * x`` below."""
 
@@ -73,9 +73,9 @@ class GELU(Elementwise):
         return ops.gelu(x, approximate=self.approximate)
 
 
-@register()
+@register("prelu")
 class PReLU(Elementwise):
-    """``x`` above 0, ``alpha * x`` below, ``alpha`` trained: one for each input element, shared along ``shared_axes``."""
+    """``x`` above 0, ``alpha * x`` below; ``alpha`` is trained, one for each input element or ``shared_axes``."""
 
     def __init__(
         self, alpha_initializer: Any = "zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,

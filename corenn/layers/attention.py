@@ -30,9 +30,10 @@ class MultiHeadAttention(Layer):
     [b, t, ``output_size``], by default as wide as the query.  ``key_dim`` and ``value_dim`` (default: key_dim) are the
     sizes of each head.  ``dropout``: the fraction of attention weights dropped in training.
 
-    Options of a call: ``attention_mask`` (bools [b, t, s], True where attention is allowed; [t, s] for all
-    alike, [b, heads, t, s] for heads of their own), ``mask`` (bools [b, s]: which values count; or a list of the masks of query and value), ``use_causal_mask`` (no step sees later
-    ones) and ``return_attention_scores`` (also return the weights [b, heads, t, s]).
+    Options of a call: ``attention_mask`` (bools [b, t, s], True where attention is allowed; [t, s] for all alike,
+    [b, heads, t, s] for heads of their own), ``mask`` (bools [b, s]: which values count; or a list of the masks of
+    query and value), ``use_causal_mask`` (no step sees later ones) and ``return_attention_scores`` (also return the
+    weights [b, heads, t, s]).
 
     Weights as in Keras: kernels [features, heads, size] and biases [heads, size] for query, key and value; for the
     output [heads, value_dim, output_size] and [output_size].
@@ -118,7 +119,8 @@ class MultiHeadAttention(Layer):
         training: bool = False,
     ) -> Any:
         """Attend."""
-        q, k, v = self._heads("query", query), self._heads("key", value if key is None else key), self._heads("value", value)
+        q, v = self._heads("query", query), self._heads("value", value)
+        k = self._heads("key", value if key is None else key)
         allowed = self._allowed(attention_mask, mask)
         scores: Tensor | None = None
         if return_attention_scores or (training and self.dropout):

@@ -1,14 +1,14 @@
 """``Layer``: variables, and a computation that uses them; and the naming, tracking and building every layer shares.
 
-A layer is built on its first call, when the shapes of its inputs are known.  Whatever a layer holds in attributes (or in
-lists and dicts of them) is found by itself: layers with their variables, and metrics.
+A layer is built on its first call, when the shapes of its inputs are known.  Whatever a layer holds in attributes (or
+in lists and dicts of them) is found by itself: layers with their variables, and metrics.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -215,7 +215,7 @@ class Layer(Configurable):
     # ---- losses
 
     def add_loss(self, value: Tensor) -> None:
-        """Add a scalar to the model's loss, from inside ``call``; forgotten when the outermost layer is called again."""
+        """Add a scalar to the model's loss, from inside ``call``; it is forgotten when the model is called again."""
         if not is_abstract():
             self._added_losses.append(value)
             _with_losses[id(self)] = self
@@ -331,7 +331,14 @@ def _collect_trainable(layer: Layer, found: list[Variable], seen: set[int]) -> N
 
 
 _REGISTRY: Registry[Layer] = Registry("layer", Layer)
-register = _REGISTRY.register
+C = TypeVar("C", bound=type[Layer])
+
+
+def register(*aliases: str) -> Callable[[C], C]:
+    """A decorator that makes a layer class known by its name and ``aliases``, so that files can name it."""
+    return lambda cls: _REGISTRY.register(*aliases, snake_case(cls.__name__))(cls)
+
+
 get = _REGISTRY.get
 names = _REGISTRY.names
 

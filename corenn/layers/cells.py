@@ -73,12 +73,15 @@ class GateWeights(WithWeights):
         )  # fmt: skip
         self.bias = self.add_bias(self.bias_shape())
 
+    def check_features(self, x: Tensor) -> None:
+        """ShapeError unless ``x`` has the features the layer was built for."""
+        if x.shape[-1] != self.kernel.shape[0]:
+            what = f"the layer was built for {self.kernel.shape[0]} features a step"
+            raise ShapeError(self.name, what, {"x": f"{x.spec}   last axis is {x.shape[-1]}"}, hint="make a new layer")
+
     def project(self, x: Tensor) -> Tensor:
         """``x @ kernel + bias``: [..., features] to [..., gates * units]."""
-        if x.shape[-1] != self.kernel.shape[0]:
-            features = self.kernel.shape[0]
-            raise ShapeError(self.name, f"the layer was built for {features} features a step",
-                             {"x": f"{x.spec}   last axis is {x.shape[-1]}"}, hint="make a new layer")  # fmt: skip
+        self.check_features(x)
         projected = matmul(x, self.kernel)
         return projected if self.bias is None else add(projected, self.input_bias())
 
@@ -137,7 +140,9 @@ class LSTMWeights(GateWeights):
             i, _, rest = split(self.bias_initializer(shape, dtype=dtype), [self.units, self.units, -1])
             return concatenate(i, ones((self.units,), dtype=dtype), rest)
 
-        return self.add_weight("bias", shape, initial, regularizer=self.bias_regularizer, constraint=self.bias_constraint)
+        return self.add_weight(
+            "bias", shape, initial, regularizer=self.bias_regularizer, constraint=self.bias_constraint
+        )
 
     def advance(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
         """One step."""
@@ -252,7 +257,7 @@ class StackedRNNCells(Layer):
 
     def call(self, x: Tensor, states: Any) -> tuple[Tensor, States]:
         """One step of each, from the first."""
-        left, new = list(tuple_of(states)), []
+        left, new = list(tuple_of(states)), list[Tensor]()
         for cell in self.cells:
             count = len(sizes(cell))
             own, left = left[:count], left[count:]
@@ -275,8 +280,8 @@ def sizes(cell: Any) -> tuple[int, ...]:
 def check_cell(where: str, cell: Any) -> None:
     """UsageError unless ``cell`` is a layer with ``state_size`` and ``output_size``."""
     if not isinstance(cell, Layer) or not hasattr(cell, "state_size") or not hasattr(cell, "output_size"):
-        raise UsageError(where, f"{cell!r} is not a cell", hint="LSTMCell(units), or a Layer with state_size, output_size "
-                         "and call(x, states)")  # fmt: skip
+        hint = "LSTMCell(units), or a Layer with state_size, output_size and call(x, states)"
+        raise UsageError(where, f"{cell!r} is not a cell", hint=hint)
 
 
 def initial_states(cell: Any, batch: int, like: Tensor) -> States:

@@ -1,4 +1,4 @@
-"""Convolution layers over 1, 2 and 3 spatial axes: plain, transposed, depthwise, separable.  Channels last by default."""
+"""Convolution layers over 1, 2 and 3 spatial axes: plain, transposed, depthwise, separable."""
 
 from __future__ import annotations
 
@@ -98,10 +98,9 @@ class Convolution(SpatialWeights):
     def call(self, x: Tensor) -> Tensor:
         """Convolve."""
         self.channels(x.spec)
-        return self.finish(
-            conv(x, self.kernel, strides=self.strides, padding=self.padding, dilation=self.dilation_rate,
+        y = conv(x, self.kernel, strides=self.strides, padding=self.padding, dilation=self.dilation_rate,
                  groups=self.groups, layout=self.layout)  # fmt: skip
-        )
+        return self.finish(y)
 
 
 @register()
@@ -111,7 +110,7 @@ class Conv1D(Convolution):
     _rank = 1
 
 
-@register("convolution2d")
+@register()
 class Conv2D(Convolution):
     """Convolution of images [b, h, w, c] to [b, h', w', filters]; ``padding``: "valid" or "same"."""
 
@@ -142,10 +141,9 @@ class TransposedConvolution(SpatialWeights):
     def call(self, x: Tensor) -> Tensor:
         """Convolve, transposed."""
         self.channels(x.spec)
-        return self.finish(
-            conv_transpose(x, self.kernel, strides=self.strides, padding=self.padding, dilation=self.dilation_rate,
+        y = conv_transpose(x, self.kernel, strides=self.strides, padding=self.padding, dilation=self.dilation_rate,
                            layout=self.layout, output_padding=self.output_padding)  # fmt: skip
-        )
+        return self.finish(y)
 
 
 @register()

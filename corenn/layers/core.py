@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,13 @@ from corenn.tensor import Tensor
 from corenn.variable import Variable
 
 
-def Input(shape: tuple[int, ...], *, name: str | None = None, dtype: object = "float32") -> Symbolic:
+def Input(shape: Sequence[int], *, name: str | None = None, dtype: object = "float32") -> Symbolic:
     """A symbolic input of a functional model: ``shape`` without the batch axis, of ``dtype``.
 
     AttributeValueError for a shape that is not a tuple of ints: extents other than the batch must be known.
     """
-    if not isinstance(shape, (tuple, list)) or any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
-        hint = f"write ({shape},)" if isinstance(shape, int) else "leave the batch axis out, and give all other extents"
+    if not isinstance(shape, Sequence) or any(type(n) is not int or n < 0 for n in shape):
+        hint = "a tuple without the batch axis, such as (28, 28, 1); all its extents must be known"
         raise AttributeValueError("Input", "shape must be a tuple of non-negative ints", {"shape": shape}, hint=hint)
     return Symbolic(Spec((1, *shape), as_dtype(dtype), None), name or unique_name("input"))
 
@@ -42,8 +42,8 @@ def positive(layer: str, name: str, value: Any) -> int:
 def require_floating(layer: str, x: Spec) -> None:
     """DTypeError, saying what to do, for inputs that are integers or bools."""
     if not x.dtype.is_inexact:
-        raise DTypeError(layer, f"takes floating inputs, not {x.dtype}", {"x": x},
-                         hint="x.astype('float32'); for images of 0 to 255, layers.Rescaling(1 / 255) before it")  # fmt: skip
+        hint = "x.astype('float32'); for images of 0 to 255, layers.Rescaling(1 / 255) before it"
+        raise DTypeError(layer, f"takes floating inputs, not {x.dtype}", {"x": x}, hint=hint)
 
 
 class WithWeights(Layer):
@@ -213,4 +213,6 @@ class Identity(Layer):
         return x
 
 
-__all__ = ["Activation", "Dense", "Embedding", "Identity", "Input", "Lambda", "WithWeights", "positive", "require_floating"]
+__all__ = [
+    "Activation", "Dense", "Embedding", "Identity", "Input", "Lambda", "WithWeights", "positive", "require_floating",
+]  # fmt: skip

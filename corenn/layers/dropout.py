@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn.ops import random
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
+from corenn.ops import random
 from corenn.ops.elementwise import add, multiply
 from corenn.regularizers import L1L2
 from corenn.tensor import Tensor

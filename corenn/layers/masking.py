@@ -21,7 +21,7 @@ from corenn.tensor import Tensor
 
 @register()
 class Masking(Layer):
-    """Makes a mask: steps of [batch, steps, features] whose features all equal ``mask_value`` do not count, and are 0."""
+    """Makes a mask: steps of [batch, steps, features] whose features all equal ``mask_value`` do not count."""
 
     def __init__(self, mask_value: float = 0.0, **base: Any) -> None:
         super().__init__(**base)

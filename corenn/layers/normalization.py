@@ -93,7 +93,9 @@ class BatchNormalization(_Scaled):
         shape = (x.static[self.axis],)
         self.add_scale(shape)
         self.moving_mean = self.add_weight("moving_mean", shape, self.moving_mean_initializer, trainable=False)
-        self.moving_variance = self.add_weight("moving_variance", shape, self.moving_variance_initializer, trainable=False)
+        self.moving_variance = self.add_weight(
+            "moving_variance", shape, self.moving_variance_initializer, trainable=False
+        )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Normalise."""

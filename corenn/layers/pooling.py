@@ -32,7 +32,8 @@ class _Pooling(Layer):
     def check(self, x: Tensor) -> None:
         """ShapeError unless ``x`` has a batch, the spatial axes and channels."""
         if x.ndim != self._rank + 2:
-            raise ShapeError(self.name, f"takes inputs of {self._rank + 2} axes (batch, spatial, channels)", {"x": x.spec})
+            what = f"takes inputs of {self._rank + 2} axes (batch, spatial, channels)"
+            raise ShapeError(self.name, what, {"x": x.spec})
 
 
 class _Local(_Pooling):

@@ -74,7 +74,8 @@ class Normalization(Layer):
         shape = [x.static[a] for a in self._kept(x.ndim)]
         for name, value in (("mean", self.mean), ("variance", self.variance)):
             if value is not None and np.shape(value) not in ((), tuple(shape)):
-                raise ShapeError(self.name, f"the {name} has shape {np.shape(value)}, the data {tuple(shape)}", {"x": x})
+                what = f"the {name} has shape {np.shape(value)}, the data {tuple(shape)}"
+                raise ShapeError(self.name, what, {"x": x})
         given = self.mean is not None
         start_mean, start_variance = (self.mean, self.variance) if given else (0.0, 1.0)
         self._mean = self.add_weight("mean", shape, Constant(start_mean), trainable=False)
@@ -114,8 +115,8 @@ class Normalization(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Normalise, or with ``invert`` undo it."""
         if self._unset is not None and self._mean.data is self._unset and not is_abstract():
-            raise UsageError(self.name, "mean and variance are not known yet",
-                             hint="call adapt(data) on the training data first, or give mean= and variance=")  # fmt: skip
+            hint = "call adapt(data) on the training data first, or give mean= and variance="
+            raise UsageError(self.name, "mean and variance are not known yet", hint=hint)
         x = x.cast(self.dtype)
         kept = self._kept(x.ndim)
         shape = tuple(n if a in kept else 1 for a, n in enumerate(x.spec.static))

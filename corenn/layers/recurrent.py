@@ -25,12 +25,17 @@ from corenn.layers.cells import (
 )
 from corenn.layers.symbolic import is_abstract
 from corenn.ops import random
+from corenn.ops.activations import relu, sigmoid
 from corenn.ops.arranging import flip
 from corenn.ops.creation import arange, asarray, tensor, zeros
 from corenn.ops.elementwise import less, where
+from corenn.ops.recurrent import gru, lstm, simple_rnn
 from corenn.ops.shaping import expand_dims, reshape, stack, unstack
+from corenn.ops.transcendental import tanh
 from corenn.tensor import Tensor
 from corenn.variable import Variable
+
+Run = tuple[Tensor | None, Tensor, States]  # outputs of all steps (if they are returned), the last output, the states
 
 
 class Recurrent(Layer):
@@ -80,23 +85,32 @@ class Recurrent(Layer):
     ) -> Any:
         """Run over the steps."""
         if x.ndim < 3 or x.spec.static[1] == 0:
-            raise ShapeError(self.name, "takes sequences [batch, time, features] of at least one step", {"x": x.spec},
-                             hint="add the missing axis: x[..., None] for one feature" if x.ndim == 2 else None)  # fmt: skip
+            hint = "add the missing axis: x[..., None] for one feature" if x.ndim == 2 else None
+            what = "takes sequences [batch, time, features] of at least one step"
+            raise ShapeError(self.name, what, {"x": x.spec}, hint=hint)
         counts = self._counts(x, mask, lengths)
         states = self._starting_states(x, initial_state)
-        if self.go_backwards:
-            x, counts = flip(x, axis=1), None if counts is None else flip(counts, axis=1)
-        outputs, last, states = self.scan(self.prepare(x, training), states, counts)
+        run = self.whole(x, states, lengths, training) if mask is None else None
+        if run is None:
+            if self.go_backwards:
+                x, counts = flip(x, axis=1), None if counts is None else flip(counts, axis=1)
+            run = self.scan(self.prepare(x, training), states, counts)
+        outputs, last, states = run
         if self.stateful and not is_abstract():
             for kept, state in zip(self._kept, states, strict=True):
                 kept.assign(Tensor(state.data, state.spec))
         result = outputs if self.return_sequences else last
         return (result, *states) if self.return_state else result
 
-    def scan(self, x: Tensor, states: States, counts: Tensor | None) -> tuple[Any, Tensor, States]:
+    def whole(self, x: Tensor, states: States, lengths: Any, training: bool) -> Run | None:
+        """What ``scan`` returns, by an op that takes the whole sequence; ``None`` if there is none for this layer."""
+        return None
+
+    def scan(self, x: Tensor, states: States, counts: Tensor | None) -> Run:
         """Outputs of all steps (``None`` unless sequences are returned), the last output, and the final states."""
         marks = None if counts is None else unstack(counts, axis=1)
-        outputs, last = [], None
+        outputs: list[Tensor] = []
+        last: Tensor | None = None
         for number, part in enumerate(unstack(x, axis=1)):
             out, after = self.step(part, states)
             if marks is None:
@@ -117,7 +131,8 @@ class Recurrent(Layer):
         if lengths is not None:
             ends = asarray(lengths)
             if ends.shape != x.shape[:1]:
-                raise ShapeError(self.name, "lengths needs one int for each sequence", {"x": x.spec, "lengths": ends.spec})
+                shown = {"x": x.spec, "lengths": ends.spec}
+                raise ShapeError(self.name, "lengths needs one int for each sequence", shown)
             return less(arange(x.shape[1], dtype=ends.dtype, device=x.device), expand_dims(ends, axis=-1))
         if mask is None:
             return None
@@ -187,28 +202,73 @@ class GateLayer(GateWeights, Recurrent):
 
     def prepare(self, x: Tensor, training: bool) -> Tensor:
         """Project all steps at once."""
-        if training and self.dropout:
-            x = random.dropout(x, self.dropout, noise_shape=(None, 1, None))
-        return self.project(x)
+        return self.project(self._dropped(x, training))
+
+    def _dropped(self, x: Tensor, training: bool) -> Tensor:
+        if not (training and self.dropout):
+            return x
+        return random.dropout(x, self.dropout, noise_shape=(None, 1, None))
+
+    def sequence(self, x: Tensor, states: States, lengths: Tensor | None) -> tuple[Tensor, ...] | None:
+        """Outputs and final states by the op for whole sequences, or ``None`` where it has not these activations."""
+        return None
+
+    def whole(self, x: Tensor, states: States, lengths: Any, training: bool) -> Run | None:
+        """Run the op for whole sequences."""
+        self.check_features(x)
+        found = self.sequence(self._dropped(x, training), states, None if lengths is None else asarray(lengths))
+        if found is None:
+            return None
+        outputs = (flip(found[0], axis=1) if self.go_backwards else found[0]) if self.return_sequences else None
+        return outputs, found[1], found[1:]
+
+    def scan(self, x: Tensor, states: States, counts: Tensor | None) -> Run:
+        """Step by step; the last output is the state h."""
+        outputs, _, states = super().scan(x, states, counts)
+        return outputs, states[0], states
 
     def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """One step."""
         return self.advance(x, states)
 
 
+_RNN_ACTIVATIONS: dict[Any, str] = {tanh: "tanh", relu: "relu"}
+
+
 @register()
 class SimpleRNN(SimpleRNNWeights, GateLayer):
     """Fully connected recurrence: ``h' = activation(x W + h U + b)``; ``units`` is the size of h."""
+
+    def sequence(self, x: Tensor, states: States, lengths: Tensor | None) -> tuple[Tensor, ...] | None:
+        """By ``corenn.nn.simple_rnn``."""
+        if self.activation not in _RNN_ACTIVATIONS:
+            return None
+        return simple_rnn(x, states[0], self.kernel, self.recurrent_kernel, self.bias, lengths,
+                          activation=_RNN_ACTIVATIONS[self.activation], reverse=self.go_backwards)  # fmt: skip
 
 
 @register()
 class LSTM(LSTMWeights, GateLayer):
     """Long short-term memory over a sequence; final states h and c.  See ``LSTMCell`` for the formulas."""
 
+    def sequence(self, x: Tensor, states: States, lengths: Tensor | None) -> tuple[Tensor, ...] | None:
+        """By ``corenn.nn.lstm``."""
+        if self.activation is not tanh or self.recurrent_activation is not sigmoid:
+            return None
+        weights = self.kernel, self.recurrent_kernel, self.bias
+        return lstm(x, states[0], states[1], *weights, lengths, reverse=self.go_backwards)
+
 
 @register()
 class GRU(GRUWeights, GateLayer):
     """Gated recurrent units over a sequence.  See ``GRUCell`` for the formulas."""
+
+    def sequence(self, x: Tensor, states: States, lengths: Tensor | None) -> tuple[Tensor, ...] | None:
+        """By ``corenn.nn.gru``."""
+        if self.activation is not tanh or self.recurrent_activation is not sigmoid:
+            return None
+        return gru(x, states[0], self.kernel, self.recurrent_kernel, self.bias, lengths, reset_after=self.reset_after,
+                   reverse=self.go_backwards)  # fmt: skip
 
 
 @register()

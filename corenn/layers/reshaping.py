@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from corenn.errors import AttributeValueError, ShapeError, UsageError
+from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
 from corenn.ops.arranging import pad, repeat
 from corenn.ops.resize import resize, upsample
@@ -75,7 +75,8 @@ def pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int]
         value = [tuple(value)]
     found = tuple((v, v) if isinstance(v, int) else tuple(int(n) for n in v) for v in value)
     if len(found) != rank or any(len(p) != 2 or min(p) < 0 for p in found):
-        raise AttributeValueError(layer, f"{name} must be an int, {rank} ints or {rank} pairs, none negative: {value!r}")
+        what = f"{name} must be an int, {rank} ints or {rank} pairs, none negative: {value!r}"
+        raise AttributeValueError(layer, what)
     return found  # type: ignore[return-value]  # each is a pair
 
 
@@ -167,7 +168,8 @@ class _UpSampling(_Spatial):
         if len(self.size) != self._rank or min(self.size) < 1:
             raise AttributeValueError(self.name, f"size must be a positive int or {self._rank} of them: {size!r}")
         if interpolation not in ("nearest", "bilinear") or (interpolation == "bilinear" and self._rank != 2):
-            raise UsageError(self.name, f"interpolation {interpolation!r} is not offered", hint="'nearest' or 'bilinear' (2-D)")
+            what = f"interpolation {interpolation!r} is not offered"
+            raise AttributeValueError(self.name, what, hint="'nearest', or for images 'bilinear'")
         self.interpolation = interpolation
 
     def call(self, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Symbolic(Tensor):
         self.name, self.origin, self.position = name, origin, position
 
     @property
-    def shape(self) -> tuple[Any, ...]:  # type: ignore[override]  # the batch extent is None
+    def shape(self) -> tuple[Any, ...]:  # the batch extent is None
         """Extents, the batch as ``None``."""
         return (None, *self.spec.shape[1:])
 
@@ -56,9 +56,9 @@ class Outline(Tensor):
     __slots__ = ()
 
     def _host(self) -> NoReturn:
-        raise UsageError("numpy", "the values are not known while a layer is only looked at for its shapes",
-                         hint="compute with corenn ops; for a layer that needs values, build the model by calling it on "
-                              "data instead of through Input")  # fmt: skip
+        what = "the values are not known while a layer is only looked at for its shapes"
+        hint = "compute with corenn ops, or build the model by calling it on data instead of through Input"
+        raise UsageError("numpy", what, hint=hint)
 
     def __repr__(self) -> str:
         return f"<outline {self.spec}>"

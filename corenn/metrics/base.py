@@ -14,7 +14,7 @@ from corenn import dtypes, ops
 from corenn.configurable import Configurable, Registry
 from corenn.errors import CheckpointError
 from corenn.losses.functions import beside, predictions
-from corenn.losses.objects import aligned_weight
+from corenn.losses.objects import Loss, aligned_weight
 from corenn.ops.creation import tensor
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
@@ -90,7 +90,7 @@ class Metric(Configurable):
 
     def add(self, key: str, value: Tensor) -> None:
         """Add ``value`` to the state's ``key``; the first batch makes it."""
-        wide = value.cast(dtypes.float64) if dtypes.float64 in value.device.backend.offered else value
+        wide = widened(value)
         held = self._state.get(key)
         if held is None:
             self._state[key] = self._variable(key, wide)
@@ -115,11 +115,18 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
     return ops.where(empty, 0.0, a / ops.where(empty, 1.0, b))
 
 
+def widened(value: Tensor) -> Tensor:
+    """``value`` in float64, where the backend offers it."""
+    if value.dtype is dtypes.float64 or dtypes.float64 not in value.device.backend.offered:
+        return value
+    return value.cast(dtypes.float64)
+
+
 def weighted_sums(values: Tensor, weight: TensorLike | None) -> tuple[Tensor, Tensor]:
-    """The weighted sum of values, and the sum of their weights (the number of values without)."""
+    """The weighted sum of values, and the sum of their weights (the number of values without); 0-d, widened."""
     if weight is None:
-        total = ops.sum(values) if values.ndim else values
-        return total, ops.full((), float(values.size), values.dtype, values.device)
+        total = widened(ops.sum(values) if values.ndim else values)
+        return total, ops.scalar_beside(float(values.size), total)
     w = aligned_weight(weight, values)
     return ops.sum(values * w), ops.sum(ops.broadcast_to(w, shape=values.shape))
 
@@ -180,16 +187,33 @@ class MeanOverSamples(Mean):
 
 
 class MeanMetricWrapper(MeanOverSamples):
-    """The mean of ``function(y_true, y_pred, **options)``, which gives one value per sample (or a scalar)."""
+    """The mean of ``function(y_true, y_pred, **options)``, which gives one value per sample (or a scalar).
+
+    A loss object serves as well: its values per sample are averaged, whatever its reduction.
+    """
 
     def __init__(
         self, function: Callable[..., Tensor], name: str | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(name or getattr(function, "__name__", None))
+        own = getattr(function, "name", None) or getattr(function, "__name__", None)
+        super().__init__(name or own)
         self.function, self.options = function, dict(options or {})
+
+    def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
+        """Take the samples' values into account."""
+        if isinstance(self.function, Loss):
+            if self.function.elementwise and y_pred.ndim == 1:
+                y_pred = ops.expand_dims(y_pred, axis=-1)
+            mask = self.function.mask(y_true, y_pred)
+            if mask is not None:
+                counts = mask.cast(y_pred.dtype)
+                weight = counts if weight is None else aligned_weight(weight, counts) * counts
+        super().accumulate(y_true, y_pred, weight)
 
     def values(self, y_true: TensorLike, y_pred: Tensor) -> Tensor:
         """What the function gives."""
+        if isinstance(self.function, Loss):
+            return self.function.call(y_true, y_pred)
         return self.function(y_true, y_pred, **self.options)
 
 
@@ -197,4 +221,5 @@ register()(MeanMetricWrapper)
 
 __all__ = [
     "Mean", "MeanMetricWrapper", "MeanOverSamples", "Metric", "Sum", "ratio", "register", "registry", "weighted_sums",
+    "widened",
 ]  # fmt: skip

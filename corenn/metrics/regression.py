@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from corenn import dtypes, ops
+from corenn import ops
 from corenn.errors import AttributeValueError
 from corenn.losses import functions as fn
 from corenn.losses.objects import aligned_weight
-from corenn.metrics.base import MeanOverSamples, Metric, ratio, register
+from corenn.metrics.base import MeanOverSamples, Metric, ratio, register, widened
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 
@@ -225,8 +225,7 @@ class R2Score(Metric):
         if y_pred.ndim < 2:
             y_pred = ops.reshape(y_pred, shape=(-1, 1))
         y, p = fn.matched(self.name, y_true, y_pred)
-        if dtypes.float64 in p.device.backend.offered:  # squares of labels far from 0 cancel
-            y, p = y.cast(dtypes.float64), p.cast(dtypes.float64)
+        y, p = widened(y), widened(p)  # squares of labels far from 0 cancel
         samples = ops.ones_like(y)
         w = samples if weight is None else ops.broadcast_to(aligned_weight(weight, y), shape=y.shape)
         axes = tuple(range(y.ndim - 1))

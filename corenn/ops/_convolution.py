@@ -76,10 +76,10 @@ def _channel_mismatch(call: Call, x: Spec, w: Spec, channels: int, layout: str) 
         letters = layout.replace("C", "")
         fitting = "NC" + letters[1:] if other == 1 else letters + "C"
         hint = f"if the channels of x come {'first' if other == 1 else 'last'}: layout={fitting!r}"
-    elif w.shape[1] == channels // groups:
-        hint += "; PyTorch's [output, input, *kernel] must be transposed"
-    elif groups == 1 and inner and channels % inner == 0:
+    elif groups == 1 and inner and channels % inner == 0 and (w.shape[-1] or 0) % (channels // inner) == 0:
         hint += f"; groups={channels // inner} would fit"
+    elif w.shape[1] == channels // groups and w.shape[-1] == w.shape[-2]:
+        hint += "; PyTorch's [output, input, *kernel] must be transposed"
     return call.shape_error(
         f"x has {channels} channels, and w takes {inner}" + (f" in each of {groups} groups" if groups > 1 else ""),
         hint,

@@ -18,12 +18,12 @@ from corenn.ops._recurrence import (
     chosen,
     columns,
     for_projection,
+    for_recurrence,
     logistic,
     order,
     previous,
     project,
     result,
-    rows,
     run_reference,
     sigmoid_slope,
     step,
@@ -126,30 +126,45 @@ def _(
 
 @gru_sequence.vjp
 def _(
-    g: tuple[Tensor, ...], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias_spec: Spec | None,
-    lengths: Tensor | None, out: tuple[Tensor, ...], reset_after: bool, reverse: bool,
+    g: tuple[Tensor, ...], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, lengths: Tensor | None,
+    out: tuple[Tensor, ...], reset_after: bool, reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
-    found = gru_grad(
-        *g, x, h0, kernel, recurrent_kernel, out[0], out[2], lengths, reset_after=reset_after, reverse=reverse
+    outputs, _, gates = out
+    before = previous(h0, time_first(outputs), valid_steps(lengths, x.shape[1]), reverse)
+    of_input, of_state, by_h = gru_grad(
+        *g, before, recurrent_kernel, gates, lengths, reset_after=reset_after, reverse=reverse
     )
-    return (*found, None)
+    by_x, by_kernel, by_bias = for_projection(of_input, x, kernel, (needs[0], needs[2], needs[4]))
+    by_recurrent = None
+    if needs[3] and reset_after:
+        by_recurrent = for_recurrence(of_state, before)
+    elif needs[3]:
+        units = h0.shape[1]
+        reset = columns(gates, units, units) * before
+        parts = (columns(of_state, 0, 2 * units), before), (columns(of_state, 2 * units, units), reset)
+        by_recurrent = concatenate(*[for_recurrence(*part) for part in parts], axis=-1)
+    if by_bias is not None and reset_after:
+        by_bias = stack(by_bias, sum_over(of_state, axis=(0, 1)))
+    return by_x, by_h, by_kernel, by_recurrent, by_bias, None
 
 
-def _grad(call: Call, *specs: Spec | None) -> Result:
-    lead = _bias_shape(call)
-    batch, steps, features, units = check(call, 3, lead)
-    bias = (*lead[:-1], 3 * units)
-    return result(call, (batch, steps, features), (batch, units), (features, 3 * units), (units, 3 * units), bias)
+def _grad(call: Call, g_outputs: Spec, g_h: Spec, *rest: Spec | None) -> Result:
+    batch, steps, units = g_outputs.static
+    slopes = Spec((steps, batch, 3 * units), g_h.dtype)
+    return slopes, slopes, g_h.at(None)
 
 
-@op(infer=_grad, dtypes=DTYPES, results=("x", "h0", "kernel", "recurrent_kernel", "bias"), namespace="_")
+@op(infer=_grad, dtypes=DTYPES, results=("input_slopes", "state_slopes", "h0"), namespace="_")
 def gru_grad(
-    g_outputs: TensorLike, g_h: TensorLike, g_gates: TensorLike, x: TensorLike, h0: TensorLike, kernel: TensorLike,
-    recurrent_kernel: TensorLike, outputs: TensorLike, gates: TensorLike, lengths: TensorLike | None = None, /, *,
-    reset_after: bool, reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """The gradients of ``gru`` by its floating operands; ``g_...`` are those by its results, ``outputs`` and ``gates``
-    what it returned."""
+    g_outputs: TensorLike, g_h: TensorLike, g_gates: TensorLike, before: TensorLike, recurrent_kernel: TensorLike,
+    gates: TensorLike, lengths: TensorLike | None = None, /, *, reset_after: bool, reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """The gradients of ``gru`` by the projections of the inputs and of the states [time, batch, 3 units], which differ
+    with ``reset_after``, and by the first state.
+
+    ``g_...`` are those by its results, ``before`` the state each step began from [time, batch, units], ``gates`` what it
+    returned.
+    """
 
 
 def _retreat(
@@ -173,14 +188,13 @@ def _retreat(
 
 @gru_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, g_gates: Tensor, x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
-    outputs: Tensor, gates: Tensor, lengths: Tensor | None, *, reset_after: bool, reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    steps, units = x.shape[1], h0.shape[1]
+    g_outputs: Tensor, g_h: Tensor, g_gates: Tensor, before: Tensor, recurrent_kernel: Tensor, gates: Tensor,
+    lengths: Tensor | None, *, reset_after: bool, reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    steps, _, units = before.shape
     valid, by_output = valid_steps(lengths, steps), time_first(g_outputs)
-    before = previous(h0, time_first(outputs), valid, reverse)
     projecting = recurrent_kernel if reset_after else columns(recurrent_kernel, 0, 2 * units)
-    dh, by_input, by_state = g_h, [h0] * steps, [h0] * steps
+    dh, by_input, by_state = g_h, [g_h] * steps, [g_h] * steps
     for t in reversed(order(steps, reverse)):
         dh_t = dh + step(by_output, t)
         first, second, rest = _retreat(
@@ -189,17 +203,7 @@ def _(
         by_input[t], by_state[t] = chosen(valid, t, first, 0.0), chosen(valid, t, second, 0.0)
         through = second if reset_after else columns(second, 0, 2 * units)
         dh = chosen(valid, t, rest + matmul(through, projecting, transpose_b=True), dh)
-    of_input, of_state = stack(*by_input), rows(stack(*by_state))
-    by_x, by_kernel, by_bias = for_projection(of_input, x, kernel)
-    if reset_after:
-        by_recurrent = matmul(rows(before), of_state, transpose_a=True)
-        return by_x, dh, by_kernel, by_recurrent, stack(by_bias, sum_over(of_state, axis=0))
-    reset = rows(columns(gates, units, units) * before)
-    parts = (
-        matmul(rows(before), columns(of_state, 0, 2 * units), transpose_a=True),
-        matmul(reset, columns(of_state, 2 * units, units), transpose_a=True),
-    )
-    return by_x, dh, by_kernel, concatenate(*parts, axis=-1), by_bias
+    return stack(*by_input), stack(*by_state), dh
 
 
 # ---------------------------------------------------------------- one step
@@ -269,11 +273,11 @@ gru_sequence.samples(
     sample(*_operands, None, literal([1, 0], "int64"), reverse=True), sample(*_operands, _bias, reset_after=False, reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), *_weights),
 )  # fmt: skip
-_arriving = (real(shape=(2, 3, 3)), real(shape=(2, 3)))
+_arriving, _before = (real(shape=(2, 3, 3)), real(shape=(2, 3))), real(shape=(3, 2, 3))
 gru_grad.samples(
-    sample(*_arriving, real(shape=(3, 2, 12)), *_operands, real(shape=(2, 3, 3)), real(0, 1, shape=(3, 2, 12)),
-           reset_after=True, reverse=False, grad=False),
-    sample(*_arriving, real(shape=(3, 2, 9)), *_operands, real(shape=(2, 3, 3)), real(0, 1, shape=(3, 2, 9)), _lengths,
+    sample(*_arriving, real(shape=(3, 2, 12)), _before, _weights[1], real(0, 1, shape=(3, 2, 12)), reset_after=True,
+           reverse=False, grad=False),
+    sample(*_arriving, real(shape=(3, 2, 9)), _before, _weights[1], real(0, 1, shape=(3, 2, 9)), _lengths,
            reset_after=False, reverse=True, grad=False),
 )  # fmt: skip
 gru_cell.samples(

@@ -14,12 +14,12 @@ from corenn.ops._recurrence import (
     chosen,
     columns,
     for_projection,
+    for_recurrence,
     logistic,
     order,
     previous,
     project,
     result,
-    rows,
     run_reference,
     sigmoid_slope,
     step,
@@ -105,40 +105,47 @@ def _(
 @lstm_sequence.vjp
 def _(
     g: tuple[Tensor, ...], x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
-    lengths: Tensor | None, out: tuple[Tensor, ...], reverse: bool,
+    lengths: Tensor | None, out: tuple[Tensor, ...], reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
-    found = lstm_grad(*g, x, h0, c0, kernel, recurrent_kernel, out[0], *out[3:], lengths, reverse=reverse)
-    return (*found, None)
+    outputs, _, _, cells, gates = out
+    slopes, by_h, by_c = lstm_grad(*g, c0, recurrent_kernel, cells, gates, lengths, reverse=reverse)
+    by_x, by_kernel, by_bias = for_projection(slopes, x, kernel, (needs[0], needs[3], needs[5]))
+    by_recurrent = None
+    if needs[4]:
+        valid = valid_steps(lengths, x.shape[1])
+        by_recurrent = for_recurrence(slopes, previous(h0, time_first(outputs), valid, reverse))
+    return by_x, by_h, by_c, by_kernel, by_recurrent, by_bias, None
 
 
 def _grad(call: Call, *specs: Spec | None) -> Result:
-    batch, steps, features, units = check(call, 4, (4,))
-    state = (batch, units)
-    return result(call, (batch, steps, features), state, state, (features, 4 * units), (units, 4 * units), (4 * units,))
+    gates, state = specs[8], specs[5]
+    assert gates is not None and state is not None  # neither is optional
+    return tuple(Spec(s.shape, s.dtype) for s in (gates, state, state))
 
 
-@op(infer=_grad, dtypes=DTYPES, results=("x", "h0", "c0", "kernel", "recurrent_kernel", "bias"), namespace="_")
+@op(infer=_grad, dtypes=DTYPES, results=("slopes", "h0", "c0"), namespace="_")
 def lstm_grad(
-    g_outputs: TensorLike, g_h: TensorLike, g_c: TensorLike, g_cells: TensorLike, g_gates: TensorLike, x: TensorLike,
-    h0: TensorLike, c0: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike, outputs: TensorLike,
-    cells: TensorLike, gates: TensorLike, lengths: TensorLike | None = None, /, *, reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """The gradients of ``lstm`` by its floating operands; ``g_...`` are those by its results, ``outputs``, ``cells`` and
-    ``gates`` what it returned."""
+    g_outputs: TensorLike, g_h: TensorLike, g_c: TensorLike, g_cells: TensorLike, g_gates: TensorLike, c0: TensorLike,
+    recurrent_kernel: TensorLike, cells: TensorLike, gates: TensorLike, lengths: TensorLike | None = None, /, *,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """The gradients of ``lstm`` by the arguments of its gates (``slopes`` [time, batch, 4 units]) and the first states.
+
+    ``g_...`` are the gradients by its results, ``cells`` and ``gates`` two of those results.
+    """
 
 
 @lstm_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, g_c: Tensor, g_cells: Tensor, g_gates: Tensor, x: Tensor, h0: Tensor, c0: Tensor,
-    kernel: Tensor, recurrent_kernel: Tensor, outputs: Tensor, cells: Tensor, gates: Tensor, lengths: Tensor | None, *,
-    reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    steps, units = x.shape[1], h0.shape[1]
+    g_outputs: Tensor, g_h: Tensor, g_c: Tensor, g_cells: Tensor, g_gates: Tensor, c0: Tensor, recurrent_kernel: Tensor,
+    cells: Tensor, gates: Tensor, lengths: Tensor | None, *, reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    steps, units = cells.shape[0], c0.shape[1]
     valid, by_output = valid_steps(lengths, steps), time_first(g_outputs)
     before = previous(c0, cells, None, reverse)  # cells hold what was carried past a step
     squashed = tanh(cells)
     dh, dc = g_h, g_c
-    slopes = [h0] * steps
+    slopes = [c0] * steps
     for t in reversed(order(steps, reverse)):
         i, f, g, o = (columns(step(gates, t), k * units, units) for k in range(4))
         kept = tuple(columns(step(g_gates, t), k * units, units) for k in range(4))
@@ -155,10 +162,7 @@ def _(
         slopes[t] = chosen(valid, t, slope, 0.0)
         dc = chosen(valid, t, dc_t * f, dc)
         dh = chosen(valid, t, matmul(slopes[t], recurrent_kernel, transpose_b=True), dh)
-    by_z = stack(*slopes)
-    by_x, by_kernel, by_bias = for_projection(by_z, x, kernel)
-    states = previous(h0, time_first(outputs), valid, reverse)
-    return by_x, dh, dc, by_kernel, matmul(rows(states), rows(by_z), transpose_a=True), by_bias
+    return stack(*slopes), dh, dc
 
 
 # ---------------------------------------------------------------- one step
@@ -221,11 +225,10 @@ lstm_sequence.samples(
     sample(*_operands, _bias, literal([1, 0], "int64"), reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), real(shape=(0, 3)), *_weights, _bias),
 )  # fmt: skip
-_kept = (real(shape=(2, 3, 3)), real(shape=(3, 2, 3)), real(0, 1, shape=(3, 2, 12)))
 _arriving = (real(shape=(2, 3, 3)), real(shape=(2, 3)), real(shape=(2, 3)), real(shape=(3, 2, 3)), real(shape=(3, 2, 12)))
+_kept = (real(shape=(2, 3)), real(shape=(3, 12)), real(shape=(3, 2, 3)), real(0, 1, shape=(3, 2, 12)))
 lstm_grad.samples(
-    sample(*_arriving, *_operands, *_kept, reverse=False, grad=False),
-    sample(*_arriving, *_operands, *_kept, _lengths, reverse=True, grad=False),
+    sample(*_arriving, *_kept, reverse=False, grad=False), sample(*_arriving, *_kept, _lengths, reverse=True, grad=False)
 )
 lstm_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), real(shape=(2, 3)), *_weights, _bias),

@@ -25,7 +25,7 @@ __all__: list[str] = []
 Array = np.ndarray[Any, Any]
 
 _FLOATING_OPERANDS = (
-    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates", "g_outputs", "g_h",
+    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates", "before", "g_outputs", "g_h",
     "g_c", "g_cells", "g_gates",
 )  # fmt: skip
 DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(_FLOATING_OPERANDS, FLOATING) | {"lengths": INTEGER}
@@ -136,11 +136,21 @@ def previous(first: Tensor, states: Tensor, valid: Tensor | None, reverse: bool)
 # ---------------------------------------------------------------- gradients
 
 
-def for_projection(slope: Tensor, x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients by x [batch, T, features], kernel and bias, of the gradient by the projection [T, batch, ...]."""
-    flat = rows(slope)
-    by_x = reshape(matmul(flat, kernel, transpose_b=True), shape=(x.shape[1], x.shape[0], x.shape[2]))
-    return time_first(by_x), matmul(rows(time_first(x)), flat, transpose_a=True), sum_over(flat, axis=0)
+def for_projection(
+    slopes: Tensor, x: Tensor, kernel: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients by x [batch, T, features], kernel and bias where needed, of those by the projection [T, batch, ...]."""
+    flat, by_x = rows(slopes), None
+    if needs[0]:
+        by_x = matmul(flat, kernel, transpose_b=True)
+        by_x = time_first(reshape(by_x, shape=(x.shape[1], x.shape[0], x.shape[2])))
+    by_kernel = matmul(rows(time_first(x)), flat, transpose_a=True) if needs[1] else None
+    return by_x, by_kernel, sum_over(flat, axis=0) if needs[2] else None
+
+
+def for_recurrence(slopes: Tensor, before: Tensor) -> Tensor:
+    """The gradient by a recurrent kernel, of those by its products with the states ``before`` (both time first)."""
+    return matmul(rows(before), rows(slopes), transpose_a=True)
 
 
 def sigmoid_slope(y: Tensor) -> Tensor:

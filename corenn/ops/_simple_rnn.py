@@ -13,11 +13,11 @@ from corenn.ops._recurrence import (
     check,
     chosen,
     for_projection,
+    for_recurrence,
     order,
     previous,
     project,
     result,
-    rows,
     run_reference,
     step,
     tanh_slope,
@@ -81,45 +81,44 @@ def _(
 @simple_rnn.vjp
 def _(
     g: tuple[Tensor, Tensor], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, lengths: Tensor | None,
-    out: tuple[Tensor, Tensor], activation: str, reverse: bool,
+    out: tuple[Tensor, Tensor], activation: str, reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
-    found = simple_rnn_grad(
-        *g, x, h0, kernel, recurrent_kernel, out[0], lengths, activation=activation, reverse=reverse
-    )
-    return (*found, None)
+    slopes, by_h = simple_rnn_grad(*g, recurrent_kernel, out[0], lengths, activation=activation, reverse=reverse)
+    by_x, by_kernel, by_bias = for_projection(slopes, x, kernel, (needs[0], needs[2], needs[4]))
+    by_recurrent = None
+    if needs[3]:
+        valid = valid_steps(lengths, x.shape[1])
+        by_recurrent = for_recurrence(slopes, previous(h0, time_first(out[0]), valid, reverse))
+    return by_x, by_h, by_kernel, by_recurrent, by_bias, None
 
 
-def _grad(call: Call, *specs: Spec | None) -> Result:
-    batch, steps, features, units = _check(call)
-    return result(call, (batch, steps, features), (batch, units), (features, units), (units, units), (units,))
+def _grad(call: Call, g_outputs: Spec, g_h: Spec, *rest: Spec | None) -> Result:
+    batch, steps, units = g_outputs.shape
+    return Spec((steps, batch, units), g_h.dtype), g_h.at(None)
 
 
-@op(infer=_grad, dtypes=DTYPES, results=("x", "h0", "kernel", "recurrent_kernel", "bias"), namespace="_")
+@op(infer=_grad, dtypes=DTYPES, results=("slopes", "h0"), namespace="_")
 def simple_rnn_grad(
-    g_outputs: TensorLike, g_h: TensorLike, x: TensorLike, h0: TensorLike, kernel: TensorLike,
-    recurrent_kernel: TensorLike, outputs: TensorLike, lengths: TensorLike | None = None, /, *,
-    activation: str, reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """The gradients of ``simple_rnn`` by its floating operands; ``g_...`` are those by its results, ``outputs`` what it
-    returned."""
+    g_outputs: TensorLike, g_h: TensorLike, recurrent_kernel: TensorLike, outputs: TensorLike,
+    lengths: TensorLike | None = None, /, *, activation: str, reverse: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The gradients of ``simple_rnn`` by the arguments of its activation (``slopes`` [time, batch, units]) and the first
+    state.  ``g_...`` are those by its results, ``outputs`` what it returned."""
 
 
 @simple_rnn_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, outputs: Tensor,
-    lengths: Tensor | None, *, activation: str, reverse: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    steps = x.shape[1]
+    g_outputs: Tensor, g_h: Tensor, recurrent_kernel: Tensor, outputs: Tensor, lengths: Tensor | None, *,
+    activation: str, reverse: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    steps = outputs.shape[1]
     valid, by_output, states = valid_steps(lengths, steps), time_first(g_outputs), time_first(outputs)
-    bend = tanh_slope(states) if activation == "tanh" else cast(greater(states, 0), dtype=x.dtype)
-    dh, slopes = g_h, [h0] * steps
+    bend = tanh_slope(states) if activation == "tanh" else cast(greater(states, 0), dtype=states.dtype)
+    dh, slopes = g_h, [g_h] * steps
     for t in reversed(order(steps, reverse)):
         slopes[t] = chosen(valid, t, (dh + step(by_output, t)) * step(bend, t), 0.0)
         dh = chosen(valid, t, matmul(slopes[t], recurrent_kernel, transpose_b=True), dh)
-    by_z = stack(*slopes)
-    by_x, by_kernel, by_bias = for_projection(by_z, x, kernel)
-    before = previous(h0, states, valid, reverse)
-    return by_x, dh, by_kernel, matmul(rows(before), rows(by_z), transpose_a=True), by_bias
+    return stack(*slopes), dh
 
 
 # ---------------------------------------------------------------- one step
@@ -180,12 +179,11 @@ simple_rnn.samples(
     sample(*_smooth, activation="relu"), sample(*_smooth, _lengths, activation="relu", reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), *_weights),
 )  # fmt: skip
+_arriving = (real(shape=(2, 3, 3)), real(shape=(2, 3)), real(shape=(3, 3)), real(-1, 1, shape=(2, 3, 3)))
 simple_rnn_grad.samples(
-    sample(real(shape=(2, 3, 3)), real(shape=(2, 3)), *_operands, real(-1, 1, shape=(2, 3, 3)), activation="tanh",
-           reverse=True, grad=False),
-    sample(real(shape=(2, 3, 3)), real(shape=(2, 3)), *_operands, real(-1, 1, shape=(2, 3, 3)), _lengths,
-           activation="relu", reverse=False, grad=False),
-)  # fmt: skip
+    sample(*_arriving, activation="tanh", reverse=True, grad=False),
+    sample(*_arriving, _lengths, activation="relu", reverse=False, grad=False),
+)
 rnn_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), *_weights, _bias),
     sample(*[real(0.1, 1, shape=s) for s in ((2, 2), (2, 3), (2, 3), (3, 3))], activation="relu"),

@@ -150,7 +150,7 @@ def single(kernel: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(kernel)
     def run(xp: Any, x: Any, **attrs: Any) -> Any:
         dtype = x.dtype
-        if dtype == xp.float32 or dtype == xp.float64 or xp.isdtype(dtype, "complex floating"):
+        if dtype == xp.float32 or dtype == xp.float64 or dtype == xp.complex64 or dtype == xp.complex128:
             return kernel(xp, x, **attrs)
         return xp.astype(kernel(xp, xp.astype(x, xp.float32), **attrs), dtype)
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from corenn.dtypes import FLOATING, REAL
-from corenn.errors import AttributeValueError, DTypeError
+from corenn.dtypes import BOOL, FLOATING, REAL
+from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops import _special
 from corenn.ops._special import single
-from corenn.ops.elementwise import abs, cast, clip, greater, less, less_equal, logical_and, minimum
-from corenn.ops.families import binary, unary
-from corenn.ops.sampling import empty_like, error, integer, literal, real, sample
+from corenn.ops.dispatch import scalar_beside
+from corenn.ops.elementwise import abs, clip, greater, less, logical_and
+from corenn.ops.families import binary, broadcast_shapes, unary
+from corenn.ops.sampling import boolean, empty_like, error, integer, literal, real, sample
 from corenn.ops.table import Call, Family, TensorLike, op
 from corenn.ops.transcendental import exp, tanh
 from corenn.spec import Spec
@@ -27,9 +28,32 @@ from corenn.tensor import Tensor
 _no_integers = error(DTypeError, "takes floating", integer())
 
 
-def _mask(condition: Tensor, g: Tensor) -> Tensor:
-    """A condition as ones and zeros to multiply a gradient by."""
-    return cast(condition, dtype=g.dtype)
+def _above(x: Tensor, bound: float) -> Tensor:
+    return greater(x, scalar_beside(bound, x))
+
+
+def _below(x: Tensor, bound: float) -> Tensor:
+    return less(x, scalar_beside(bound, x))
+
+
+@op(
+    infer=lambda call, x, condition: Spec(broadcast_shapes(call, (x.shape, condition.shape)), x.dtype),
+    dtypes={"x": FLOATING, "condition": BOOL},
+    namespace="_",
+)
+def gate(x: TensorLike, condition: TensorLike, /) -> Tensor:
+    """``x`` where ``condition`` (bool) holds, else 0, broadcast: how gradients pass a kink, infinite ones too."""
+
+
+gate.kernel(lambda xp, x, condition: xp.where(condition, x, xp.zeros_like(x)))
+gate.vjp(x=lambda g, condition: gate(g, condition))
+gate.samples(
+    sample(real(), boolean()), sample(real(shape=(4,)), boolean((3, 1))), sample(real(shape=(0,)), boolean((0,)))
+)
+gate.error_samples(
+    error(DTypeError, "takes bool", real(), integer()), error(ShapeError, "do not broadcast", real(), boolean((3,)))
+)
+gate.reference(lambda x, condition: np.where(condition, x, 0))
 
 
 def _check_alpha(call: Call, positive: bool) -> None:
@@ -59,7 +83,7 @@ def relu(x: TensorLike, /) -> Tensor:
 
 
 relu.kernel(lambda xp, x: xp.clip(x, 0, None))
-relu.vjp(lambda g, out: g * _mask(greater(out, 0), g))
+relu.vjp(lambda g, out: gate(g, _above(out, 0)))
 relu.reference(lambda x: np.maximum(x, 0))
 
 
@@ -68,8 +92,8 @@ def relu6(x: TensorLike, /) -> Tensor:
     """``min(max(x, 0), 6)``; the gradient at 0 and at 6 is 0."""
 
 
-relu6.kernel(lambda xp, x: xp.clip(x, 0.0, 6.0))
-relu6.vjp(lambda g, out: g * _mask(logical_and(greater(out, 0), less(out, 6)), g))
+relu6.kernel(single(lambda xp, x: xp.clip(x, 0.0, 6.0)))
+relu6.vjp(lambda g, out: gate(g, logical_and(_above(out, 0), _below(out, 6))))
 relu6.reference(lambda x: np.minimum(np.maximum(x, 0), 6))
 
 
@@ -82,6 +106,7 @@ def leaky_relu(x: TensorLike, /, *, alpha: float = 0.2) -> Tensor:
 
 
 @leaky_relu.kernel
+@single
 def _(xp: Any, x: Any, *, alpha: float) -> Any:
     if 0 < alpha <= 1:
         return xp.maximum(x, x * alpha)
@@ -89,7 +114,7 @@ def _(xp: Any, x: Any, *, alpha: float) -> Any:
     return result + xp.clip(x, None, 0.0) * alpha if alpha else result
 
 
-leaky_relu.vjp(lambda g, out, alpha: g * (_mask(greater(out, 0), g) * (1 - alpha) + alpha))
+leaky_relu.vjp(lambda g, out, alpha: gate(g * (1 - alpha), _above(out, 0)) + g * alpha)
 leaky_relu.reference(lambda x, *, alpha: np.where(x > 0, x, alpha * x))
 
 
@@ -103,7 +128,7 @@ def prelu(x: TensorLike, a: TensorLike, /) -> Tensor:
 
 prelu.kernel(lambda xp, x, a: xp.where(x > 0, x, a * x))
 prelu.vjp(
-    x=lambda g, x, a: g * (_mask(greater(x, 0), g) + _mask(less_equal(x, 0), g) * a),
+    x=lambda g, x, a: gate(g * (1 - a), _above(x, 0)) + g * a,
     a=lambda g, x: g * clip(x, max=0.0),
 )
 prelu.samples(
@@ -118,8 +143,8 @@ def hard_tanh(x: TensorLike, /) -> Tensor:
     """``x`` limited to [-1, 1]; the gradient at the limits is 0."""
 
 
-hard_tanh.kernel(lambda xp, x: xp.clip(x, -1.0, 1.0))
-hard_tanh.vjp(lambda g, out: g * _mask(less(abs(out), 1), g))
+hard_tanh.kernel(single(lambda xp, x: xp.clip(x, -1.0, 1.0)))
+hard_tanh.vjp(lambda g, out: gate(g, _below(abs(out), 1)))
 hard_tanh.reference(lambda x: np.minimum(np.maximum(x, -1), 1))
 
 
@@ -129,11 +154,12 @@ def hard_sigmoid(x: TensorLike, /) -> Tensor:
 
 
 @hard_sigmoid.kernel
+@single
 def _(xp: Any, x: Any) -> Any:
     return xp.clip(x + 3.0, 0.0, 6.0) / 6.0
 
 
-hard_sigmoid.vjp(lambda g, out: g * (_mask(logical_and(greater(out, 0), less(out, 1)), g) * (1 / 6)))
+hard_sigmoid.vjp(lambda g, out: gate(g * (1 / 6), logical_and(_above(out, 0), _below(out, 1))))
 hard_sigmoid.reference(lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6)
 
 
@@ -143,6 +169,7 @@ def hard_swish(x: TensorLike, /) -> Tensor:
 
 
 @hard_swish.kernel
+@single
 def _(xp: Any, x: Any) -> Any:
     inner = xp.clip(x, -3.0, None)  # the limit at minus infinity is 0
     return inner * (xp.clip(inner + 3.0, None, 6.0) / 6.0)
@@ -151,7 +178,7 @@ def _(xp: Any, x: Any) -> Any:
 @hard_swish.vjp
 def _(g: Tensor, x: Tensor) -> Tensor:
     inner = clip(x, min=-3.0, max=3.0)
-    return g * (hard_sigmoid(x) + inner * (_mask(less(abs(x), 3), g) * (1 / 6)))
+    return g * (hard_sigmoid(x) + gate(inner * (1 / 6), _below(abs(x), 3)))
 
 
 hard_swish.reference(lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6)
@@ -167,7 +194,7 @@ def _(xp: Any, x: Any, *, theta: float, value: float) -> Any:
     return xp.where(x <= theta, xp.full_like(x, value), x)
 
 
-threshold.vjp(lambda g, x, theta: g * _mask(greater(x, theta), g))
+threshold.vjp(lambda g, x, theta: gate(g, _above(x, theta)))
 threshold.samples(sample(real(away=(0.5,)), theta=0.5, value=-1.0))
 threshold.reference(lambda x, *, theta, value: np.where(x > theta, x, value))
 
@@ -319,8 +346,8 @@ def _(xp: Any, x: Any, *, alpha: float) -> Any:
 
 @elu.vjp
 def _(g: Tensor, out: Tensor, alpha: float) -> Tensor:
-    slope = minimum(out, 0) + alpha
-    return g * (slope if alpha == 1 else slope + _mask(greater(out, 0), g) * (1 - alpha))
+    below = g * (clip(out, max=0.0) + alpha)
+    return below if alpha == 1 else below + gate(g * (1 - alpha), _above(out, 0))
 
 
 elu.reference(lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))))
@@ -340,7 +367,7 @@ def _(xp: Any, x: Any, *, alpha: float) -> Any:
     return xp.clip(x, 0.0, None) + xp.expm1(xp.clip(x, None, 0.0) / alpha) * alpha
 
 
-celu.vjp(lambda g, out, alpha: g * (minimum(out, 0) * (1 / alpha) + 1))
+celu.vjp(lambda g, out, alpha: g * (clip(out, max=0.0) * (1 / alpha) + 1))
 celu.reference(lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)))
 
 # Klambauer et al., Self-Normalizing Neural Networks (2017), equation 14.
@@ -361,8 +388,8 @@ def _(xp: Any, x: Any) -> Any:
 
 @selu.vjp
 def _(g: Tensor, out: Tensor) -> Tensor:
-    positive = _mask(greater(out, 0), g) * (_SELU_SCALE * (1 - _SELU_ALPHA))
-    return g * (minimum(out, 0) + _SELU_SCALE * _SELU_ALPHA + positive)
+    below = g * (clip(out, max=0.0) + _SELU_SCALE * _SELU_ALPHA)
+    return below + gate(g * (_SELU_SCALE * (1 - _SELU_ALPHA)), _above(out, 0))
 
 
 selu.reference(lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))))

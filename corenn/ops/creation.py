@@ -163,7 +163,13 @@ evenly.samples(
     sample(start=3, stop=0, step=-1, dtype=dtypes.int64, grad=False),
 )
 evenly.error_samples(error(AttributeValueError, "must not be 0", start=0, stop=1, step=0, dtype=dtypes.int32))
-evenly.reference(lambda *, start, stop, step, dtype: np.arange(start, stop, step, dtype.numpy))
+
+
+@evenly.reference
+def _(*, start: float, stop: float, step: float, dtype: DType) -> np.ndarray[Any, Any]:
+    return np.arange(start, stop, step, dtype=dtype.numpy)
+
+
 
 
 def arange(

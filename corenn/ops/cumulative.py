@@ -45,10 +45,13 @@ def cumsum(x: TensorLike, /, *, axis: int = 0, reverse: bool = False, exclusive:
 
 @cumsum.kernel
 def _(xp: Any, x: Any, *, axis: int, reverse: bool, exclusive: bool) -> Any:
-    x = xp.flip(x, axis=axis) if reverse else x
-    total = xp.cumulative_sum(x, axis=axis, dtype=accumulated(xp, x.dtype), include_initial=exclusive)
+    half = hasattr(xp, "float16") and x.dtype == xp.float16  # rounded once, not at every element
+    dtype = xp.float32 if half else accumulated(xp, x.dtype)
+    x_from = xp.flip(x, axis=axis) if reverse else x
+    total = xp.cumulative_sum(x_from, axis=axis, dtype=dtype, include_initial=exclusive)
     total = total[_part(axis, 0, x.shape[axis])] if exclusive else total
-    return xp.flip(total, axis=axis) if reverse else total
+    total = xp.flip(total, axis=axis) if reverse else total
+    return xp.astype(total, x.dtype) if half else total
 
 
 @cumsum.vjp

@@ -251,9 +251,18 @@ def bind_operands(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
-    """Tensors of all operands: Python scalars take the dtype of the tensors beside them, arrays go to their device."""
+    """Tensors of all operands: arrays go to the device of the tensors beside them, Python scalars take their dtype.
+
+    Where the tensors' dtype cannot hold a scalar (a float beside integers), they follow the scalar.
+    """
     tensors = [a for a in operands if isinstance(a, Tensor)]
     beside = tensors[0] if tensors else None
+    common: DType | None = None  # what scalars and tensors become
+    if beside is not None and op.family.promote:
+        common = max((t.dtype for t in tensors), key=_breadth)
+        for value in operands:
+            if isinstance(value, _SCALARS):
+                common = dtypes.weak_dtype(value, common)
     converted: list[Tensor | None] = []
     for position, value in enumerate(operands):
         if value is None or isinstance(value, Tensor):
@@ -261,34 +270,48 @@ def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
                 name = op.operand_names(len(operands))[position]
                 raise UsageError(op.name, f"the operand {name!r} is None", hint="pass a tensor, array or number")
             converted.append(value)
-        elif beside is not None and op.family.promote and isinstance(value, _SCALARS):
-            widest = max((t.dtype for t in tensors), key=lambda d: ("buifc".index(d.kind), d.itemsize))
-            converted.append(make_tensor(value, dtypes.weak_dtype(value, widest), beside.device))
+        elif beside is not None and common is not None and isinstance(value, _SCALARS):
+            converted.append(_scalar(value, common, beside.device))
         else:
             try:
                 converted.append(make_tensor(value, None, beside.device if beside is not None else None))
             except DTypeError as error:
                 name = op.operand_names(len(operands))[position]
                 raise type(error)(op.name, f"operand {name!r} {error.what}", {name: repr(value)[:80]}) from None
+    if beside is not None and common is not None and all(_breadth(t.dtype)[0] < _breadth(common)[0] for t in tensors):
+        return [t if t is None or t.dtype is common else _cast_to(t, common) for t in converted]
     return converted
+
+
+def _breadth(dtype: DType) -> tuple[int, int]:
+    """Order of dtypes by kind (bool, integers, floating, complex), then size."""
+    return "buifc".index(dtype.kind) if dtype.kind != "u" else 2, dtype.itemsize
+
+
+def _cast_to(tensor: Tensor, dtype: DType) -> Tensor:
+    from corenn.ops.elementwise import cast
+
+    return cast(tensor, dtype=dtype)
 
 
 def promote_operands(op: Op, tensors: list[Tensor | None]) -> list[Tensor | None]:
     """Cast all operands to their common dtype; DTypeError where there is none."""
-    from corenn.ops.elementwise import cast
-
     found = {t.dtype for t in tensors if t is not None}
     if len(found) <= 1:
         return tensors
-    common = functools.reduce(lambda a, b: dtypes.promote(a, b) if a and b else None, found)  # type: ignore[arg-type, return-value]
+    common: DType | None = None
+    for dtype in found:
+        common = dtype if common is None else dtypes.promote(common, dtype)
+        if common is None:
+            break
     if common is None:
         names = op.operand_names(len(tensors))
         shown = {n: t.spec for n, t in zip(names, tensors, strict=True) if t is not None}
-        target = max(found, key=lambda d: ("buifc".index(d.kind), d.itemsize))
+        target = max(found, key=_breadth)
         odd = next(n for n, t in zip(names, tensors, strict=True) if t is not None and t.dtype is not target)
         what = f"{' and '.join(sorted(d.name for d in found))} do not promote to a common dtype"
         raise DTypeError(op.name, what, shown, hint=f"corenn.cast({odd}, dtype={target.name!r})") from None
-    return [t if t is None or t.dtype is common else cast(t, dtype=common) for t in tensors]
+    return [t if t is None or t.dtype is common else _cast_to(t, common) for t in tensors]
 
 
 def _device_of(op: Op, tensors: Sequence[Tensor | None]) -> Device:
@@ -411,7 +434,7 @@ def _widened(
 def _bind_shared(shared: Callable[..., Any] | str, xp: Any, raw: dict[str, Any], device: Device) -> Callable[..., Any]:
     if isinstance(shared, str):
         function = getattr(xp, shared)
-        return functools.partial(function, **raw) if raw else function  # type: ignore[no-any-return]
+        return functools.partial(function, **raw) if raw else function
     parameters = shared.__code__.co_varnames[: shared.__code__.co_argcount + shared.__code__.co_kwonlyargcount]
     if "device" in parameters:
         raw = {**raw, "device": device.handle}
@@ -457,7 +480,7 @@ _scalars: dict[tuple[Any, ...], Tensor] = {}
 def make_tensor(data: Any, dtype: DType | None, device: Device | None) -> Tensor:
     """A tensor holding a copy of ``data`` (numbers, nested lists, arrays, tensors) on ``device``."""
     where = device if device is not None else current_device()
-    if isinstance(data, _SCALARS):
+    if data.__class__ in _SCALARS:
         return _scalar(data, dtype or dtypes.default_dtype(data), where)
     if isinstance(data, Tensor):
         return data if dtype is None or dtype is data.dtype else data.cast(dtype)
@@ -489,9 +512,10 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
 
 
 def scalar_beside(value: Any, tensor: Tensor) -> Any:
-    """``value`` as a tensor of the dtype it takes beside ``tensor``, if it is a Python scalar; else ``value`` itself."""
-    if isinstance(value, _SCALARS) and isinstance(tensor, Tensor) and tensor.spec.device is not None:
-        return _scalar(value, dtypes.weak_dtype(value, tensor.spec.dtype), tensor.spec.device)
+    """``value`` as a tensor, if it is a Python scalar that takes the dtype of ``tensor``; else ``value`` itself."""
+    spec = tensor.spec
+    if isinstance(value, _SCALARS) and spec.device is not None and dtypes.weak_dtype(value, spec.dtype) is spec.dtype:
+        return _scalar(value, spec.dtype, spec.device)
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,11 @@ stop_gradient.reference(lambda x: x)
 # ---------------------------------------------------------------- arithmetic
 
 
+def minus(g: Tensor) -> Tensor:
+    """``-g``, for rules that stand above ``negative``."""
+    return negative(g)
+
+
 def _conj(x: Tensor) -> Tensor:
     return conj(x) if x.dtype in COMPLEX else x
 
@@ -150,7 +156,7 @@ def subtract(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 subtract.kernel("subtract")
-subtract.vjp(x=lambda g: g, y=lambda g: negative(g))
+subtract.vjp(x=lambda g: g, y=lambda g: minus(g))
 subtract.samples(*_broadcasting)
 subtract.error_samples(_no_broadcast, _no_promotion)
 subtract.reference(np.subtract)
@@ -185,7 +191,7 @@ def _(xp: Any, x: Any, y: Any) -> Any:
     return xp.divide(x, y)
 
 
-divide.vjp(x=lambda g, y: divide(g, _conj(y)), y=lambda g, y, out: negative(divide(multiply(g, _conj(out)), _conj(y))))
+divide.vjp(x=lambda g, y: divide(g, _conj(y)), y=lambda g, y, out: minus(divide(multiply(g, _conj(out)), _conj(y))))
 divide.samples(*_positive, sample(integer(1, 9), integer(1, 9), grad=False))
 divide.error_samples(_no_broadcast, _no_promotion)
 divide.reference(np.true_divide)
@@ -210,7 +216,7 @@ def remainder(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 remainder.kernel("remainder")
-remainder.vjp(x=lambda g: g, y=lambda g, x, y: negative(multiply(g, floor_divide(x, y))))
+remainder.vjp(x=lambda g: g, y=lambda g, x, y: minus(multiply(g, floor_divide(x, y))))
 remainder.samples(
     sample(literal([[0.3, 1.7, -0.4], [2.6, -3.2, 0.9]]), literal([1.0, 0.7, 0.6])),
     sample(integer(-9, 9), integer(1, 4), grad=False),
@@ -255,7 +261,7 @@ def maximum(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 maximum.kernel("maximum")
-maximum.vjp(x=lambda g, x, y: _share(g, x, y, greater(x, y)), y=lambda g, x, y: _share(g, x, y, less(x, y)))
+maximum.vjp(x=lambda g, x, y: _share(g, x, y), y=lambda g, x, y: _share(g, y, x))
 maximum.samples(*_broadcasting[:3])
 maximum.error_samples(_no_broadcast, _no_promotion)
 maximum.reference(np.maximum)
@@ -267,15 +273,16 @@ def minimum(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 minimum.kernel("minimum")
-minimum.vjp(x=lambda g, x, y: _share(g, x, y, less(x, y)), y=lambda g, x, y: _share(g, x, y, greater(x, y)))
+minimum.vjp(x=lambda g, x, y: _share(g, y, x), y=lambda g, x, y: _share(g, x, y))
 minimum.samples(*_broadcasting[:3])
 minimum.error_samples(_no_broadcast, _no_promotion)
 minimum.reference(np.minimum)
 
 
-def _share(g: Tensor, x: Tensor, y: Tensor, mine: Tensor) -> Tensor:
-    half = multiply(cast(equal(x, y), dtype=g.dtype), 0.5)
-    return multiply(g, add(cast(mine, dtype=g.dtype), half))
+def _share(g: Tensor, larger: Tensor, smaller: Tensor) -> Tensor:
+    """``g`` where the first is larger, half of it at ties."""
+    half = multiply(cast(equal(larger, smaller), dtype=g.dtype), 0.5)
+    return multiply(g, add(cast(greater(larger, smaller), dtype=g.dtype), half))
 
 
 @op(family=binary, dtypes=NUMERIC)
@@ -400,6 +407,7 @@ def round(x: TensorLike, /) -> Tensor:
     """``x`` rounded to the nearest integer, halves to even; the dtype stays, the gradient is 0."""
 
 
+_meaning: Callable[..., Any]
 for _rounding, _meaning in ((floor, np.floor), (ceil, np.ceil), (trunc, np.trunc), (round, np.round)):
     _rounding.kernel(_rounding.__name__)
     _rounding.vjp(lambda g: multiply(g, 0))
@@ -627,5 +635,5 @@ clip.samples(
 def _(x: np.ndarray[Any, Any], *, min: float | None, max: float | None) -> np.ndarray[Any, Any]:
     inside = np.maximum(x, -np.inf if min is None else min)
     limited = np.minimum(inside, np.inf if max is None else max)
-    return np.floor(limited) if x.dtype.kind in "iu" else limited
+    return np.asarray(np.floor(limited) if x.dtype.kind in "iu" else limited)
 

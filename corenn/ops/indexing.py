@@ -43,7 +43,7 @@ def index(x: TensorLike, key: Any) -> Tensor:
     if isinstance(key, Tensor) and isinstance(x, Tensor) and key.spec.dtype.is_integer:
         return getitem(x, key, pattern=(_ARRAY,))
     items = key if key.__class__ is tuple else (key,)
-    if isinstance(x, Tensor) and _unrecorded(x):
+    if isinstance(x, Tensor) and x.data is not None and _unrecorded(x):
         found = _direct(x, items)
         if found is not None:
             return found

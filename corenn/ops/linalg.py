@@ -1,25 +1,15 @@
-"""``corenn.linalg``: linear algebra on matrices in the last two axes; all axes before them are batches.
-
-All take float32, float64, complex64 and complex128: decompositions in half precision have too few digits, so cast
-first.  The ops are declared in ``equations.py`` and ``decompositions.py``.
-"""
+"""What is made of the linear algebra ops, which are declared in ``equations.py`` and ``decompositions.py``."""
 
 from __future__ import annotations
 
 from corenn.errors import AttributeValueError, ShapeError
-from corenn.ops.arranging import diagonal, trace
-from corenn.ops.contraction import matmul, outer, tensordot, vecdot
+from corenn.ops.contraction import matmul
 from corenn.ops.creation import asarray, eye
-from corenn.ops.decompositions import cholesky, eigh, qr, svd
-from corenn.ops.equations import det, inv, pinv, slogdet, solve, triangular_solve
-from corenn.ops.shaping import broadcast_to, matrix_transpose
+from corenn.ops.decompositions import eigh, svd
+from corenn.ops.equations import inv
+from corenn.ops.shaping import broadcast_to
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
-
-__all__ = [
-    "cholesky", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul", "matrix_power", "matrix_transpose", "outer",
-    "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "triangular_solve", "vecdot",
-]  # fmt: skip
 
 
 def eigvalsh(a: TensorLike) -> Tensor:

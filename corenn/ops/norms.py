@@ -12,9 +12,9 @@ from corenn import dtypes
 from corenn.dtypes import COMPLEX, FLOATING, INEXACT
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.ops._special import single
-from corenn.ops.elementwise import abs, cast, equal, maximum, multiply, power, sign, square, where
+from corenn.ops.elementwise import abs, cast, equal, maximum, multiply, power, sign, square
 from corenn.ops.families import Axis, normal_axes, reduction
-from corenn.ops.reduction import beside, no_axis, require_elements, share, sum
+from corenn.ops.reduction import beside, no_axis, require_elements, share, sum, without_zeros
 from corenn.ops.sampling import distinct, error, literal, real, sample
 from corenn.ops.table import Call, TensorLike, op
 from corenn.ops.transcendental import rsqrt
@@ -65,7 +65,7 @@ def _(xp: Any, x: Any, *, ord: float, axis: tuple[int, ...], keepdims: bool) -> 
 @norm.vjp
 def _(g: Tensor, x: Tensor, out: Tensor, ord: float, axis: tuple[int, ...], keepdims: bool) -> Tensor:
     shape = x.shape
-    safe = where(equal(out, 0), 1, out)
+    safe = without_zeros(out)
     if ord == 2:
         weight = beside(g / safe, shape, axis)
         return multiply(x, cast(weight, dtype=x.dtype))
@@ -75,10 +75,10 @@ def _(g: Tensor, x: Tensor, out: Tensor, ord: float, axis: tuple[int, ...], keep
     elif ord == 1:
         weight = beside(g, shape, axis)
     else:
-        base = size if ord > 1 else where(equal(size, 0), 1, size)
+        base = size if ord > 1 else without_zeros(size)
         weight = power(base, ord - 1) * beside(g * power(safe, 1 - ord), shape, axis)
     if x.dtype in COMPLEX:
-        return x * cast(weight / where(equal(size, 0), 1, size), dtype=x.dtype)
+        return x * cast(weight / without_zeros(size), dtype=x.dtype)
     return sign(x) * weight
 
 

@@ -15,6 +15,8 @@ from corenn import dtypes
 from corenn.dtypes import FLOATING, INEXACT, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops._special import single
+from corenn.ops.creation import ones
+from corenn.ops.dispatch import scalar_beside
 from corenn.ops.elementwise import cast, divide, equal, isfinite, maximum, where
 from corenn.ops.families import (
     Axis,
@@ -67,6 +69,11 @@ def beside(g: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     return g
 
 
+def without_zeros(x: Tensor) -> Tensor:
+    """``x`` with 1 in place of 0, to divide by."""
+    return where(equal(x, scalar_beside(0, x)), 1, x)
+
+
 def require_elements(call: Call, x: Spec, axes: tuple[int, ...], at_least: float = 1) -> None:
     """ShapeError unless ``axes`` of ``x`` hold ``at_least`` elements."""
     extents = [x.shape[a] for a in axes]
@@ -95,9 +102,9 @@ def sum(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 def accumulated(xp: Any, dtype: Any) -> Any:
     """The dtype a backend sums elements of ``dtype`` in (see ``families.accumulator``)."""
-    if xp.isdtype(dtype, "integral") and xp.iinfo(dtype).bits < 32:
-        return xp.int32 if xp.isdtype(dtype, "signed integer") else xp.uint32
-    return dtype
+    if dtype == xp.int8 or dtype == xp.int16:
+        return xp.int32
+    return xp.uint32 if dtype == xp.uint8 or dtype == xp.uint16 else dtype
 
 
 @sum.kernel
@@ -139,7 +146,7 @@ def _(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
         rows = transpose(rows, axes=(*axis, *kept))
     rows = reshape(rows, shape=(n, *[x.shape[a] for a in kept]))
     if not n:
-        return broadcast_to(cast(True, dtype=rows.dtype), shape=shape)
+        return ones(shape, rows.dtype, rows.spec.device)
     while n > 1:
         pairs = rows[: n // 2] * rows[n // 2 : n // 2 * 2]
         rows = concatenate(pairs, rows[n - 1 :]) if n % 2 else pairs
@@ -206,9 +213,10 @@ def min(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 def share(g: Tensor, chosen: Tensor, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
     """``g`` divided equally among the elements ``chosen``."""
-    ones = cast(chosen, dtype=g.dtype)
-    count = maximum(sum(ones, axis=axis, keepdims=keepdims), 1)  # none is chosen where there is a NaN
-    return ones * beside(g / count, shape, axis)
+    mask = cast(chosen, dtype=g.dtype)
+    total = sum(mask, axis=axis, keepdims=keepdims)
+    count = maximum(total, scalar_beside(1, total))  # none is chosen where there is a NaN
+    return mask * beside(g / count, shape, axis)
 
 
 def _extreme_vjp(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -385,7 +393,7 @@ variance.kernel(single(lambda xp, x, **attrs: xp.var(x, **attrs)))
 variance.vjp(lambda g, x, axis, correction: _slope(g * 2, x, axis, correction))
 variance.reference(lambda x, *, axis, correction, keepdims: np.var(x, axis=axis, ddof=correction, keepdims=keepdims))
 std.kernel(single(lambda xp, x, **attrs: xp.std(x, **attrs)))
-std.vjp(lambda g, x, out, axis, correction: _slope(g / where(equal(out, 0), 1, out), x, axis, correction))
+std.vjp(lambda g, x, out, axis, correction: _slope(g / without_zeros(out), x, axis, correction))
 std.reference(lambda x, *, axis, correction, keepdims: np.std(x, axis=axis, ddof=correction, keepdims=keepdims))
 for _function in (variance, std):
     _function.samples(

@@ -136,7 +136,7 @@ def spd(n: int = 3, batch: tuple[int, ...] = ()) -> Arg:
     def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         q, _ = np.linalg.qr(generator.normal(size=shape))
         eigenvalues = np.arange(1, shape[-1] + 1) + generator.uniform(-0.2, 0.2, shape[:-1])
-        return (q * eigenvalues[..., None, :]) @ np.swapaxes(q, -1, -2)
+        return np.asarray((q * eigenvalues[..., None, :]) @ np.swapaxes(q, -1, -2))
 
     return Arg((*batch, n, n), draw)
 

@@ -223,8 +223,11 @@ index_set.error_samples(
 )
 
 
-def _value_beside(x: Tensor, value: Any) -> Any:
+def _value_beside(where: str, x: Tensor, value: Any) -> Any:
     if isinstance(value, Tensor) or hasattr(value, "__corenn_op__"):
+        if value.spec.dtype is not x.spec.dtype:
+            hint = f"corenn.cast(value, dtype={x.spec.dtype.name!r})"
+            raise DTypeError(where, "value must have the dtype of x", {"x": x.spec, "value": value.spec}, hint=hint)
         return value
     if isinstance(value, (bool, int, float, complex)):
         return scalar_beside(value, x)
@@ -240,7 +243,7 @@ def index_update(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     """
     given = operand(x)
     pattern, arrays = _parse(given, index if index.__class__ is tuple else (index,))
-    new = _value_beside(given, value)
+    new = _value_beside("index_update", given, value)
     if arrays:
         return index_set(given, new, *arrays, pattern=pattern)
     return basic_update(given, new, pattern=pattern)
@@ -253,7 +256,7 @@ def index_add(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     """
     given = operand(x)
     pattern, arrays = _parse(given, index if index.__class__ is tuple else (index,))
-    new = _value_beside(given, value)
+    new = _value_beside("index_add", given, value)
     if arrays:
         return add(given, getitem_add(new, *arrays, shape=given.spec.static, pattern=pattern))
     return add(given, basic_place(new, shape=given.spec.static, pattern=pattern))

@@ -60,7 +60,8 @@ class Call:
         shown: dict[str, object] = {}
         for name, spec in zip(self.op.operand_names(len(self.specs)), self.specs, strict=True):
             if spec is not None or name in notes:
-                shown[name] = f"{spec if spec is not None else 'absent'}" + (f"   {notes[name]}" if name in notes else "")
+                note = f"   {notes[name]}" if notes.get(name) else ""
+                shown[name] = f"{spec if spec is not None else 'absent'}{note}"
         for name in self.op.attributes:
             if name in notes:
                 shown[name] = f"{self.attrs.get(name)!r}" + (f"   {notes[name]}" if notes[name] else "")

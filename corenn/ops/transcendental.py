@@ -15,8 +15,10 @@ from corenn import dtypes
 from corenn.dtypes import COMPLEX, FLOATING, INEXACT
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops import _special
+from corenn.ops.dispatch import scalar_beside
 from corenn.ops.elementwise import _conj, abs, cast, equal, less, less_equal, logical_and, where
 from corenn.ops.families import binary, unary
+from corenn.ops.reduction import without_zeros
 from corenn.ops.sampling import boolean, empty_like, error, integer, literal, real, sample
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
@@ -65,7 +67,7 @@ def log10(x: TensorLike, /) -> Tensor:
     """Logarithm to base 10; floating or complex."""
 
 
-exp2.kernel(lambda xp, x: 2.0**x)
+exp2.kernel(_special.single(lambda xp, x: 2.0**x))
 exp.vjp(lambda g, out: g * _conj(out))
 expm1.vjp(lambda g, out: g * (_conj(out) + 1))
 exp2.vjp(lambda g, out: g * out * _LN2)
@@ -105,7 +107,7 @@ def _(xp: Any, x: Any) -> Any:
 
 
 sqrt.vjp(lambda g, out: g / (_conj(out) * 2))
-rsqrt.kernel(lambda xp, x: 1.0 / xp.sqrt(x))
+rsqrt.kernel(_special.single(lambda xp, x: 1.0 / xp.sqrt(x)))
 rsqrt.vjp(lambda g, out: g * (_conj(out) * _conj(out) * _conj(out) * -0.5))
 cbrt.vjp(lambda g, out: g / (out * out * 3))
 
@@ -164,8 +166,7 @@ atan2.kernel("atan2")
 
 @atan2.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, needs: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
-    radius = hypot(x, y)
-    radius = where(equal(radius, 0), 1, radius)
+    radius = without_zeros(hypot(x, y))
     scaled = g / radius  # divided twice, where the square of the radius would overflow
     return scaled * (x / radius) if needs[0] else None, scaled * (-y / radius) if needs[1] else None
 
@@ -175,12 +176,8 @@ def hypot(x: TensorLike, y: TensorLike, /) -> Tensor:
     """``sqrt(x**2 + y**2)`` without overflow, broadcast and promoted; floating.  The gradient at the origin is 0."""
 
 
-def _unit(part: Tensor, length: Tensor) -> Tensor:
-    return part / where(equal(length, 0), 1, length)
-
-
 hypot.kernel("hypot")
-hypot.vjp(x=lambda g, x, out: g * _unit(x, out), y=lambda g, y, out: g * _unit(y, out))
+hypot.vjp(x=lambda g, x, out: g * (x / without_zeros(out)), y=lambda g, y, out: g * (y / without_zeros(out)))
 
 
 def _sinc(xp: Any, x: Any) -> Any:
@@ -199,7 +196,7 @@ sinc.kernel(_special.single(_sinc))
 
 @sinc.vjp
 def _(g: Tensor, x: Tensor) -> Tensor:
-    small = less(abs(x), 0.05)
+    small = less(abs(x), scalar_beside(0.05, x))
     far = where(small, 1, x)
     slope = (cos(far * math.pi) - sinc(far)) / far
     near = where(small, x, 0)  # there the difference above cancels: the Taylor series, in powers of (pi x)^2
@@ -246,7 +243,7 @@ def atanh(x: TensorLike, /) -> Tensor:
 sinh.vjp(lambda g, x: g * _conj(cosh(x)))
 cosh.vjp(lambda g, x: g * _conj(sinh(x)))
 tanh.vjp(lambda g, out: g * (1 - _conj(out) * _conj(out)))
-asinh.vjp(lambda g, x: g / (_conj(sqrt(x * x + 1)) if x.dtype in COMPLEX else hypot(x, 1)))
+asinh.vjp(lambda g, x: g / (_conj(sqrt(x * x + 1)) if x.dtype in COMPLEX else hypot(x, scalar_beside(1, x))))
 acosh.vjp(lambda g, x: g / _conj(sqrt(x - 1) * sqrt(x + 1)))
 atanh.vjp(lambda g, x: g / _conj((1 - x) * (1 + x)))
 
@@ -305,6 +302,10 @@ def xlogy(x: TensorLike, y: TensorLike, /) -> Tensor:
     """``x * log(y)``, and 0 where ``x`` is 0 (unless ``y`` is NaN), broadcast and promoted; floating."""
 
 
+def _is_zero(x: Tensor) -> Tensor:
+    return equal(x, scalar_beside(0, x))
+
+
 @xlogy.kernel
 def _(xp: Any, x: Any, y: Any) -> Any:
     skip = (x == 0) & ~xp.isnan(y)
@@ -312,8 +313,8 @@ def _(xp: Any, x: Any, y: Any) -> Any:
 
 
 xlogy.vjp(
-    x=lambda g, x, y: g * log(where(logical_and(equal(x, 0), less_equal(y, 0)), 1, y)),
-    y=lambda g, x, y: g * (x / where(logical_and(equal(x, 0), equal(y, 0)), 1, y)),
+    x=lambda g, x, y: g * log(where(logical_and(_is_zero(x), less_equal(y, scalar_beside(0, y))), 1, y)),
+    y=lambda g, x, y: g * (x / where(logical_and(_is_zero(x), _is_zero(y)), 1, y)),
 )
 xlogy.samples(
     sample(real(), real(0.3, 3)), sample(real(shape=(3, 1)), real(0.3, 3, shape=(4,))),
@@ -453,8 +454,7 @@ imaginary_part.vjp(lambda g, x_spec: cast(g, dtype=x_spec.dtype) * 1j)
 
 @angle.vjp
 def _(g: Tensor, x: Tensor) -> Tensor:
-    length = abs(x)
-    length = where(equal(length, 0), 1, length)
+    length = without_zeros(abs(x))
     return cast(g / length, dtype=x.dtype) * (x / cast(length, dtype=x.dtype)) * 1j
 
 

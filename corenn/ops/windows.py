@@ -127,7 +127,7 @@ def set_padding(call: Call, extents: Shape, spans: Sequence[int], strides: Seque
     if isinstance(given, str):
         word = given.upper()
         if word not in ("SAME", "VALID"):
-            hint = f"{nearest(word, ('SAME', 'VALID'))}; or ints, or (before, after) pairs"
+            hint = f"{nearest(word, ('SAME', 'VALID'))} (ints and (before, after) pairs are taken too)"
             raise call.attribute_error("there is no such padding", hint, padding="")
         if word == "SAME" and None in extents:
             call.attrs["padding"] = word

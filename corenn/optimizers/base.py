@@ -263,7 +263,7 @@ class Optimizer(Configurable):
         if not self._warned:
             self._warned = True
             text = f"no gradient for {', '.join(names)}: the loss does not depend on them; they are not updated"
-            warnings.warn(text, stacklevel=4)
+            warnings.warn(text, stacklevel=3)
 
     def _apply(self, present: list[tuple[Tensor, Variable]]) -> None:
         if self._swapped:

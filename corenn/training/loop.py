@@ -7,17 +7,19 @@ running metrics, callbacks.  A run that is killed and resumed computes bit for b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from corenn import random
-from corenn.data import Dataset, DatasetIterator
-from corenn.data.protocol import INFINITE, UNKNOWN
-from corenn.errors import CheckpointError, DataError
+from corenn.data import INFINITE, Dataset, DatasetIterator
+from corenn.errors import CheckpointError, DataError, UsageError
+from corenn.layers.phase import structure_changed
+from corenn.ops import random
 
 if TYPE_CHECKING:
     from corenn.training.callbacks.base import CallbackList
     from corenn.training.model import Model
+
+Validate = Callable[[int], dict[str, float]]
 
 
 class Logs(Mapping[str, float]):
@@ -48,10 +50,11 @@ class Logs(Mapping[str, float]):
 
 
 class Loop:
-    """Trains ``model`` on ``dataset`` from ``epoch`` to ``epochs``.
+    """Trains ``model`` on ``dataset`` from ``initial_epoch`` to ``epochs``.
 
     Fields a callback may read: ``epoch`` (0-based), ``step`` (steps done in this epoch), ``total_steps`` (done in all
-    epochs), ``steps_per_epoch`` (``None`` if unknown), ``epochs``; and may set: ``stop`` (finish after this step).
+    epochs), ``steps_per_epoch`` (``None`` if unknown), ``epochs``; and may set: ``stop`` (training is over after this
+    step), with ``stop_reason``, and ``interrupted`` (it is to go on later from the saved state).
     """
 
     def __init__(
@@ -64,9 +67,13 @@ class Loop:
         steps_per_epoch: int | None = None,
         most_steps: int | None = None,
     ) -> None:
+        for name, value, least in (("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0),
+                                   ("steps_per_epoch", steps_per_epoch, 1), ("most_steps", most_steps, 0)):  # fmt: skip
+            if value is not None and value < least:
+                raise UsageError("fit", f"{name} must be at least {least}, not {value}")
         self.model, self.dataset, self.epochs = model, dataset, epochs
         self.epoch, self.step, self.total_steps = initial_epoch, 0, 0
-        self.stop = False
+        self.stop = self.interrupted = False
         self.stop_reason: str | None = None
         self.most_steps = most_steps
         self.history: dict[str, list[float]] = {}
@@ -82,119 +89,166 @@ class Loop:
 
     # ---- running
 
-    def run(self, callbacks: CallbackList, validate: Any = None) -> None:
+    def run(self, callbacks: CallbackList, validate: Validate | None = None) -> None:
         """Train until the last epoch, ``most_steps``, or a callback sets ``stop``."""
         self.callbacks = callbacks
+        callbacks.reset()
+        callbacks.call("on_restore")
         callbacks.call("on_train_begin")
-        while self.epoch < self.epochs and not self._finished():
-            complete = self._run_epoch(callbacks, validate)
-            if not complete:
-                break
-            self.epoch, self.step = self.epoch + 1, 0
-            callbacks.call("on_epoch_saved", self.epoch - 1)
-        self._close()
+        try:
+            while self.epoch < self.epochs and not self._finished():
+                if not self._run_epoch(callbacks, validate):
+                    break
+        finally:
+            self._close()
         callbacks.call("on_train_end")
 
     def _finished(self) -> bool:
         return self.stop or (self.most_steps is not None and self.total_steps >= self.most_steps)
 
-    def _run_epoch(self, callbacks: CallbackList, validate: Any) -> bool:
-        """One epoch, or the rest of one; False if it was cut short by ``stop``."""
-        if self.step == 0 and self._restored is None:
+    def _run_epoch(self, callbacks: CallbackList, validate: Validate | None) -> bool:
+        """One epoch, or the rest of one; False if it was cut short."""
+        structure_changed()  # a callback may have put layers into lists, which nobody notices
+        if self.step == 0:
             self.model.reset_metrics()
-        iterator = self._open()
-        callbacks.call("on_epoch_begin", self.epoch)
-        started, done = time.perf_counter(), 0
+            callbacks.call("on_epoch_begin", self.epoch)
+        started, before = time.perf_counter(), self.step
+        whole = self._run_steps(callbacks, self._open())
+        self.model.step_seconds = (time.perf_counter() - started) / max(1, self.step - before)
+        if not whole:
+            callbacks.call("on_interrupted")
+            if not self.stop:  # most_steps: the part of the epoch counts as one in the figures
+                self._end_epoch(callbacks, validate)
+            return False
+        self._end_epoch(callbacks, validate)
+        self.epoch, self.step = self.epoch + 1, 0
+        callbacks.call("on_epoch_saved", self.epoch - 1)
+        if not self._continuous:
+            self._close()
+        return True
+
+    def _run_steps(self, callbacks: CallbackList, iterator: DatasetIterator) -> bool:
+        """The steps of an epoch that are left; False if there are more."""
+        begins, ends, saves = (
+            callbacks.bound(m) for m in ("on_train_batch_begin", "on_train_batch_end", "on_batch_saved")
+        )
+        train_step = self.model.train_step
         while self.steps_per_epoch is None or self.step < self.steps_per_epoch:
             if self._finished():
-                break
+                return False
             try:
                 batch = next(iterator)
             except StopIteration:
                 if not self._continuous:
                     break
-                batch = self._next_round()
-            callbacks.call("on_train_batch_begin", self.step)
-            loss = self.model.train_step(batch)
-            self.step, self.total_steps, done = self.step + 1, self.total_steps + 1, done + 1
-            callbacks.call("on_train_batch_end", self.step - 1, Logs(self.model, loss))
+                iterator, batch = self._next_pass()
+            for begin in begins:
+                begin(self.step)
+            loss = train_step(batch)
+            self.step, self.total_steps = self.step + 1, self.total_steps + 1
+            if ends:
+                logs = Logs(self.model, loss)
+                for end in ends:
+                    end(self.step - 1, logs)
+            for save in saves:
+                save(self.step - 1)
         if self.step == 0:
-            raise DataError("fit", "the dataset gave no batches", hint="is it empty, or a generator already read?")
-        whole = self.steps_per_epoch is None or self.step >= self.steps_per_epoch
-        if self.stop and not whole:
-            return False
-        self._end_epoch(callbacks, validate, (time.perf_counter() - started) / max(1, done))
-        return whole
+            what = "the data gave no batches" if self.epoch == 0 else f"the data gave no batches in epoch {self.epoch + 1}"
+            hint = "a generator can be read once: pass the function that makes it, or give steps_per_epoch"
+            raise DataError("fit", what, hint=hint)
+        return True
 
-    def _end_epoch(self, callbacks: CallbackList, validate: Any, step_seconds: float) -> None:
-        if not self._continuous:
-            self._close()
-        if self.steps_per_epoch is None and self.dataset.cardinality() in (UNKNOWN, INFINITE):
-            self.steps_per_epoch = None
+    def _end_epoch(self, callbacks: CallbackList, validate: Validate | None) -> None:
         logs = self.model.metric_results()
         if validate is not None:
             logs.update(validate(self.epoch))
-        self.model.step_seconds = step_seconds
         callbacks.call("on_epoch_end", self.epoch, logs)
         self.history_epochs.append(self.epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
-    def _next_round(self) -> Any:
-        """The first batch of the next pass over the data, for epochs counted in steps."""
-        passed = self._iterator.epoch if self._iterator is not None else self.epoch
-        self._close()
-        self._iterator = self.dataset.iterator(passed + 1)
-        try:
-            return next(self._iterator)
-        except StopIteration:
-            raise DataError("fit", f"the data ended after {self.total_steps} steps",
-                            hint="lower steps_per_epoch, or use Dataset.repeat()") from None  # fmt: skip
+    # ---- data
 
     def _open(self) -> DatasetIterator:
         if self._iterator is None:
             self._iterator = self.dataset.iterator(self.epoch)
-        if self._restored is not None:
-            self._iterator.load_state_dict(self._restored)
-            self._restored = None
+            if self._restored is not None:
+                self._iterator.load_state_dict(self._restored)
+                self._restored = None
         return self._iterator
+
+    def _next_pass(self) -> tuple[DatasetIterator, Any]:
+        """The next pass over the data and its first batch, for epochs counted in steps."""
+        passed = self._iterator.epoch if self._iterator is not None else self.epoch
+        self._close()
+        self._iterator = self.dataset.iterator(passed + 1)
+        try:
+            return self._iterator, next(self._iterator)
+        except StopIteration:
+            raise DataError("fit", f"the data ended after {self.total_steps} steps",
+                            hint="lower steps_per_epoch, or use Dataset.repeat()") from None  # fmt: skip
 
     def _close(self) -> None:
         if self._iterator is not None:
             self._iterator.close()
         self._iterator = None
 
+    def _data_state(self) -> dict[str, Any]:
+        iterator = self._iterator
+        if iterator is None:
+            with self.dataset.iterator(self.epoch) as fresh:
+                state = self._restored or fresh.state_dict()
+        else:
+            state = iterator.state_dict()
+        # Between epochs only the seeds matter; a position would make generators run again for nothing.
+        return state if self.step or self._continuous else {**state, "position": None}
+
     # ---- saving and restoring
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides what comes next, as nested dicts of arrays and JSON values."""
-        assert self.callbacks is not None  # only a running loop has a state worth saving
+        """Everything that decides what comes next, as nested dicts of arrays and JSON values.
+
+        DataError when the data's position cannot be saved (``map(..., deterministic=False)``).
+        """
+        if self.callbacks is None:
+            raise UsageError("Loop.state_dict", "the loop is not running", hint="call it from a callback")
         return {
             "model": self.model.state_dict(),
             "random": random.get_state(),
-            "data": None if self._iterator is None or self.step == 0 else self._iterator.state_dict(),
+            "data": self._data_state(),
             "callbacks": self.callbacks.state_dict(),
             "loop": {
                 "epoch": self.epoch,
                 "step": self.step,
                 "total_steps": self.total_steps,
-                "history": self.history,
-                "history_epochs": self.history_epochs,
+                "stopped": self.stop and not self.interrupted,
+                "stop_reason": self.stop_reason,
+                "history": {name: list(values) for name, values in self.history.items()},
+                "history_epochs": list(self.history_epochs),
             },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where ``state_dict`` was taken; CheckpointError if it belongs to another model."""
+        """Continue where ``state_dict`` was taken; CheckpointError if it belongs to another model or pipeline."""
         missing = {"model", "random", "data", "callbacks", "loop"} - set(state)
         if missing:
-            raise CheckpointError("resume", f"the checkpoint lacks {sorted(missing)}", hint="it is not one of a training run")
+            what = f"the checkpoint lacks {', '.join(sorted(missing))}"
+            raise CheckpointError("resume", what, hint="it is not one of a training run")
         self.model.load_state_dict(state["model"])
-        random.set_state(state["random"])
         loop = state["loop"]
         self.epoch, self.step, self.total_steps = loop["epoch"], loop["step"], loop["total_steps"]
         self.history = {k: list(v) for k, v in loop["history"].items()}
         self.history_epochs = list(loop["history_epochs"])
+        self.stop, self.stop_reason = loop["stopped"], loop["stop_reason"] if loop["stopped"] else None
         self._close()
         self._restored = state["data"]
+        if not self.step and not self._continuous:
+            with self.dataset.iterator(self.epoch) as iterator:
+                iterator.load_state_dict(state["data"])  # the seeds of its shuffles
+            self._restored = None
         if self.callbacks is not None:
             self.callbacks.load_state_dict(state["callbacks"])
+        random.set_state(state["random"])
+
+
+__all__ = ["Logs", "Loop"]

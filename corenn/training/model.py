@@ -166,7 +166,7 @@ class Model(Layer):
                 raise UsageError("fit", "class_weight needs y as an array", hint="yield sample weights from the dataset")
             by_class = feeding.class_weights(y, class_weight)
             sample_weight = by_class if sample_weight is None else by_class * np.asarray(sample_weight)
-        seed = random.default_generator().next_seed()
+        seed = random.default_generator().split(1)[0].seed
         dataset = feeding.as_batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, seed=seed)
         loop = Loop(self, dataset, epochs=epochs, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
                     most_steps=most_steps)  # fmt: skip

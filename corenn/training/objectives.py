@@ -8,6 +8,7 @@ from typing import Any
 from corenn import losses as losses_module
 from corenn import metrics as metrics_module
 from corenn.errors import UsageError, nearest
+from corenn.layers.naming import numbered
 from corenn.ops.elementwise import add, multiply
 from corenn.tensor import Tensor
 
@@ -23,10 +24,10 @@ def _named(outputs: Any) -> dict[str, Any]:
 
 def _spread(given: Any, keys: list[str], what: str) -> dict[str, Any]:
     """A setting for each output: one for all, a list in order, or a dict by name."""
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and "class_name" not in given:
         unknown = [k for k in given if k not in keys]
         if unknown:
-            raise UsageError("compile", f"{what} names the output {unknown[0]!r}", hint=nearest(str(unknown[0]), keys))
+            raise UsageError("compile", f"{what} name the output {unknown[0]!r}", hint=nearest(str(unknown[0]), keys))
         return {k: given.get(k) for k in keys}
     if keys == [""]:
         return {"": given}
@@ -35,6 +36,10 @@ def _spread(given: Any, keys: list[str], what: str) -> dict[str, Any]:
             raise UsageError("compile", f"{len(given)} {what} for {len(keys)} outputs")
         return dict(zip(keys, given, strict=True))
     return dict.fromkeys(keys, given)
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
 
 class Objectives:
@@ -46,12 +51,10 @@ class Objectives:
         self._losses: dict[str, Any] | None = None
         self._weights: dict[str, Any] = {}
         self._metrics: list[tuple[str, metrics_module.Metric, bool]] = []
-        # Settings are looked up now, so that a misspelt name fails where it was written.
-        if isinstance(loss, str):
-            losses_module.get(loss)
-        for name in (*(metrics or ()), *(weighted_metrics or ())) if not isinstance(metrics, Mapping) else ():
-            if isinstance(name, str) and name not in ("accuracy", "acc", "crossentropy", "ce"):
-                metrics_module.get(name)
+        self._pending: list[Any] | None = None
+        _check_names(loss, losses_module.get)
+        for group in (metrics, weighted_metrics):
+            _check_names(group, metrics_module.get, ("accuracy", "acc", "crossentropy", "ce"))
 
     def all(self) -> Iterator[metrics_module.Metric]:
         """The loss tracker and every metric."""
@@ -59,26 +62,43 @@ class Objectives:
         for _, metric, _ in self._metrics:
             yield metric
 
-    def _bind(self, y: Any, y_pred: Any) -> dict[str, Any]:
+    # ---- matching
+
+    def _bind(self, y_pred: Any) -> dict[str, Any]:
         loss, metrics, weighted, weights = self._given
-        predicted, wanted = _named(y_pred), _named(y)
-        keys = list(predicted)
-        self._losses = {k: None if v is None else losses_module.get(v) for k, v in _spread(loss, keys, "losses").items()}
+        keys = list(_named(y_pred))
+        bound = {k: losses_module.get(v) for k, v in _spread(loss, keys, "losses").items()}
         self._weights = _spread(weights, keys, "loss_weights")
+        found: list[tuple[str, metrics_module.Metric, bool]] = []
         for group, takes_weight in ((metrics, False), (weighted, True)):
-            many = group if keys == [""] or isinstance(group, Mapping) else _per_output(group, keys)
-            for key, chosen in _spread(many, keys, "metrics").items():
-                for one in chosen if isinstance(chosen, (list, tuple)) else [chosen] if chosen is not None else []:
-                    metric = metrics_module.get(one, loss=self._losses[key], y_true=wanted.get(key), y_pred=predicted[key])
-                    if key:
-                        metric.name = f"{key}_{metric.name}"
-                    self._metrics.append((key, metric, takes_weight))
-        return self._losses
+            for key, chosen in _spread(_per_output(group, keys), keys, "metrics").items():
+                found += [(key, _metric(one, key, bound[key]), takes_weight) for one in _listed(chosen)]
+        if len({id(metric) for _, metric, _ in found}) < len(found):
+            raise UsageError("compile", "one metric object cannot serve several outputs at once",
+                             hint="give its name or class, so that each output gets its own")  # fmt: skip
+        names = numbered(metric.name for _, metric, _ in found)
+        for (_, metric, _), name in zip(found, names, strict=True):
+            metric.name = name
+        self._metrics, self._losses = found, bound
+        if self._pending is not None:
+            self.set_state(self._pending)
+        return bound
+
+    def _targets(self, y: Any, keys: list[str]) -> dict[str, Any]:
+        """Targets by output; UsageError when their structure is another."""
+        wanted = _named(y)
+        if y is not None and keys != list(wanted) and set(keys) != set(wanted):
+            shown = {"outputs": ", ".join(k or "one" for k in keys), "y": ", ".join(k or "one array" for k in wanted)}
+            raise UsageError("fit", "y does not have the structure of the model's outputs", shown)
+        return wanted
+
+    # ---- a batch
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
         """The weighted sum of the outputs' losses; ``None`` if no loss is compiled."""
-        bound = self._losses if self._losses is not None else self._bind(y, y_pred)
-        predicted, wanted, weights = _named(y_pred), _named(y), _named(sample_weight)
+        bound = self._losses if self._losses is not None else self._bind(y_pred)
+        predicted, weights = _named(y_pred), _named(sample_weight)
+        wanted = self._targets(y, list(predicted))
         total: Tensor | None = None
         for key, function in bound.items():
             if function is None:
@@ -95,16 +115,65 @@ class Objectives:
         """Add one batch to the metrics."""
         predicted, wanted, weights = _named(y_pred), _named(y), _named(sample_weight)
         first = next(iter(predicted.values()))
-        self.tracker.update_state(loss, sample_weight=float(first.shape[0]) if first.ndim else None)
+        count = float(first.shape[0]) if isinstance(first, Tensor) and first.ndim else None
+        self.tracker.update_state(loss, sample_weight=count)
         for key, metric, takes_weight in self._metrics:
+            if wanted.get(key) is None:
+                what = f"the metric {metric.name!r} needs targets, and y is missing"
+                raise UsageError("fit", what, hint="fit(x, y), or yield (x, y)")
             if takes_weight:
                 metric.update_state(wanted[key], predicted[key], sample_weight=weights.get(key, weights.get("")))
             else:
                 metric.update_state(wanted[key], predicted[key])
 
+    # ---- state
+
+    def get_state(self) -> list[Any]:
+        """States of the loss tracker and the metrics."""
+        return [m.get_state() for m in self.all()]
+
+    def set_state(self, states: list[Any]) -> None:
+        """Take them back; before the first batch, when the metrics are made."""
+        if self._losses is None and len(states) > 1:
+            self._pending = states
+            self.tracker.set_state(states[0])
+            return
+        self._pending = None
+        for metric, state in zip(self.all(), states, strict=False):
+            metric.set_state(state)
+
+    def reset_state(self) -> None:
+        """Start all again."""
+        self._pending = None
+        for metric in self.all():
+            metric.reset_state()
+
+
+def _metric(given: Any, key: str, loss: Any) -> metrics_module.Metric:
+    metric: metrics_module.Metric = metrics_module.get(given, loss=loss)
+    if key and not metric.name.startswith(f"{key}_"):
+        metric.name = f"{key}_{metric.name}"
+    return metric
+
+
+def _check_names(given: Any, get: Any, later: tuple[str, ...] = ()) -> None:
+    """Look names up now, so that a misspelt one fails where it was written."""
+    if isinstance(given, Mapping):
+        given = [] if "class_name" in given else [*given.values()]
+    for one in _listed(given):
+        if isinstance(one, (list, tuple, Mapping)):
+            _check_names(one, get, later)
+        elif isinstance(one, str) and one.lower() not in later:
+            get(one)
+
 
 def _per_output(group: Any, keys: list[str]) -> Any:
     """Metrics for several outputs: a flat list goes to each of them."""
-    if group is None or (isinstance(group, (list, tuple)) and any(isinstance(g, (list, tuple)) for g in group)):
+    if keys == [""] or group is None or isinstance(group, Mapping):
         return group
-    return {k: group for k in keys}
+    if isinstance(group, (list, tuple)) and any(isinstance(g, (list, tuple)) or g is None for g in group):
+        return group
+    return dict.fromkeys(keys, group)
+
+
+__all__ = ["Objectives"]

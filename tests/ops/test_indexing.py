@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import corenn
-from corenn import DTypeError, ShapeError
+from corenn.errors import DTypeError, ShapeError
 from corenn.testing.doubles import register_doubles
 
 register_doubles()
@@ -54,7 +54,7 @@ def array_keys(draw, shape):
         else:
             items.append(draw(st.slices(extent)))
             axis += 1
-    masked = 0 in shape and any(getattr(item, "dtype", None) == bool for item in items)
+    masked = 0 in shape and any(isinstance(item, np.ndarray) and item.dtype.kind == "b" for item in items)
     if draw(st.booleans()) and not masked:  # NumPy lets a mask of another shape pass where the operand is empty
         items.insert(draw(st.integers(0, len(items))), Ellipsis)
     return tuple(items)
@@ -321,7 +321,7 @@ def test_nonzero_argwhere_and_boolean_mask_are_numpys():
 
 
 def test_many_moving_parts_do_not_grow_the_plan_table():
-    from corenn.ops import TABLE
+    from corenn.ops.table import TABLE
 
     x = corenn.tensor(numbers((300, 2)))
     before = len(TABLE["index"].plans)

@@ -18,6 +18,7 @@ from corenn.backend import Backend
 from corenn.device import device_of
 from corenn.errors import AttributeValueError, DTypeError, ShapeError, UsageError
 from corenn.ops import _philox, draws
+from corenn.ops import random as sources
 from corenn.ops.noise import drop
 from corenn.testing.compare import assert_close
 from corenn.testing.tolerances import Tolerance
@@ -413,7 +414,7 @@ def test_rate_zero_gives_the_tensor_itself():
 
 @pytest.fixture(autouse=True)
 def _default_generator_restored(monkeypatch):
-    monkeypatch.setattr(random, "_default", None)
+    monkeypatch.setattr(sources, "_default", None)
 
 
 def test_seed_starts_the_default_generator_anew():
@@ -429,7 +430,7 @@ def test_seed_starts_the_default_generator_anew():
 def test_without_a_seed_the_operating_system_gives_one(monkeypatch):
     seeds = set()
     for _ in range(3):
-        monkeypatch.setattr(random, "_default", None)
+        monkeypatch.setattr(sources, "_default", None)
         seeds.add(random.get_state()["seed"])
     assert len(seeds) == 3
 

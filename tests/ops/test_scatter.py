@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import corenn
-from corenn import DTypeError, ShapeError
+from corenn.errors import DTypeError, ShapeError
 from corenn.testing.doubles import register_doubles
 
 register_doubles()
@@ -133,12 +133,13 @@ def test_of_several_values_for_one_place_the_last_stays(device):
         assert pairs.tolist() == [[0.0, 2.0], [0.0, 0.0]]
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("width", [1, 3, 300], ids=["elements", "narrow rows", "wide rows"])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "complex64"])
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [("numpy", "float16"), ("numpy", "bfloat16")]
+    + [(device, dtype) for device in DEVICES for dtype in ("float32", "int32", "complex64")],
+)
 def test_scatter_add_of_rows_of_any_width(device, width, dtype):
-    if device == "strict" and dtype in ("float16", "bfloat16"):
-        pytest.skip("the array API has no half precision")
     generator = np.random.default_rng(0)
     ids = generator.integers(0, 5, 200)
     rows = generator.integers(-8, 8, (200, width))
@@ -177,9 +178,8 @@ def test_the_order_of_addition_is_fixed():
 @pytest.mark.parametrize("function", [corenn.index_update, corenn.index_add])
 @pytest.mark.parametrize("index", [slice(0, 2), [0, 1]], ids=["slice", "array"])
 def test_values_that_do_not_fit_are_refused(function, index, value, exception, message):
-    with pytest.raises(exception) as caught:
+    with pytest.raises(exception, match=message):
         function(corenn.zeros((4,)), value, index)
-    assert message in str(caught.value) or (function is corenn.index_add and "dtype" in str(caught.value))
 
 
 @pytest.mark.parametrize("value", [5, 5.0, [5, 6], np.array([5, 6])], ids=str)

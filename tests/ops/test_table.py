@@ -1,4 +1,4 @@
-"""Every op of the table: what it declares, and on NumPy its values, errors and gradients (levels 1 and 2 of the kit)."""
+"""Every op of the table: what it declares; on NumPy its values, errors and gradients (levels 1 and 2 of the kit)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.special as sc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import corenn
@@ -17,6 +17,7 @@ from corenn.testing.compare import assert_close
 from corenn.testing.tolerances import GRADIENT, forward
 
 INF, NAN = math.inf, math.nan
+quick = settings(max_examples=60, deadline=None)
 
 
 def op(name):
@@ -188,11 +189,13 @@ def test_xlogy_edges(x, y, expected):
 # ---------------------------------------------------------------- properties
 
 
+@quick
 @given(st.floats(-0.999, 0.999))
 def test_erfinv_inverts_erf(y):
     assert float(corenn.erf(corenn.erfinv(np.array(y)))) == pytest.approx(y, rel=1e-13, abs=1e-300)
 
 
+@quick
 @given(st.floats(-8.9, 30).filter(lambda v: abs(v - round(v)) > 0.05 or v > 0.5))
 def test_gamma_recurrences(x):
     """Gamma(x + 1) = x Gamma(x), and its derivatives."""
@@ -203,6 +206,7 @@ def test_gamma_recurrences(x):
     assert step == pytest.approx(-1 / x**2, rel=1e-10, abs=1e-11)
 
 
+@quick
 @given(st.floats(-5, 5))
 def test_erf_and_erfc_add_to_one(x):
     assert float(corenn.erf(np.array(x)) + corenn.erfc(np.array(x))) == pytest.approx(1, abs=1e-15)

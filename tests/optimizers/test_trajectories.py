@@ -172,7 +172,11 @@ PYTORCH = [
     ("Adam", {"lr": 0.01, "eps": 0.0}, lambda: optimizers.Adam(0.01, epsilon=0.0)),
     ("AdamW", {"lr": 0.01, "eps": 0.0, "weight_decay": 0.1}, lambda: optimizers.AdamW(0.01, 0.1, epsilon=0.0)),
     ("Adamax", {"lr": 0.01, "eps": 0.0}, lambda: optimizers.Adamax(0.01, epsilon=0.0)),
-    ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.1, "eps": 0.0}, lambda: optimizers.Adagrad(0.1, epsilon=0.0)),
+    (
+        "Adagrad",
+        {"lr": 0.1, "initial_accumulator_value": 0.1, "eps": 0.0},
+        lambda: optimizers.Adagrad(0.1, epsilon=0.0),
+    ),
     ("Adadelta", {"lr": 1.0, "rho": 0.95, "eps": 1e-7}, lambda: optimizers.Adadelta(1.0)),
     ("RMSprop", {"lr": 0.01, "alpha": 0.9, "eps": 0.0}, lambda: optimizers.RMSprop(0.01, epsilon=0.0)),
     (

@@ -98,7 +98,8 @@ MISTAKES = [
                  "elements differ; first at [0]: 0.5 where", id="uniform"),
     pytest.param("random_normal", lambda key, shape, dtype: np.zeros(shape, dtype), "L4/normal/float32",
                  "0.0 where", id="normal"),
-    pytest.param("random_permutation", lambda key, n: np.arange(n)[::-1], "L4/permutation", "n = 100: ", id="permutation"),
+    pytest.param("random_permutation", lambda key, n: np.arange(n)[::-1], "L4/permutation", "n = 100: ",
+                 id="permutation"),
     pytest.param("matmul", vanishing, "L5/mlp/learns", "the loss went from", id="training"),
 ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from corenn.errors import UsageError
@@ -17,32 +17,45 @@ class Callback:
 
     ``self.model`` and ``self.loop`` (epoch, step, total_steps, stop; see ``corenn.training.loop.Loop``) are set before
     the first call.  ``logs`` maps names to floats; in batch calls it is read from the device only if you look.
-    A callback with state returns it from ``state_dict`` so that a resumed run goes on as if it had not stopped.
+    A callback with state returns it from ``state_dict`` so that a resumed run goes on as if it had not stopped; it sets
+    that state up in ``reset``, which comes before a state is restored, and not in ``on_train_begin``, which comes after.
     """
 
     model: Model
     loop: Loop
 
+    def reset(self) -> None:
+        """Forget an earlier run: first of all when ``fit`` starts."""
+
+    def on_restore(self) -> None:
+        """Before ``on_train_begin`` of any callback: the moment to load the loop's state."""
+
     def on_train_begin(self) -> None:
-        """Before the first epoch of this process."""
+        """Before the first step of this process; in a resumed run the loop stands where it was saved."""
 
     def on_train_end(self) -> None:
-        """After the last."""
+        """After the last step, unless an exception ended training."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch (0-based)."""
+        """Before the first step of an epoch (0-based); not again when a run is resumed within the epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """After an epoch and its validation; may add to ``logs``."""
 
     def on_epoch_saved(self, epoch: int) -> None:
-        """After all ``on_epoch_end``: the loop already stands at the next epoch (the moment to save its state)."""
+        """After all ``on_epoch_end``: the moment to save the loop's state, which stands at the next epoch already."""
 
     def on_train_batch_begin(self, batch: int) -> None:
         """Before a step (0-based in its epoch)."""
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """After a step."""
+
+    def on_batch_saved(self, batch: int) -> None:
+        """After all ``on_train_batch_end``: the moment to save the loop's state within an epoch."""
+
+    def on_interrupted(self) -> None:
+        """Training ends within an epoch, because of ``stop`` or ``most_steps``: the last moment to save its state."""
 
     def on_test_begin(self) -> None:
         """Before an evaluation."""
@@ -64,6 +77,10 @@ class Callback:
 _MOMENTS = [n for n in vars(Callback) if n.startswith("on_")]
 
 
+def _overrides(callback: Callback, moment: str) -> bool:
+    return moment in vars(callback) or getattr(type(callback), moment) is not getattr(Callback, moment)
+
+
 class CallbackList:
     """Callbacks in order; calls only those that override a moment."""
 
@@ -75,14 +92,21 @@ class CallbackList:
             callback.model = model
             if loop is not None:
                 callback.loop = loop
-        self._bound = {
-            m: [getattr(c, m) for c in self.callbacks if getattr(type(c), m) is not getattr(Callback, m)] for m in _MOMENTS
-        }
+        self._bound = {m: [getattr(c, m) for c in self.callbacks if _overrides(c, m)] for m in _MOMENTS}
+
+    def bound(self, moment: str) -> list[Callable[..., None]]:
+        """What to call at one moment."""
+        return self._bound[moment]
 
     def call(self, moment: str, *args: Any) -> None:
         """Call one moment on all."""
         for bound in self._bound[moment]:
             bound(*args)
+
+    def reset(self) -> None:
+        """Reset all."""
+        for callback in self.callbacks:
+            callback.reset()
 
     def state_dict(self) -> dict[str, Any]:
         """States by position and class."""

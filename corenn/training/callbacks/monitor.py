@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from corenn.errors import UsageError, nearest
+from corenn.errors import AttributeValueError, UsageError, nearest
 
 #: Figures of which more is better; everything else that ``mode="auto"`` knows is a loss or an error.
 _RISING = ("acc", "auc", "precision", "recall", "f1", "iou", "r2", "top_k", "cosine", "true_positives", "true_negatives")
@@ -18,18 +19,33 @@ class CallbackWarning(UserWarning):
 
 
 class Monitor:
-    """Tells whether ``logs[name]`` is better than the best so far, by more than ``min_delta``.
+    """Tells whether ``logs[name]`` is better than the best so far (``best``, ``None`` at first), by more than ``min_delta``.
 
-    ``mode``: "min", "max", or "auto" (by the figure's name; UsageError when the name does not tell).
+    ``mode``: "min", "max", or "auto": by what the metric says of itself, else by the figure's name; UsageError when that
+    does not tell.
     """
 
     def __init__(self, where: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
-            raise UsageError(where, f"mode {mode!r} is not one", hint="'auto', 'min' or 'max'")
-        self.where, self.name, self.min_delta = where, name, abs(min_delta)
-        self.rising = mode == "max" or (mode == "auto" and self._guess())
-        self.best = -math.inf if self.rising else math.inf
+            raise AttributeValueError(where, f"mode {mode!r} is not one", hint="'auto', 'min' or 'max'")
+        self.where, self.name, self.mode, self.min_delta = where, name, mode, abs(min_delta)
+        self._rising: bool | None = None if mode == "auto" else mode == "max"
+        self.best: float | None = None
         self._warned = False
+
+    @property
+    def rising(self) -> bool:
+        """Whether more is better."""
+        if self._rising is None:
+            self._rising = self._guess()
+        return self._rising
+
+    def follow(self, metrics: Iterable[Any]) -> None:
+        """With ``mode="auto"``, go by the metric of that name, if one says which way is better."""
+        plain = self.name.removeprefix("val_")
+        for metric in metrics:
+            if self.mode == "auto" and metric.name == plain and getattr(metric, "better", None) is not None:
+                self._rising = metric.better == "max"
 
     def _guess(self) -> bool:
         plain = self.name.removeprefix("val_")
@@ -55,8 +71,8 @@ class Monitor:
         return value - self.min_delta > than if self.rising else value + self.min_delta < than
 
     def improved(self, value: float) -> bool:
-        """Whether ``value`` is better than the best so far, which it then becomes."""
-        if self.better(value, self.best):
-            self.best = value
-            return True
-        return False
+        """Whether ``value`` is better than the best so far (or the first), which it then becomes; NaN never is."""
+        if math.isnan(value) or (self.best is not None and not self.better(value, self.best)):
+            return False
+        self.best = value
+        return True

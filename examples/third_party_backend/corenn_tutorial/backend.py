@@ -1,9 +1,9 @@
 """The backend.  Tier 1, ``arrays``, is all that corenn needs; ``kernels`` is tier 2 and could be left out."""
 
 import numpy as np
+
 from corenn import dtypes
 from corenn.backend import Backend, Kernel
-
 from corenn_tutorial.kernels import euclidean, serves_single_precision
 
 

@@ -1,6 +1,7 @@
 """A kernel of our own: squared differences with one temporary array instead of two."""
 
 import numpy as np
+
 from corenn import dtypes
 
 

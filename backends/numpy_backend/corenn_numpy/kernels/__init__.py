@@ -14,7 +14,9 @@ from corenn_numpy.kernels import (
     pooling,
     random,
     recurrent,
+    resize,
     shaping,
+    softmax,
     updates,
 )
 
@@ -27,6 +29,8 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     **pooling.KERNELS,
     **random.KERNELS,
     **recurrent.KERNELS,
+    **resize.KERNELS,
     **shaping.KERNELS,
+    **softmax.KERNELS,
     **updates.KERNELS,
 }

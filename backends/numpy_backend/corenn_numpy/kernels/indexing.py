@@ -149,7 +149,7 @@ def set_rows(x: Array, positions: Array, updates: Array) -> Array:
 def gather(x: Array, indices: Array, *, axis: int) -> Array:
     """``x.take``, which checks positions."""
     try:
-        return x.take(_natural(indices), axis)  # type: ignore[no-any-return]
+        return x.take(_natural(indices), axis)
     except IndexError:
         _checked("gather", indices, x.shape[axis], "indices")
         raise
@@ -160,9 +160,10 @@ def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
     if axis == x.ndim - 1 and x.shape[:-1] == indices.shape[:-1]:
         extent, lines = x.shape[-1], math.prod(x.shape[:-1])
         positions = _checked("take_along_axis", indices, extent, "indices").reshape(lines, indices.shape[-1])
-        return x.reshape(-1).take(positions + np.arange(lines)[:, None] * extent).reshape(indices.shape)
+        flat: Array = positions + np.arange(lines)[:, None] * extent
+        return np.take(x.reshape(-1), flat).reshape(indices.shape)
     try:
-        return np.take_along_axis(x, _natural(indices), axis)  # type: ignore[no-any-return]
+        return np.take_along_axis(x, _natural(indices), axis)
     except IndexError:
         _checked("take_along_axis", indices, x.shape[axis], "indices")
         raise
@@ -196,7 +197,8 @@ def top_k(x: Array, *, k: int, axis: int, sorted: bool) -> tuple[Array, Array]:
 def _descending(lines: Array) -> Array:
     """Stable order from the largest."""
     order: Array = np.argsort(lines[..., ::-1], -1, kind="stable")[..., ::-1]
-    return lines.shape[-1] - 1 - order
+    turned: Array = lines.shape[-1] - 1 - order
+    return turned
 
 
 def _few_of_many(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:

@@ -1,9 +1,249 @@
-"""Normalisation, softmax and losses."""
+"""Normalisation, block by block, and embedding.
+
+Each block is read into the cache once and everything that needs it is done there; sums over the whole batch are kept
+in float64.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from corenn.backend import Kernel
+from corenn.errors import ShapeError
+from corenn.spec import Spec
+from corenn_numpy.kernels._rows import (
+    Array,
+    as_rows,
+    blocks,
+    column_dot,
+    column_sum,
+    row_dot,
+    row_sum,
+)
 
-KERNELS: dict[str, Kernel | Sequence[Kernel]] = {}
+# ---------------------------------------------------------------- rows by themselves
+
+
+def _trailing(x: Spec | None, scales: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
+    """Whether the last axes are normalised, and gamma and beta are vectors over just those."""
+    if x is None:
+        return False
+    axes = attrs["axis"]
+    own = x.shape[x.ndim - len(axes) :]
+    return bool(
+        axes == tuple(range(x.ndim - len(axes), x.ndim)) and axes and all(s is None or s.shape == own for s in scales)
+    )
+
+
+def _width(x: Array, axes: tuple[int, ...]) -> int:
+    return int(np.prod(x.shape[x.ndim - len(axes) :]))
+
+
+def _normalize(x: Array, epsilon: float, center: bool, out: Array) -> Array:
+    """``out = (x - mean) / deviation`` by rows; returns 1 / deviation as a column."""
+    width = x.shape[1]
+    if center:
+        np.subtract(x, (row_sum(x) / width)[:, None], out=out)
+        x = out
+    inverse: Array = (1 / np.sqrt(row_dot(x, x) / width + epsilon))[:, None]
+    np.multiply(x, inverse, out=out)
+    return inverse
+
+
+def standardize(
+    x: Array, gamma: Array | None = None, beta: Array | None = None, *,
+    axis: tuple[int, ...], epsilon: float, center: bool,
+) -> Array:  # fmt: skip
+    """See the op."""
+    rows = as_rows(x, _width(x, axis))
+    scale, shift = (None if v is None else v.reshape(-1) for v in (gamma, beta))
+    out = np.empty_like(rows)
+    for part in blocks(*rows.shape):
+        y = out[part]
+        _normalize(rows[part], epsilon, center, y)
+        if scale is not None:
+            y *= scale
+        if shift is not None:
+            y += shift
+    return out.reshape(x.shape)
+
+
+def standardize_affine_grad(
+    g: Array, x: Array, gamma: Array, *, axis: tuple[int, ...], epsilon: float, center: bool
+) -> tuple[Array, Array, Array]:
+    """See the op."""
+    width = _width(x, axis)
+    rows, slopes, scale = as_rows(x, width), as_rows(g, width), gamma.reshape(-1)
+    out, by_gamma, by_beta = np.empty_like(rows), np.zeros(width), np.zeros(width)
+    for part in blocks(*rows.shape):
+        normal, d = np.empty_like(out[part]), out[part]
+        inverse = _normalize(rows[part], epsilon, center, normal)
+        by_gamma += column_dot(slopes[part], normal)
+        by_beta += column_sum(slopes[part])
+        np.multiply(slopes[part], scale, out=d)
+        _project_out(d, normal, inverse, center)
+    return out.reshape(x.shape), by_gamma.astype(x.dtype).reshape(gamma.shape), by_beta.astype(x.dtype).reshape(gamma.shape)
+
+
+def _project_out(d: Array, normal: Array, inverse: Array, center: bool) -> None:
+    """Take from the rows of ``d``, in place, their parts along ``normal`` and along the constant; then scale."""
+    width = d.shape[1]
+    along = (row_dot(d, normal) / width)[:, None]
+    mean = (row_sum(d) / width)[:, None] if center else None
+    normal *= along
+    d -= normal
+    if mean is not None:
+        d -= mean
+    d *= inverse
+
+
+def standardize_grad(g: Array, x: Array, *, axis: tuple[int, ...], epsilon: float, center: bool) -> Array:
+    """See the op."""
+    width = _width(x, axis)
+    rows, slopes = as_rows(x, width), as_rows(g, width)
+    out = np.empty_like(rows)
+    for part in blocks(*rows.shape):
+        normal, d = np.empty_like(out[part]), out[part]
+        inverse = _normalize(rows[part], epsilon, center, normal)
+        d[...] = slopes[part]
+        _project_out(d, normal, inverse, center)
+    return out.reshape(x.shape)
+
+
+# ---------------------------------------------------------------- channels over the batch
+
+
+class _Channels:
+    """An array with its channels on one axis, as a matrix [rows, channels] or a stack [rows, channels, positions].
+
+    ``spread`` makes a vector over the channels broadcast to a block; ``sum`` and ``dot`` reduce blocks to vectors.
+    """
+
+    def __init__(self, x: Array, axis: int) -> None:
+        shape = x.shape
+        after = int(np.prod(shape[axis + 1 :]))
+        self.channels = shape[axis]
+        rows = x.size // max(1, self.channels * after)
+        self.shape = (rows, self.channels) if after == 1 else (rows, self.channels, after)
+        self.matrix = after == 1
+        self.count = rows * after
+
+    def view(self, x: Array) -> Array:
+        """``x`` contiguous and in this form."""
+        return np.ascontiguousarray(x).reshape(self.shape)
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of the rows that stay in the cache."""
+        return blocks(self.shape[0], int(np.prod(self.shape[1:])))
+
+    def spread(self, vector: Array) -> Array:
+        """A vector over the channels, to broadcast to a block."""
+        return vector if self.matrix else vector[:, None]
+
+    def sum(self, block: Array) -> Array:
+        """Sums of a block over everything but the channels."""
+        return column_sum(block) if self.matrix else np.add.reduce(np.add.reduce(block, axis=2), axis=0)
+
+    def dot(self, x: Array, y: Array) -> Array:
+        """Sums of the product of two blocks over everything but the channels."""
+        return column_dot(x, y) if self.matrix else np.add.reduce(np.vecdot(x, y), axis=0)
+
+
+def _apply(
+    form: _Channels, x: Array, mean: Array, variance: Array, gamma: Array | None, beta: Array | None, epsilon: float
+) -> Array:
+    """``(x - mean) / deviation * gamma + beta``, in the form of ``x``."""
+    scale = 1 / np.sqrt(variance + epsilon)
+    scale = form.spread(scale if gamma is None else scale * gamma)
+    middle, shift = form.spread(mean), None if beta is None else form.spread(beta)
+    out = np.empty_like(x)
+    for part in form.blocks():
+        y = out[part]
+        np.subtract(x[part], middle, out=y)
+        y *= scale
+        if shift is not None:
+            y += shift
+    return out
+
+
+def batch_norm_training(
+    x: Array, gamma: Array | None = None, beta: Array | None = None, *, axis: int, epsilon: float
+) -> tuple[Array, Array, Array]:
+    """See the op."""
+    form = _Channels(x, axis)
+    flat = form.view(x)
+    total = np.zeros(form.channels)
+    for part in form.blocks():
+        total += form.sum(flat[part])
+    mean = (total / form.count).astype(x.dtype)
+    total, middle = np.zeros(form.channels), form.spread(mean)
+    for part in form.blocks():
+        centered = flat[part] - middle
+        total += form.dot(centered, centered)
+    variance = (total / form.count).astype(x.dtype)
+    return _apply(form, flat, mean, variance, gamma, beta, epsilon).reshape(x.shape), mean, variance
+
+
+def batch_norm_inference(
+    x: Array, gamma: Array | None, beta: Array | None, mean: Array, variance: Array, *, axis: int, epsilon: float
+) -> Array:
+    """See the op."""
+    form = _Channels(x, axis)
+    return _apply(form, form.view(x), mean, variance, gamma, beta, epsilon).reshape(x.shape)
+
+
+def batch_norm_grad(
+    g: Array, g_mean: Array, g_variance: Array, x: Array, mean: Array, variance: Array, gamma: Array | None = None, *,
+    axis: int, epsilon: float,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """See the op."""
+    form = _Channels(x, axis)
+    flat, slopes, middle = form.view(x), form.view(g), form.spread(mean)
+    by_beta, along = np.zeros(form.channels), np.zeros(form.channels)
+    for part in form.blocks():
+        by_beta += form.sum(slopes[part])
+        along += form.dot(slopes[part], flat[part] - middle)
+    inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
+    by_gamma = along * inverse
+    scale = inverse if gamma is None else inverse * gamma
+    slope = (2 * g_variance - scale * inverse * by_gamma) / form.count
+    offset = (g_mean - scale * by_beta) / form.count
+    of_g, of_x, rest = (form.spread(v.astype(x.dtype)) for v in (scale, slope, offset))
+    out = np.empty_like(flat)
+    for part in form.blocks():
+        centered, d = flat[part] - middle, out[part]
+        centered *= of_x
+        np.multiply(slopes[part], of_g, out=d)
+        d += centered
+        d += rest
+    return out.reshape(x.shape), by_gamma.astype(x.dtype), by_beta.astype(x.dtype)
+
+
+# ---------------------------------------------------------------- embedding
+
+
+def embedding(table: Array, ids: np.ndarray[Any, Any]) -> Array:
+    """See the op; an id that is no row is a ShapeError."""
+    rows = table.shape[0]
+    if ids.size:
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= rows:
+            what = f"there is an id {low if low < 0 else high}, and the table has {rows} rows"
+            raise ShapeError("embedding", what, {"ids": f"must be 0 to {rows - 1}"})
+    return np.take(table, ids.astype(np.intp, copy=False), axis=0)
+
+
+KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
+    "standardize": Kernel(standardize, when=lambda specs, attrs: _trailing(specs[0], specs[1:], attrs)),
+    "standardize_grad": Kernel(standardize_grad, when=lambda specs, attrs: _trailing(specs[1], (), attrs)),
+    "standardize_affine_grad": Kernel(
+        standardize_affine_grad, when=lambda specs, attrs: _trailing(specs[1], specs[2:], attrs)
+    ),
+    "batch_norm_training": Kernel(batch_norm_training),
+    "batch_norm_inference": Kernel(batch_norm_inference),
+    "batch_norm_grad": Kernel(batch_norm_grad),
+    "embedding": Kernel(embedding),
+}

@@ -22,10 +22,6 @@ def _time_first(x: Array) -> Array:
     return np.ascontiguousarray(x.swapaxes(0, 1))
 
 
-def _rows(x: Array) -> Array:
-    return x.reshape(-1, x.shape[-1])
-
-
 def _order(steps: int, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
@@ -38,40 +34,11 @@ def _passed_over(lengths: Array | None, steps: int) -> list[Array | None]:
     return [np.flatnonzero(o) if some else None for o, some in zip(over, over.any(1).tolist(), strict=True)]
 
 
-def _project(x: Array, kernel: Array, bias: Array | None, scale: Array | None = None) -> Array:
-    """``x @ kernel + bias`` for all steps, time first, the columns times ``scale``."""
-    projected = _rows(_time_first(x)) @ (kernel if scale is None else kernel * scale)
+def _project(x: Array, kernel: Array, bias: Array | None, out: Array) -> None:
+    """``out = x @ kernel + bias`` for all steps in one product; ``out`` is a matrix, time first."""
+    np.matmul(_time_first(x).reshape(-1, x.shape[2]), kernel, out=out)
     if bias is not None:
-        projected += bias if scale is None else bias * scale
-    return projected.reshape(x.shape[1], x.shape[0], kernel.shape[1])
-
-
-def _previous(first: Array, outputs: Array, over: list[Array | None], reverse: bool) -> Array:
-    """The state each step began from, time first."""
-    steps = outputs.shape[1]
-    before = np.empty((steps, *first.shape), first.dtype)
-    if not reverse:
-        before[0] = first
-        before[1:] = outputs[:, :-1].swapaxes(0, 1)
-        return before
-    before[-1] = first
-    before[:-1] = outputs[:, 1:].swapaxes(0, 1)
-    for t in range(steps - 1):
-        rest = over[t + 1]
-        if rest is not None:
-            before[t, rest] = first[rest]
-    return before
-
-
-def _for_projection(slope: Array, x: Array, kernel: Array) -> tuple[Array, Array, Array]:
-    """Gradients by x, kernel and bias, of the gradient by the projection (time first)."""
-    flat = _rows(slope)
-    by_x = (flat @ kernel.T).reshape(x.shape[1], x.shape[0], x.shape[2])
-    return _time_first(by_x), _rows(_time_first(x)).T @ flat, _column_sums(flat)
-
-
-def _column_sums(x: Array) -> Array:
-    return np.ones(x.shape[0], x.dtype) @ x
+        out += bias
 
 
 def _halves(dtype: Any, units: int, blocks: int, whole: int) -> Array:
@@ -98,11 +65,13 @@ def lstm(
     batch, steps = x.shape[:2]
     units = h0.shape[1]
     scale = _halves(x.dtype, units, 4, 2)
-    gates, recurrent = _project(x, kernel, bias, scale), recurrent_kernel * scale
+    recurrent = recurrent_kernel * scale
+    gates = np.empty((steps, batch, 4 * units), x.dtype)
+    _project(x, kernel * scale, None if bias is None else bias * scale, gates.reshape(steps * batch, 4 * units))
     over = _passed_over(lengths, steps)
     outputs = np.empty((batch, steps, units), x.dtype)
     cells = np.empty((steps, batch, units), x.dtype)
-    h, c = np.array(h0), c0
+    h, c = np.array(h0, order="C"), c0
     carried, z, s = np.empty_like(h), np.empty((batch, 4 * units), x.dtype), np.empty_like(h)
     for t in _order(steps, reverse):
         a, cell, rest = gates[t], cells[t], over[t]
@@ -127,18 +96,17 @@ def lstm(
 
 
 def lstm_grad(
-    g_outputs: Array, g_h: Array, g_c: Array, g_cells: Array, g_gates: Array, x: Array, h0: Array, c0: Array,
-    kernel: Array, recurrent_kernel: Array, outputs: Array, cells: Array, gates: Array, lengths: Array | None, *,
-    reverse: bool,
-) -> tuple[Array, ...]:  # fmt: skip
+    g_outputs: Array, g_h: Array, g_c: Array, g_cells: Array, g_gates: Array, c0: Array, recurrent_kernel: Array,
+    cells: Array, gates: Array, lengths: Array | None, *, reverse: bool,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """See the op."""
-    steps, units = x.shape[1], h0.shape[1]
+    steps, units = cells.shape[0], c0.shape[1]
     over = _passed_over(lengths, steps)
     squashed = np.tanh(cells)
-    slopes = np.empty_like(gates)
-    dh, dc = np.array(g_h), np.array(g_c)
-    s, w = np.empty_like(dh), np.empty_like(gates[0])
-    candidate = w[:, 2 * units : 3 * units]
+    slopes = np.empty(gates.shape, gates.dtype)
+    dh, dc = np.array(g_h, order="C"), np.array(g_c, order="C")
+    s, w = np.empty_like(dh), np.empty(gates.shape[1:], gates.dtype)
+    sigmoids, candidate, output = w[:, : 2 * units], w[:, 2 * units : 3 * units], w[:, 3 * units :]
     back = np.ascontiguousarray(recurrent_kernel.T)
     order = list(_order(steps, reverse))
     for place in range(steps - 1, -1, -1):
@@ -160,10 +128,9 @@ def lstm_grad(
         np.multiply(dh, tc, out=d[:, 3 * units :])
         d += g_gates[t]
         np.multiply(a, a, out=w)
+        np.subtract(a[:, : 2 * units], sigmoids, out=sigmoids)
         np.subtract(1, candidate, out=candidate)
-        np.subtract(i, w[:, :units], out=w[:, :units])
-        np.subtract(f, w[:, units : 2 * units], out=w[:, units : 2 * units])
-        np.subtract(o, w[:, 3 * units :], out=w[:, 3 * units :])
+        np.subtract(o, output, out=output)
         d *= w
         dc *= f
         if rest is not None:
@@ -171,12 +138,170 @@ def lstm_grad(
         np.matmul(d, back, out=dh)
         if stayed is not None:
             dh[rest], dc[rest] = stayed
-    by_x, by_kernel, by_bias = _for_projection(slopes, x, kernel)
-    states = _previous(h0, outputs, over, reverse)
-    return by_x, dh, dc, by_kernel, _rows(states).T @ _rows(slopes), by_bias
+    return slopes, dh, dc
+
+
+# ---------------------------------------------------------------- gated recurrent units
+
+
+def gru(
+    x: Array, h0: Array, kernel: Array, recurrent_kernel: Array, bias: Array | None, lengths: Array | None, *,
+    reset_after: bool, reverse: bool,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """See the op."""
+    batch, steps = x.shape[:2]
+    units = h0.shape[1]
+    scale = _halves(x.dtype, units, 3, 2)
+    of_input, of_state = (bias, None) if bias is None or not reset_after else (bias[0], bias[1])
+    width = (4 if reset_after else 3) * units
+    gates = np.empty((steps, batch, width), x.dtype)
+    _project(
+        x, kernel * scale, None if of_input is None else of_input * scale,
+        gates.reshape(steps * batch, width)[:, : 3 * units],
+    )  # fmt: skip
+    recurrent, shift = recurrent_kernel * scale, None if of_state is None else of_state * scale
+    over = _passed_over(lengths, steps)
+    outputs = np.empty((batch, steps, units), x.dtype)
+    h, s = np.array(h0, order="C"), np.empty((batch, units), x.dtype)
+    z = np.empty((batch, (3 if reset_after else 2) * units), x.dtype)
+    both, last = np.ascontiguousarray(recurrent[:, : z.shape[1]]), np.ascontiguousarray(recurrent[:, 2 * units :])
+    for t in _order(steps, reverse):
+        a, rest = gates[t], over[t]
+        update, reset, candidate = (a[:, k * units : (k + 1) * units] for k in range(3))
+        sigmoids = a[:, : 2 * units]
+        np.matmul(h, both, out=z)
+        if shift is not None:
+            z += shift
+        sigmoids += z[:, : 2 * units]
+        np.tanh(sigmoids, out=sigmoids)
+        _from_tanh(sigmoids)
+        if reset_after:
+            a[:, 3 * units :] = z[:, 2 * units :]
+            np.multiply(reset, z[:, 2 * units :], out=s)
+            candidate += s
+        else:
+            np.multiply(reset, h, out=s)
+            candidate += s @ last
+        np.tanh(candidate, out=candidate)
+        kept = None if rest is None else h[rest]
+        h -= candidate
+        h *= update
+        h += candidate
+        outputs[:, t] = h
+        if rest is not None:
+            h[rest] = kept
+            outputs[rest, t] = a[rest] = 0
+    return outputs, h, gates
+
+
+def gru_grad(
+    g_outputs: Array, g_h: Array, g_gates: Array, before: Array, recurrent_kernel: Array, gates: Array,
+    lengths: Array | None, *, reset_after: bool, reverse: bool,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """See the op."""
+    steps, batch, units = before.shape
+    over = _passed_over(lengths, steps)
+    by_input = np.empty((steps, batch, 3 * units), gates.dtype)
+    by_state = np.empty_like(by_input) if reset_after else by_input
+    dh, s, w = np.array(g_h, order="C"), np.empty(g_h.shape, g_h.dtype), np.empty((batch, 2 * units), gates.dtype)
+    back = np.ascontiguousarray(recurrent_kernel.T)
+    for t in reversed(_order(steps, reverse)):
+        a, d, rest, h = gates[t], by_input[t], over[t], before[t]
+        update, reset, candidate = (a[:, k * units : (k + 1) * units] for k in range(3))
+        sigmoids = d[:, : 2 * units]
+        by_update, by_reset, by_candidate = (d[:, k * units : (k + 1) * units] for k in range(3))
+        stayed = None if rest is None else dh[rest]
+        dh += g_outputs[:, t]
+        np.subtract(h, candidate, out=by_update)
+        by_update *= dh
+        np.subtract(1, update, out=by_candidate)
+        by_candidate *= dh
+        dh *= update
+        by_candidate += g_gates[t, :, 2 * units : 3 * units]
+        np.multiply(candidate, candidate, out=s)
+        np.subtract(1, s, out=s)
+        by_candidate *= s
+        if reset_after:
+            np.multiply(by_candidate, a[:, 3 * units :], out=by_reset)
+        else:
+            np.matmul(by_candidate, back[2 * units :], out=s)
+            np.multiply(s, h, out=by_reset)
+            s *= reset
+            dh += s
+        sigmoids += g_gates[t, :, : 2 * units]
+        np.subtract(1, a[:, : 2 * units], out=w)
+        w *= a[:, : 2 * units]
+        sigmoids *= w
+        if reset_after:
+            by_state[t, :, : 2 * units] = sigmoids
+            np.multiply(by_candidate, reset, out=by_state[t, :, 2 * units :])
+            by_state[t, :, 2 * units :] += g_gates[t, :, 3 * units :]
+        if rest is not None:
+            d[rest] = by_state[t, rest] = 0
+        dh += by_state[t] @ back if reset_after else sigmoids @ back[: 2 * units]
+        if rest is not None:
+            dh[rest] = stayed
+    return by_input, by_state, dh
+
+
+# ---------------------------------------------------------------- the plain network
+
+
+def simple_rnn(
+    x: Array, h0: Array, kernel: Array, recurrent_kernel: Array, bias: Array | None, lengths: Array | None, *,
+    activation: str, reverse: bool,
+) -> tuple[Array, Array]:  # fmt: skip
+    """See the op."""
+    batch, steps = x.shape[:2]
+    projected = np.empty((steps, *h0.shape), x.dtype)
+    _project(x, kernel, bias, projected.reshape(steps * batch, h0.shape[1]))
+    over = _passed_over(lengths, steps)
+    outputs = np.empty((batch, steps, h0.shape[1]), x.dtype)
+    h, z = np.array(h0, order="C"), np.empty(h0.shape, x.dtype)
+    for t in _order(steps, reverse):
+        rest = over[t]
+        np.matmul(h, recurrent_kernel, out=z)
+        z += projected[t]
+        kept = None if rest is None else h[rest]
+        if activation == "tanh":
+            np.tanh(z, out=h)
+        else:
+            np.maximum(z, 0, out=h)
+        outputs[:, t] = h
+        if rest is not None:
+            h[rest] = kept
+            outputs[rest, t] = 0
+    return outputs, h
+
+
+def simple_rnn_grad(
+    g_outputs: Array, g_h: Array, recurrent_kernel: Array, outputs: Array, lengths: Array | None, *,
+    activation: str, reverse: bool,
+) -> tuple[Array, Array]:  # fmt: skip
+    """See the op."""
+    steps = outputs.shape[1]
+    slopes = _time_first(outputs)
+    if activation == "tanh":
+        slopes = slopes * slopes  # a fresh array: what is time first may be the outputs themselves
+        np.subtract(1, slopes, out=slopes)
+    else:
+        slopes = (slopes > 0).astype(outputs.dtype)
+    over = _passed_over(lengths, steps)
+    dh = np.array(g_h, order="C")
+    back = np.ascontiguousarray(recurrent_kernel.T)
+    for t in reversed(_order(steps, reverse)):
+        d, rest = slopes[t], over[t]
+        stayed = None if rest is None else dh[rest]
+        dh += g_outputs[:, t]
+        d *= dh
+        if rest is not None:
+            d[rest] = 0
+        np.matmul(d, back, out=dh)
+        if rest is not None:
+            dh[rest] = stayed
+    return slopes, dh
 
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
-    "lstm": Kernel(lstm),
-    "lstm_grad": Kernel(lstm_grad),
+    kernel.__name__: Kernel(kernel) for kernel in (lstm, lstm_grad, gru, gru_grad, simple_rnn, simple_rnn_grad)
 }
