@@ -237,7 +237,10 @@ class GradientTape:
         Raises GradientError when a tape that is not persistent is asked twice, or the target is not floating.
         """
         targets = tree.leaves(target)
-        seeds = [None] * len(targets) if output_gradients is None else tree.leaves(output_gradients)
+        if output_gradients is None or isinstance(target, Tensor):
+            seeds = [output_gradients] * len(targets)
+        else:
+            seeds = tree.leaves(output_gradients)
         if len(seeds) != len(targets):
             raise UsageError("gradient", f"{len(targets)} targets but {len(seeds)} output_gradients")
         return self._gradient(targets, sources, seeds, unconnected_gradients == "zero", consume=not self.persistent)

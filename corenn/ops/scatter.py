@@ -14,9 +14,9 @@ import numpy as np
 from corenn import dtypes
 from corenn.dtypes import INTEGER, NUMERIC, DType
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
-from corenn.ops.creation import arange, full, tensor, zeros
+from corenn.ops.creation import arange, tensor
 from corenn.ops.dispatch import scalar_beside
-from corenn.ops.elementwise import add, equal, where
+from corenn.ops.elementwise import add
 from corenn.ops.families import normal_axis, static_shape
 from corenn.ops.gathering import flat_index, gather, take_along_axis
 from corenn.ops.indexing import _index_samples, _parse, gather_nd, getitem
@@ -30,10 +30,19 @@ from corenn.ops.layout import (
     rows_of,
     to_front,
 )  # fmt: skip
-from corenn.ops.sampling import error, integer, literal, real, sample
-from corenn.ops.segments import segment_sum
+from corenn.ops.sampling import error, integer, real, sample
+from corenn.ops.segments import segment_sum, set_rows
 from corenn.ops.shaping import broadcast_to, operand, reshape, transpose, unstack
-from corenn.ops.slicing import ALL, Pattern, basic_place, basic_update, check_region, check_same_dtype
+from corenn.ops.slicing import (
+    ALL,
+    Pattern,
+    basic_index,
+    basic_place,
+    basic_shape,
+    basic_update,
+    check_region,
+    check_same_dtype,
+)
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -107,77 +116,7 @@ getitem_add.error_samples(
 )  # fmt: skip
 
 
-# ---------------------------------------------------------------- setting rows and elements
-
-
-def _set_rows(call: Call, x: Spec, positions: Spec, updates: Spec) -> Spec:
-    check_same_dtype(call, x, updates, "updates")
-    if positions.ndim != 1 or not x.ndim or updates.shape != (*positions.shape, *x.shape[1:]):
-        raise call.shape_error("updates must have one row of x for each position", positions="", updates="")
-    return x.at(None)
-
-
-@op(infer=_set_rows, dtypes={"positions": INTEGER}, namespace="_")
-def set_rows(x: TensorLike, positions: TensorLike, updates: TensorLike, /) -> Tensor:
-    """``x`` [n, ...] with the rows at ``positions`` [m] (not negative) replaced by ``updates`` [m, ...].
-
-    Where a position occurs several times its last update stays.  Positions that are no row are left out.
-    """
-
-
-@set_rows.kernel
-def _(xp: Any, x: Any, positions: Any, updates: Any, *, device: Any) -> Any:
-    if not updates.shape[0] or not x.shape[0]:
-        return xp.asarray(x, copy=True)
-    positions = xp.astype(positions, xp.int64, copy=False)
-    order = xp.argsort(positions, stable=True)
-    ordered = xp.take(positions, order, axis=0)
-    wanted = xp.arange(x.shape[0], dtype=xp.int64, device=device)
-    last = xp.searchsorted(ordered, wanted, side="right") - 1
-    last = xp.where(last < 0, xp.zeros_like(last), last)
-    found = xp.reshape(xp.take(ordered, last, axis=0) == wanted, (-1, *[1] * (x.ndim - 1)))
-    return xp.where(found, xp.take(updates, xp.take(order, last, axis=0), axis=0), x)
-
-
-def _last_writer(positions: Tensor, rows: int) -> Tensor:
-    """For each position whether it is the last of its value."""
-    count = positions.size
-    device = positions.spec.device
-    numbers = arange(count, dtype=dtypes.int64, device=device)
-    winner = set_rows(full((rows,), -1, dtypes.int64, device), positions, numbers)
-    return equal(gather(winner, positions), numbers)
-
-
-@set_rows.vjp
-def _(
-    g: Tensor, x_spec: Spec, positions: Tensor, updates_spec: Spec, needs: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
-    gx = gupdates = None
-    if needs[0]:
-        gx = set_rows(g, positions, zeros(updates_spec.static, g.dtype, device=g.spec.device))
-    if needs[2] and x_spec.shape[0]:
-        last = reshape(_last_writer(positions, x_spec.static[0]), shape=(-1, *[1] * (x_spec.ndim - 1)))
-        gupdates = where(last, gather(g, positions), 0)
-    return gx, None, gupdates
-
-
-@set_rows.reference
-def _(x: np.ndarray[Any, Any], positions: np.ndarray[Any, Any], updates: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    out = x.copy()
-    for position, row in zip(positions, updates, strict=True):
-        out[position] = row
-    return out
-
-
-set_rows.samples(
-    sample(real(), integer(0, 3, shape=(5,)), real(shape=(5, 4))),
-    sample(real(shape=(3,)), literal([1, 1], "int32"), real(shape=(2,))),
-    sample(real(), integer(0, 1, shape=(0,)), real(shape=(0, 4))),
-)
-set_rows.error_samples(
-    error(ShapeError, "one row of x for each position", real(), integer(0, 3, shape=(2,)), real(shape=(3, 4))),
-    error(DTypeError, "dtype of x", real(), integer(0, 3, shape=(2,)), integer(shape=(2, 4))),
-)
+# ---------------------------------------------------------------- x[...] with other elements
 
 
 def _index_set(call: Call, x: Spec, value: Spec, *indices: Spec) -> Spec:
@@ -249,6 +188,54 @@ def index_update(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     return basic_update(given, new, pattern=pattern)
 
 
+def _index_increase(call: Call, x: Spec, value: Spec, *indices: Spec) -> Spec:
+    check_same_dtype(call, x, value)
+    region = advanced_shape(call, x.shape, indices, "x") if indices else basic_shape(call, x.shape, "x")
+    check_region(call, value, region)
+    return x.at(None)
+
+
+@op(infer=_index_increase, name="index_add", dtypes={"x": NUMERIC, "indices": _INDEX_DTYPES}, namespace="_")
+def index_increase(x: TensorLike, value: TensorLike, /, *indices: TensorLike, pattern: Pattern) -> Tensor:
+    """``x`` with ``value``, broadcast, added to what an index names; elements named twice get both."""
+
+
+@index_increase.decompose
+def _(x: Tensor, value: Tensor, *indices: Tensor, pattern: Pattern) -> Tensor:
+    if indices:
+        return add(x, getitem_add(value, *indices, shape=x.shape, pattern=pattern))
+    return add(x, basic_place(value, shape=x.shape, pattern=pattern))
+
+
+@index_increase.vjp
+def _(g: Tensor, indices: tuple[Tensor, ...], pattern: Pattern, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    part = None
+    if needs[1]:
+        part = getitem(g, *indices, pattern=pattern) if indices else basic_index(g, pattern=pattern)
+    return (g if needs[0] else None, part, *[None] * len(indices))
+
+
+@index_increase.reference
+def _(
+    x: np.ndarray[Any, Any], value: np.ndarray[Any, Any], *indices: np.ndarray[Any, Any], pattern: Pattern
+) -> np.ndarray[Any, Any]:
+    out = x.copy()
+    np.add.at(out, key_of(pattern, indices), value)
+    return out
+
+
+index_increase.samples(
+    sample(real(), real(shape=(1,)), pattern=(("int", -1), ("slice", None, None, 2))),
+    sample(real(), real(shape=(3, 4)), integer(0, 3, shape=(3,)), pattern=(_ARRAY,)),
+    sample(integer(), integer(shape=()), pattern=(("all",), ("int", 1)), grad=False),
+)
+index_increase.error_samples(
+    error(ShapeError, "does not broadcast", real(), real(shape=(3,)), pattern=(("int", 0),)),
+    error(ShapeError, "does not broadcast", real(), real(shape=(3,)), integer(0, 2, shape=(2,)), pattern=(_ARRAY,)),
+    error(DTypeError, "dtype of x", real(), integer(shape=(4,)), pattern=(("int", 0),)),
+)
+
+
 def index_add(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     """A copy of ``x`` with ``value``, broadcast, added to ``x[index]``; elements named twice get both.
 
@@ -256,10 +243,7 @@ def index_add(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     """
     given = operand(x)
     pattern, arrays = _parse(given, index if index.__class__ is tuple else (index,))
-    new = _value_beside("index_add", given, value)
-    if arrays:
-        return add(given, getitem_add(new, *arrays, shape=given.spec.static, pattern=pattern))
-    return add(given, basic_place(new, shape=given.spec.static, pattern=pattern))
+    return index_increase(given, _value_beside("index_add", given, value), *arrays, pattern=pattern)
 
 
 # ---------------------------------------------------------------- scatter along an axis, and at coordinates
@@ -288,8 +272,7 @@ def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, a
 
 @scatter_add.decompose
 def _(x: Tensor, indices: Tensor, updates: Tensor, *, axis: int) -> Tensor:
-    pattern = _axis_pattern(axis, x.ndim)
-    return add(x, getitem_add(updates, indices, shape=x.shape, pattern=pattern))
+    return index_increase(x, updates, indices, pattern=_axis_pattern(axis, x.ndim))
 
 
 @scatter_add.vjp

@@ -18,7 +18,7 @@ from corenn import dtypes
 from corenn.device import Device
 from corenn.dtypes import INEXACT, INTEGER, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
-from corenn.ops.creation import ones
+from corenn.ops.creation import arange, full, ones, zeros
 from corenn.ops.elementwise import (
     add,
     cast,
@@ -40,6 +40,7 @@ from corenn.ops.families import broadcast_shapes
 from corenn.ops.gathering import gather
 from corenn.ops.sampling import distinct, error, integer, literal, real, sample
 from corenn.ops.shaping import reshape
+from corenn.ops.slicing import check_same_dtype
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -126,8 +127,6 @@ def _spread(g: Tensor, ids: Tensor) -> Tensor:
     count = g.shape[0]
     inside = logical_and(greater_equal(ids, 0), less(ids, count))
     if not count:
-        from corenn.ops.creation import zeros
-
         return zeros((*ids.shape, *g.shape[1:]), g.dtype, device=g.spec.device)
     taken = gather(g, clip(ids, min=0, max=count - 1))
     shown = reshape(inside, shape=(*ids.shape, *[1] * (g.ndim - 1)))
@@ -282,6 +281,79 @@ segment_prod.error_samples(*_errors)
 segment_prod.reference(lambda x, ids, *, num_segments: _naive(x, ids, num_segments, lambda part: part.prod(0)))
 
 
+# ---------------------------------------------------------------- the last of each segment
+
+
+def _set_rows(call: Call, x: Spec, positions: Spec, updates: Spec) -> Spec:
+    check_same_dtype(call, x, updates, "updates")
+    if positions.ndim != 1 or not x.ndim or updates.shape != (*positions.shape, *x.shape[1:]):
+        raise call.shape_error("updates must have one row of x for each position", positions="", updates="")
+    return x.at(None)
+
+
+@op(infer=_set_rows, dtypes={"positions": INTEGER}, namespace="_")
+def set_rows(x: TensorLike, positions: TensorLike, updates: TensorLike, /) -> Tensor:
+    """``x`` [n, ...] with the rows at ``positions`` [m] (not negative) replaced by ``updates`` [m, ...].
+
+    Where a position occurs several times its last update stays.  Positions that are no row are left out.
+    """
+
+
+@set_rows.kernel
+def _(xp: Any, x: Any, positions: Any, updates: Any, *, device: Any) -> Any:
+    if not updates.shape[0] or not x.shape[0]:
+        return xp.asarray(x, copy=True)
+    positions = xp.astype(positions, xp.int64, copy=False)
+    order = xp.argsort(positions, stable=True)
+    ordered = xp.take(positions, order, axis=0)
+    wanted = xp.arange(x.shape[0], dtype=xp.int64, device=device)
+    last = xp.searchsorted(ordered, wanted, side="right") - 1
+    last = xp.where(last < 0, xp.zeros_like(last), last)
+    found = xp.reshape(xp.take(ordered, last, axis=0) == wanted, (-1, *[1] * (x.ndim - 1)))
+    return xp.where(found, xp.take(updates, xp.take(order, last, axis=0), axis=0), x)
+
+
+def _last_writer(positions: Tensor, rows: int) -> Tensor:
+    """For each position whether it is the last of its value."""
+    count = positions.size
+    device = positions.spec.device
+    numbers = arange(count, dtype=dtypes.int64, device=device)
+    winner = set_rows(full((rows,), -1, dtypes.int64, device), positions, numbers)
+    return equal(gather(winner, positions), numbers)
+
+
+@set_rows.vjp
+def _(
+    g: Tensor, x_spec: Spec, positions: Tensor, updates_spec: Spec, needs: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    gx = gupdates = None
+    if needs[0]:
+        gx = set_rows(g, positions, zeros(updates_spec.static, g.dtype, device=g.spec.device))
+    if needs[2] and x_spec.shape[0]:
+        last = reshape(_last_writer(positions, x_spec.static[0]), shape=(-1, *[1] * (x_spec.ndim - 1)))
+        gupdates = where(last, gather(g, positions), 0)
+    return gx, None, gupdates
+
+
+@set_rows.reference
+def _(x: np.ndarray[Any, Any], positions: np.ndarray[Any, Any], updates: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    out = x.copy()
+    for position, row in zip(positions, updates, strict=True):
+        out[position] = row
+    return out
+
+
+set_rows.samples(
+    sample(real(), integer(0, 3, shape=(5,)), real(shape=(5, 4))),
+    sample(real(shape=(3,)), literal([1, 1], "int32"), real(shape=(2,))),
+    sample(real(), integer(0, 1, shape=(0,)), real(shape=(0, 4))),
+)
+set_rows.error_samples(
+    error(ShapeError, "one row of x for each position", real(), integer(0, 3, shape=(2,)), real(shape=(3, 4))),
+    error(DTypeError, "dtype of x", real(), integer(0, 3, shape=(2,)), integer(shape=(2, 4))),
+)
+
+
 # ---------------------------------------------------------------- counting
 
 
@@ -340,7 +412,8 @@ def histogram_fixed_width(
 ) -> Tensor:
     """Counts of ``values`` (real floating, any shape) in ``nbins`` equal bins over ``value_range`` (low, high).
 
-    Values below and above are counted in the first and the last bin, as TensorFlow does.  Shape ``(nbins,)``.
+    Values below and above are counted in the first and the last bin, as TensorFlow does, and NaN nowhere.
+    Shape ``(nbins,)``.
     """
     low, high = (float(v) for v in value_range)
     if not low < high or nbins < 1:
@@ -348,5 +421,6 @@ def histogram_fixed_width(
         raise AttributeValueError("histogram_fixed_width", what, {"value_range": value_range, "nbins": nbins})
     flat = reshape(values, shape=(-1,))
     places = floor(multiply(divide(add(flat, -low), high - low), float(nbins)))
-    ids = cast(clip(places, min=0.0, max=float(nbins - 1)), dtype=dtypes.int32)
-    return segment_sum(ones(flat.shape, dtype, flat.spec.device), ids, num_segments=nbins)
+    known = equal(flat, flat)
+    ids = cast(where(known, clip(places, min=0.0, max=float(nbins - 1)), -1.0), dtype=dtypes.int32)
+    return segment_sum(cast(known, dtype=dtype), ids, num_segments=nbins)

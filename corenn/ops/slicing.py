@@ -155,8 +155,8 @@ def assign(xp: Any, out: Any, value: Any, pattern: Pattern) -> None:
     out[brackets] = value
 
 
-def _fitted(call: Call, shape: Shape, operand: str) -> Shape:
-    """Canonicalise the call's pattern; the shape of the part it names."""
+def basic_shape(call: Call, shape: Shape, operand: str) -> Shape:
+    """Canonicalise the call's basic pattern, and infer the shape of what it names of an operand of ``shape``."""
     pattern = call.attrs["pattern"]
     if any(entry[0] in ADVANCED for entry in pattern):
         raise call.attribute_error("takes ints, slices, None and '...'; arrays are for corenn.index", pattern="")
@@ -180,7 +180,7 @@ def check_region(call: Call, value: Spec, region: Shape, name: str = "value") ->
 
 
 def _basic_index(call: Call, x: Spec) -> Spec:
-    return Spec(_fitted(call, x.shape, "x"), x.dtype)
+    return Spec(basic_shape(call, x.shape, "x"), x.dtype)
 
 
 @op(infer=_basic_index, name="index", namespace="_")
@@ -230,7 +230,7 @@ basic_index.reference(lambda x, *, pattern: x[_key(pattern)])
 
 def _basic_place(call: Call, x: Spec) -> Spec:
     shape = call.attrs["shape"] = static_shape(call, call.attrs["shape"])
-    check_region(call, x, _fitted(call, shape, "shape"), "x")
+    check_region(call, x, basic_shape(call, shape, "shape"), "x")
     return Spec(shape, x.dtype)
 
 
@@ -272,7 +272,7 @@ basic_place.error_samples(
 
 def _basic_update(call: Call, x: Spec, value: Spec) -> Spec:
     check_same_dtype(call, x, value)
-    check_region(call, value, _fitted(call, x.shape, "x"))
+    check_region(call, value, basic_shape(call, x.shape, "x"))
     return x.at(None)
 
 

@@ -171,6 +171,27 @@ def check_special(op: Op, special: Sample, dtype: DType, device: Device) -> str 
     return difference(result, wanted, forward(dtype))
 
 
+_LARGE = 40_007  # odd and prime, past the blocks and vectors that fast kernels work in
+
+
+def large_sample(op: Op) -> Sample | None:
+    """The first sample of an elementwise op that can be tiled; ``None`` for other ops."""
+    fitting = (s for s in op.sample_list if is_free(s) and all(a is not None and 0 not in a.shape for a in s.args))
+    return next(fitting, None) if op.family in _ELEMENTWISE else None
+
+
+def check_large(op: Op, sample: Sample, dtype: DType, device: Device) -> str | None:
+    """A sample tiled to many elements must give its values, tiled: kernels work in blocks, and blocks have ends."""
+    small = Trial(op, sample, dtype, device)
+    operands = np.broadcast_arrays(*[a for a in small.operands if a is not None])
+    with device:
+        result, expected = (
+            op.public(*[tensor(np.resize(a, size)) for a in operands], **sample.attrs).numpy()
+            for size in ((_LARGE,), operands[0].size)
+        )
+    return difference(result, np.resize(expected, (_LARGE,)), forward(dtype))
+
+
 # ---------------------------------------------------------------- gradients
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from corenn import dtypes
 from corenn.backend.contract import Backend
 from corenn.backend.registry import get_backend
-from corenn.device import device_of
+from corenn.device import Device, device_of
 from corenn.dtypes import DType
 from corenn.ops.sampling import Sample
 from corenn.ops.table import Op
@@ -52,13 +52,21 @@ def value_cases(backend: Backend) -> Iterator[Case]:
                 yield Case(f"{stem}/repeat", functools.partial(checks.check_repeat, *given, home))
                 if other is not home and sample.args:
                     yield Case(f"{stem}/device", functools.partial(checks.check_placed, *given, other, home))
-        special = checks.special_sample(op)
-        for dtype in () if special is None else checks.accepted_dtypes(op, special):
-            if special is not None and dtype in (dtypes.float32, dtypes.float64):
-                check = functools.partial(checks.check_special, op, special, dtype, home)
-                yield Case(f"L1/{op.name}/special/{dtype}", check)
+        yield from _elementwise_cases(op, home)
         for number, refused in enumerate(op.error_list):
             yield Case(f"L1/{op.name}/error{number}", functools.partial(checks.check_error, op, refused, home))
+
+
+def _elementwise_cases(op: Op, home: Device) -> Iterator[Case]:
+    """What elementwise ops are tried on beyond their samples: NaN, infinities and signed zeros; many elements."""
+    special, large = checks.special_sample(op), checks.large_sample(op)
+    if special is not None:
+        for dtype in (d for d in checks.accepted_dtypes(op, special) if d in (dtypes.float32, dtypes.float64)):
+            check = functools.partial(checks.check_special, op, special, dtype, home)
+            yield Case(f"L1/{op.name}/special/{dtype}", check)
+    if large is not None:
+        for dtype in _first_choice(checks.accepted_dtypes(op, large)):
+            yield Case(f"L1/{op.name}/large/{dtype}", functools.partial(checks.check_large, op, large, dtype, home))
 
 
 def gradient_cases(backend: Backend) -> Iterator[Case]:

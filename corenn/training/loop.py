@@ -93,15 +93,16 @@ class Loop:
         """Train until the last epoch, ``most_steps``, or a callback sets ``stop``."""
         self.callbacks = callbacks
         callbacks.reset()
-        callbacks.call("on_restore")
-        callbacks.call("on_train_begin")
         try:
+            callbacks.call("on_restore")
+            callbacks.call("on_train_begin")
             while self.epoch < self.epochs and not self._finished():
                 if not self._run_epoch(callbacks, validate):
                     break
+            callbacks.call("on_train_end")
         finally:
             self._close()
-        callbacks.call("on_train_end")
+            callbacks.close()
 
     def _finished(self) -> bool:
         return self.stop or (self.most_steps is not None and self.total_steps >= self.most_steps)

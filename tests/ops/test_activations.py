@@ -261,6 +261,15 @@ def test_where_on_large_arrays_keeps_every_bit():
         np.testing.assert_array_equal(chosen.view(np.int32), np.where(mask, a, b).view(np.int32))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [7, 20_000])
+def test_gate_stops_infinite_gradients(size, dtype):
+    generator = np.random.Generator(np.random.Philox(9))
+    x = generator.choice([1.5, -0.0, INF, -INF, NAN], size).astype(dtype)
+    mask = generator.integers(0, 2, size).astype(bool)
+    np.testing.assert_array_equal(op("gate")(corenn.tensor(x), corenn.tensor(mask)).numpy(), np.where(mask, x, 0))
+
+
 def test_float32_gradients_agree_with_float64():
     x = np.linspace(-6, 6, 101)
     for name, attrs, *_ in PAIRS:

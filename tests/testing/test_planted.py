@@ -67,6 +67,12 @@ def wrong_in_single(x):
     return -x if x.itemsize > 4 else -x * x.dtype.type(1.001)
 
 
+def wrong_in_the_tail(x):
+    result = -x
+    result[x.size // 1024 * 1024 if x.size > 1024 else x.size :] = 0
+    return result
+
+
 def off_at_zero(x, y):
     return np.where(np.isnan(x) | np.isnan(y), np.float64(0), np.maximum(x, y)).astype(x.dtype)
 
@@ -89,6 +95,7 @@ MISTAKES = [
     pytest.param("negative", unsteady, "L1/negative/0/float32/repeat", "two runs on the same operands differ",
                  id="nondeterministic"),
     pytest.param("negative", wrong_in_single, "L1/negative/0/float32", "elements differ", id="one-dtype"),
+    pytest.param("negative", wrong_in_the_tail, "L1/negative/large/float32", "0.0 where", id="tail-of-a-block"),
     pytest.param("maximum", off_at_zero, "L1/maximum/special/float32", "0.0 where nan", id="nan"),
     pytest.param("squared_difference", lambda x, y: np.abs(x - y), "L3/squared_difference/0/float32",
                  "kernel 1 of the backend: ", id="override-against-decomposition"),

@@ -66,6 +66,9 @@ class Callback:
     def on_test_end(self, logs: Mapping[str, float]) -> None:
         """After an evaluation."""
 
+    def close(self) -> None:
+        """Release files and threads: last of all, also when an exception ends training."""
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know, JSON values and arrays."""
         return {}
@@ -74,7 +77,8 @@ class Callback:
         """Take back what ``state_dict`` returned."""
 
 
-_MOMENTS = [n for n in vars(Callback) if n.startswith("on_")]
+#: The methods that a run calls.
+MOMENTS = [n for n in vars(Callback) if n.startswith("on_")]
 
 
 def _overrides(callback: Callback, moment: str) -> bool:
@@ -92,7 +96,7 @@ class CallbackList:
             callback.model = model
             if loop is not None:
                 callback.loop = loop
-        self._bound = {m: [getattr(c, m) for c in self.callbacks if _overrides(c, m)] for m in _MOMENTS}
+        self._bound = {m: [getattr(c, m) for c in self.callbacks if _overrides(c, m)] for m in MOMENTS}
 
     def bound(self, moment: str) -> list[Callable[..., None]]:
         """What to call at one moment."""
@@ -107,6 +111,11 @@ class CallbackList:
         """Reset all."""
         for callback in self.callbacks:
             callback.reset()
+
+    def close(self) -> None:
+        """Close all."""
+        for callback in self.callbacks:
+            callback.close()
 
     def state_dict(self) -> dict[str, Any]:
         """States by position and class."""

@@ -11,6 +11,7 @@ from corenn.configurable import Configurable
 from corenn.errors import AttributeValueError, UsageError
 from corenn.training.callbacks.base import Callback
 from corenn.training.callbacks.monitor import Monitor
+from corenn.training.feeding import as_tensors, unpack
 
 Often = Literal["epoch"] | int
 
@@ -26,6 +27,7 @@ class ModelCheckpoint(Callback, Configurable):
 
     ``filepath`` may hold ``{epoch}`` (1-based) and names of logs: ``"weights-{epoch:02d}-{val_loss:.3f}.safetensors"``.
     With ``save_best_only`` only when ``monitor`` improves.  ``initial_value_threshold``: what the first must beat.
+    ``last_saved`` is the path written last.
     """
 
     def __init__(
@@ -40,19 +42,19 @@ class ModelCheckpoint(Callback, Configurable):
         self.filepath, self.monitor, self.save_best_only, self.mode = str(filepath), monitor, save_best_only, mode
         self.save_freq = _check_often("ModelCheckpoint", save_freq)
         self.initial_value_threshold = initial_value_threshold
-        self._watch = Monitor("ModelCheckpoint", monitor, mode if save_best_only or mode != "auto" else "min")
-        if initial_value_threshold is not None:
-            self._watch.best = initial_value_threshold
-        self._since = 0
+        self._watch = Monitor("ModelCheckpoint", monitor, mode)
+        self._watch.best = initial_value_threshold
         self.last_saved: str | None = None
+
+    def on_train_begin(self) -> None:
+        """Find out which way is better."""
+        if self.save_best_only:
+            self._watch.follow(self.model.known_metrics())
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Save, if it is time."""
-        if self.save_freq != "epoch":
-            self._since += 1
-            if self._since >= self.save_freq:
-                self._since = 0
-                self._save(self.loop.epoch, logs)
+        if self.save_freq != "epoch" and self.loop.total_steps % self.save_freq == 0:
+            self._save(self.loop.epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Save, if epochs are counted."""
@@ -66,21 +68,21 @@ class ModelCheckpoint(Callback, Configurable):
                 return
         try:
             path = self.filepath.format(epoch=epoch + 1, **logs)
-        except KeyError as error:
-            known = ", ".join(["epoch", *logs])
-            raise UsageError("ModelCheckpoint", f"the path names {error.args[0]!r}, which the logs lack",
-                             {"filepath": self.filepath, "logs": known}) from None  # fmt: skip
+        except (KeyError, IndexError, ValueError) as error:
+            shown = {"filepath": self.filepath, "logs": ", ".join(["epoch", *logs])}
+            what = f"the path does not fit the logs: {type(error).__name__}: {error}"
+            raise UsageError("ModelCheckpoint", what, shown, hint="'weights-{epoch:02d}.safetensors'") from None
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(path)
         self.last_saved = path
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far."""
-        return {"best": self._watch.best, "since": self._since}
+        return {"best": self._watch.best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it back."""
-        self._watch.best, self._since = state["best"], state["since"]
+        self._watch.best = state["best"]
 
 
 class BackupAndRestore(Callback, Configurable):
@@ -107,9 +109,13 @@ class BackupAndRestore(Callback, Configurable):
         self._last = -1
         self.restored_step: int | None = None
 
-    def on_train_begin(self) -> None:
+    def reset(self) -> None:
+        """Nothing is saved yet in this run."""
+        self._last, self.restored_step = -1, None
+
+    def on_restore(self) -> None:
         """Continue from the newest good checkpoint, if there is one."""
-        if not self.restore or self._manager.latest() is None:
+        if not self.restore or not self._manager.all():
             return
         found = self._manager.load(None)
         state = unpack_state(found.tensors, found.metadata)
@@ -119,13 +125,12 @@ class BackupAndRestore(Callback, Configurable):
 
     def _build(self, state: Mapping[str, Any]) -> None:
         """A model is built by its first call: give it one on a first batch, as training would."""
-        if self.model.weights or not state["model"]["weights"]:
+        if set(self.model.weight_names()) >= set(state["model"]["weights"]):
             return
-        from corenn.training.feeding import unpack
-        from corenn.training.model import as_tensors
-
         with self.loop.dataset.iterator(0) as iterator:
-            self.model(as_tensors(unpack(next(iterator))[0]), training=False)
+            first = next(iterator, None)
+        if first is not None:
+            self.model(as_tensors(unpack(first)[0]), training=False)
 
     def save(self) -> None:
         """Save now (once for each step)."""
@@ -135,7 +140,7 @@ class BackupAndRestore(Callback, Configurable):
         self._manager.save(self.loop.total_steps, tensors, metadata)
         self._last = self.loop.total_steps
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+    def on_batch_saved(self, batch: int) -> None:
         """Save, if it is time."""
         ends_epoch = self.loop.steps_per_epoch is not None and self.loop.step >= self.loop.steps_per_epoch
         if self.save_freq != "epoch" and self.loop.total_steps % self.save_freq == 0 and not ends_epoch:
@@ -145,11 +150,14 @@ class BackupAndRestore(Callback, Configurable):
         """Save at the end of each epoch."""
         self.save()
 
+    def on_interrupted(self) -> None:
+        """Save the state that training is left in."""
+        if not self.loop.stop or self.loop.interrupted:
+            self.save()
+
     def on_train_end(self) -> None:
-        """Save the last state if training was stopped; clean up if it ended by itself."""
-        ended = self.loop.epoch >= self.loop.epochs and not self.loop.stop
-        if ended and self.delete_checkpoint:
+        """Clean up if training has ended by itself: all epochs done, or stopped by a callback for good."""
+        ended = self.loop.stop or self.loop.epoch >= self.loop.epochs
+        if ended and not self.loop.interrupted and self.delete_checkpoint:
             for path in self._manager.all():
-                Path(path).unlink(missing_ok=True)
-            return
-        self.save()
+                path.unlink(missing_ok=True)

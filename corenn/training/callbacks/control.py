@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from corenn.configurable import Configurable
-from corenn.errors import AttributeValueError
-from corenn.training.callbacks.base import Callback
+from corenn.errors import AttributeValueError, UsageError, nearest
+from corenn.training.callbacks.base import MOMENTS, Callback
 from corenn.training.callbacks.monitor import Monitor
 
 
@@ -33,9 +33,10 @@ class EarlyStopping(Callback, Configurable):
     ) -> None:
         self.monitor, self.min_delta, self.patience, self.mode = monitor, min_delta, patience, mode
         self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
-        self._begin()
+        self.reset()
 
-    def _begin(self) -> None:
+    def reset(self) -> None:
+        """Start counting."""
         self._watch = Monitor("EarlyStopping", self.monitor, self.mode, self.min_delta)
         self.wait, self.stopped_epoch, self.best_epoch = 0, None, None
         self._best: list[np.ndarray[Any, Any]] | None = None
@@ -43,6 +44,10 @@ class EarlyStopping(Callback, Configurable):
     wait: int
     stopped_epoch: int | None
     best_epoch: int | None
+
+    def on_train_begin(self) -> None:
+        """Find out which way is better."""
+        self._watch.follow(self.model.known_metrics())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Look at the figure."""
@@ -70,11 +75,13 @@ class EarlyStopping(Callback, Configurable):
 
     def state_dict(self) -> dict[str, Any]:
         """Counters and the best weights."""
-        return {"wait": self.wait, "best": self._watch.best, "best_epoch": self.best_epoch, "weights": self._best}
+        return {"wait": self.wait, "best": self._watch.best, "best_epoch": self.best_epoch, "weights": self._best,
+                "stopped_epoch": self.stopped_epoch}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.wait, self._watch.best, self.best_epoch = state["wait"], state["best"], state["best_epoch"]
+        self.stopped_epoch = state["stopped_epoch"]
         self._best = None if state["weights"] is None else list(state["weights"])
 
 
@@ -95,12 +102,21 @@ class ReduceLROnPlateau(Callback, Configurable):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
-        if factor >= 1:
-            raise AttributeValueError("ReduceLROnPlateau", f"factor must be below 1, not {factor!r}")
+        if not 0 <= factor < 1:
+            raise AttributeValueError("ReduceLROnPlateau", f"factor must lie in [0, 1), not {factor!r}")
         self.monitor, self.factor, self.patience, self.mode = monitor, factor, patience, mode
         self.min_delta, self.cooldown, self.min_lr = min_delta, cooldown, min_lr
-        self._watch = Monitor("ReduceLROnPlateau", monitor, mode, min_delta)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting."""
+        self._watch = Monitor("ReduceLROnPlateau", self.monitor, self.mode, self.min_delta)
         self.wait, self.cooling = 0, 0
+
+    def on_train_begin(self) -> None:
+        """Find out which way is better; UsageError for an optimizer whose rate follows a schedule."""
+        _require_constant_rate("ReduceLROnPlateau", self.model)
+        self._watch.follow(self.model.known_metrics())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Look at the figure; reduce if it has stalled."""
@@ -129,11 +145,21 @@ class ReduceLROnPlateau(Callback, Configurable):
         self.wait, self.cooling, self._watch.best = state["wait"], state["cooling"], state["best"]
 
 
+def _require_constant_rate(where: str, model: Any) -> None:
+    if model.optimizer.schedule is not None:
+        raise UsageError(where, "the optimizer's learning rate follows a schedule already",
+                         hint="give the optimizer a float as its learning_rate")  # fmt: skip
+
+
 class LearningRateScheduler(Callback, Configurable):
     """Sets the learning rate before each epoch to ``schedule(epoch, present rate)``; adds it to the logs."""
 
     def __init__(self, schedule: Callable[[int, float], float]) -> None:
         self.schedule = schedule
+
+    def on_train_begin(self) -> None:
+        """UsageError for an optimizer whose rate follows a schedule of its own."""
+        _require_constant_rate("LearningRateScheduler", self.model)
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Set the rate."""
@@ -158,56 +184,26 @@ class TerminateOnNaN(Callback, Configurable):
             self.loop.stop, self.loop.stop_reason = True, f"the loss of batch {batch} is {value}"
 
 
-class LambdaCallback(Callback, Configurable):
-    """Functions for single moments: ``LambdaCallback(on_epoch_end=lambda epoch, logs: ...)``."""
+class LambdaCallback(Callback):
+    """Functions for single moments: ``LambdaCallback(on_epoch_end=lambda epoch, logs: ...)``.
 
-    def __init__(
-        self,
-        on_epoch_begin: Callable[..., Any] | None = None,
-        on_epoch_end: Callable[..., Any] | None = None,
-        on_train_begin: Callable[..., Any] | None = None,
-        on_train_end: Callable[..., Any] | None = None,
-        on_train_batch_begin: Callable[..., Any] | None = None,
-        on_train_batch_end: Callable[..., Any] | None = None,
-    ) -> None:
-        self._functions = {
-            "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end, "on_train_begin": on_train_begin,
-            "on_train_end": on_train_end, "on_train_batch_begin": on_train_batch_begin,
-            "on_train_batch_end": on_train_batch_end,
-        }  # fmt: skip
+    Each takes what the method of ``Callback`` of that name takes.  UsageError for a moment there is not.
+    """
 
-    def _call(self, moment: str, *args: Any) -> None:
-        function = self._functions[moment]
-        if function is not None:
-            function(*args)
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Call the function."""
-        self._call("on_epoch_begin", epoch)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Call the function."""
-        self._call("on_epoch_end", epoch, logs)
-
-    def on_train_begin(self) -> None:
-        """Call the function."""
-        self._call("on_train_begin")
-
-    def on_train_end(self) -> None:
-        """Call the function."""
-        self._call("on_train_end")
-
-    def on_train_batch_begin(self, batch: int) -> None:
-        """Call the function."""
-        self._call("on_train_batch_begin", batch)
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
-        """Call the function."""
-        self._call("on_train_batch_end", batch, logs)
+    def __init__(self, **functions: Callable[..., Any]) -> None:
+        for moment, function in functions.items():
+            if moment not in MOMENTS:
+                raise UsageError("LambdaCallback", f"there is no moment {moment!r}", hint=nearest(moment, MOMENTS))
+            if not callable(function):
+                raise UsageError("LambdaCallback", f"{moment} must be a function, not {function!r}")
+            setattr(self, moment, function)
 
 
 class StopOnRequest(Callback):
-    """Lets another thread or a signal handler end training after the step in hand: ``request(reason)``."""
+    """Lets another thread or a signal handler end training after the step in hand: ``request(reason)``.
+
+    The run counts as interrupted: ``BackupAndRestore`` keeps its state, to go on from there.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -219,9 +215,9 @@ class StopOnRequest(Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Stop, if asked to."""
         if self.reason is not None:
-            self.loop.stop, self.loop.stop_reason = True, self.reason
+            self.loop.stop = self.loop.interrupted = True
+            self.loop.stop_reason = self.reason
 
     def on_train_begin(self) -> None:
         """Stop before the first step, if asked to by then."""
-        if self.reason is not None:
-            self.loop.stop, self.loop.stop_reason = True, self.reason
+        self.on_train_batch_end(0, {})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from corenn.configurable import Configurable
 from corenn.errors import AttributeValueError
@@ -25,10 +26,6 @@ class History(Callback, Configurable):
         """The loop keeps the figures, so that a resumed run has all of them."""
         self.history, self.epoch = self.loop.history, self.loop.history_epochs
 
-    def on_train_end(self) -> None:
-        """Take the final figures (restoring replaces the loop's)."""
-        self.history, self.epoch = self.loop.history, self.loop.history_epochs
-
     @property
     def params(self) -> dict[str, Any]:
         """Epochs and steps of the run."""
@@ -36,48 +33,52 @@ class History(Callback, Configurable):
 
 
 class CSVLogger(Callback, Configurable):
-    """One row an epoch: ``epoch`` (0-based) and the logs in alphabetical order; a missing figure is "NA"."""
+    """One row an epoch: ``epoch`` (0-based) and the logs in alphabetical order; a missing figure is "NA".
+
+    ``append``: add to the rows of an earlier run.  A resumed run keeps the rows of the epochs it has behind it.
+    """
 
     def __init__(self, filename: str, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = str(filename), separator, append
-        self._file: IO[str] | None = None
         self._names: list[str] | None = None
 
     def on_train_begin(self) -> None:
-        """Open the file."""
+        """Start the file, or find out what stands in it."""
         path = Path(self.filename)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if self.append and path.exists():
+        self._names = None
+        rows: list[list[str]] = []
+        if path.exists() and (self.append or self.loop.history_epochs):
             with path.open(newline="", encoding="utf-8") as file:
-                first = next(csv.reader(file, delimiter=self.separator), None)
-            self._names = first[1:] if first else None
-        self._file = path.open("a" if self.append else "w", newline="", encoding="utf-8")
+                rows = [row for row in csv.reader(file, delimiter=self.separator) if row]
+        if rows:
+            self._names = rows[0][1:]
+            if not self.append:
+                kept = {str(epoch) for epoch in self.loop.history_epochs}
+                rows = [rows[0], *(row for row in rows[1:] if row[0] in kept and len(row) == len(rows[0]))]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, delimiter=self.separator).writerows(rows)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Write a row."""
-        assert self._file is not None  # opened in on_train_begin
-        writer = csv.writer(self._file, delimiter=self.separator)
-        if self._names is None:
-            self._names = sorted(logs)
-            writer.writerow(["epoch", *self._names])
-        writer.writerow([epoch, *(logs.get(n, "NA") for n in self._names)])
-        self._file.flush()
-
-    def on_train_end(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if self._names is None:
+                self._names = sorted(logs)
+                writer.writerow(["epoch", *self._names])
+            writer.writerow([epoch, *(logs.get(n, "NA") for n in self._names)])
 
 
 class JSONLinesLogger(Callback, Configurable):
-    """One JSON object a line: ``{"kind": "epoch", "epoch", "step", "seconds", figures...}``.
+    """One JSON object a line: ``{"kind": "epoch", "epoch", "step", "seconds", figures...}``; not finite is ``null``.
 
-    ``every``: also one of kind "step" every so many steps (0 for none).  After a resume, lines of steps that are computed
-    again are dropped from the file first, so that each step stands there once.
+    ``every``: also one of kind "step" every so many steps (0 for none).  After a resume, lines of steps and epochs that
+    are computed again are dropped from the file first, so that each stands there once.
     """
 
     def __init__(self, filename: str, every: int = 0) -> None:
+        if not isinstance(every, int) or every < 0:
+            raise AttributeValueError("JSONLinesLogger", f"every must be a number of steps, or 0, not {every!r}")
         self.filename, self.every = str(filename), every
         self._started = 0.0
 
@@ -88,18 +89,23 @@ class JSONLinesLogger(Callback, Configurable):
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = []
         if self.loop.total_steps and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    step = json.loads(line)["step"]
-                except (ValueError, KeyError, TypeError):
-                    continue  # a line cut off when the run was killed
-                if step <= self.loop.total_steps:
-                    kept.append(line)
+            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if self._holds(line)]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
+    def _holds(self, line: str) -> bool:
+        """Whether a line of the run that is resumed is about what it has behind it."""
+        try:
+            record = json.loads(line)
+            if record["kind"] == "epoch":
+                return record["epoch"] in self.loop.history_epochs
+            return bool(record["step"] <= self.loop.total_steps)
+        except (ValueError, KeyError, TypeError):
+            return False  # a line cut off when the run was killed
+
     def _write(self, kind: str, epoch: int, logs: Mapping[str, float]) -> None:
+        figures = {name: value if math.isfinite(value) else None for name, value in logs.items()}
         record = {"kind": kind, "epoch": epoch, "step": self.loop.total_steps,
-                  "seconds": round(time.perf_counter() - self._started, 6), **logs}  # fmt: skip
+                  "seconds": round(time.perf_counter() - self._started, 6), **figures}  # fmt: skip
         with open(self.filename, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -127,8 +133,9 @@ class TensorBoard(Callback, Configurable):
         write_steps_per_second: bool = False,
         update_freq: Literal["epoch", "batch"] | int = "epoch",
     ) -> None:
-        if update_freq not in ("epoch", "batch") and not (isinstance(update_freq, int) and update_freq > 0):
-            raise AttributeValueError("TensorBoard", f"update_freq must be 'epoch', 'batch' or steps, not {update_freq!r}")
+        if update_freq not in ("epoch", "batch") and not (type(update_freq) is int and update_freq > 0):
+            what = f"update_freq must be 'epoch', 'batch' or a number of steps, not {update_freq!r}"
+            raise AttributeValueError("TensorBoard", what)
         self.log_dir, self.histogram_freq = str(log_dir), histogram_freq
         self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
         self._writers: dict[str, Any] = {}
@@ -167,7 +174,7 @@ class TensorBoard(Callback, Configurable):
         for writer in self._writers.values():
             writer.flush()
 
-    def on_train_end(self) -> None:
+    def close(self) -> None:
         """Close the files."""
         for writer in self._writers.values():
             writer.close()

@@ -19,7 +19,7 @@ class CallbackWarning(UserWarning):
 
 
 class Monitor:
-    """Tells whether ``logs[name]`` is better than the best so far (``best``, ``None`` at first), by more than ``min_delta``.
+    """Tells whether ``logs[name]`` is better, by more than ``min_delta``, than the best so far (``None`` at first).
 
     ``mode``: "min", "max", or "auto": by what the metric says of itself, else by the figure's name; UsageError when that
     does not tell.
@@ -37,15 +37,17 @@ class Monitor:
     def rising(self) -> bool:
         """Whether more is better."""
         if self._rising is None:
-            self._rising = self._guess()
-        return self._rising
+            self.follow(())
+        return bool(self._rising)
 
     def follow(self, metrics: Iterable[Any]) -> None:
-        """With ``mode="auto"``, go by the metric of that name, if one says which way is better."""
+        """With ``mode="auto"``, go by the metric of that name if one says which way is better, else by the name."""
         plain = self.name.removeprefix("val_")
-        for metric in metrics:
-            if self.mode == "auto" and metric.name == plain and getattr(metric, "better", None) is not None:
+        for metric in metrics if self.mode == "auto" else ():
+            if metric.name == plain and metric.better is not None:
                 self._rising = metric.better == "max"
+        if self._rising is None:
+            self._rising = self._guess()
 
     def _guess(self) -> bool:
         plain = self.name.removeprefix("val_")

@@ -122,6 +122,20 @@ def getitem_add(x: Array, *indices: Array, shape: tuple[int, ...], pattern: Patt
     return out
 
 
+def index_add(x: Array, value: Array, indices: Array, *, pattern: Pattern) -> Array:
+    """Rows of the first axis added in place to a copy."""
+    rows = _checked("index_add", indices, x.shape[0], "index")
+    out = x.copy()
+    values = np.broadcast_to(value, (*rows.shape, *x.shape[1:])).reshape(rows.size, *x.shape[1:])
+    return combine_rows(np.add, values, rows.reshape(-1), out)
+
+
+def _whole_rows(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
+    x, pattern = specs[0], attrs["pattern"]
+    rows = len(specs) == 3 and pattern[0] == ("array",) and all(entry == ("all",) for entry in pattern[1:])
+    return rows and x is not None and (x.dtype.itemsize > 2 or x.dtype.is_integer)  # half precision is added in float32
+
+
 def index_set(x: Array, value: Array, *indices: Array, pattern: Pattern) -> Array:
     """NumPy's own assignment, on a copy; of repeated positions the last stays."""
     out = x.copy()
@@ -256,6 +270,7 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     "along_axis_add": Kernel(along_axis_add),
     "bincount": Kernel(bincount),
     "gather": Kernel(gather),
+    "index_add": Kernel(index_add, when=_whole_rows),
     "index_arrays": Kernel(getitem),
     "index_arrays_add": Kernel(getitem_add),
     "index_arrays_update": Kernel(index_set),
