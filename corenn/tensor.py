@@ -306,15 +306,23 @@ class Tensor:
         return _ops.not_equal(self, other)  # type: ignore[no-any-return]
 
     def __lt__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
         return _ops.less(self, other)  # type: ignore[no-any-return]
 
     def __le__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
         return _ops.less_equal(self, other)  # type: ignore[no-any-return]
 
     def __gt__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
         return _ops.greater(self, other)  # type: ignore[no-any-return]
 
     def __ge__(self, other: Any) -> Tensor:
+        if other.__class__ in _SCALARS:
+            other = _ops.scalar_beside(other, self)
         return _ops.greater_equal(self, other)  # type: ignore[no-any-return]
 
     def __getitem__(self, index: Any) -> Tensor:

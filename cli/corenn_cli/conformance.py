@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from corenn.backend import get_backend
+from corenn.errors import UsageError
+
+if TYPE_CHECKING:
+    from corenn.testing import Outcome
 
 
 def check(
@@ -19,24 +24,31 @@ def check(
     live = sys.stderr.isatty()
     started, done = time.perf_counter(), 0
 
-    def on_case(case: object, outcome: str, message: str) -> None:
+    def on_case(outcome: Outcome) -> None:
         nonlocal done
         done += 1
-        if outcome in ("failed", "xpassed"):
-            print(f"{outcome}: {case}: {message}", file=sys.stderr)
+        if outcome.status in ("failed", "xpassed"):
+            print(f"{outcome.status}: {outcome.id}: {outcome.message}", file=sys.stderr)
         elif live and done % 50 == 0:
             print(f"\r\x1b[2K{done} cases, {time.perf_counter() - started:.0f} s", end="", file=sys.stderr, flush=True)
 
     report = run_conformance(
-        loaded, levels=levels, pattern=pattern, expected_failures=expected_failures, on_case=on_case
+        loaded, [_level(text) for text in levels] if levels else None, pattern, expected_failures, on_case
     )
     if live:
         print("\r\x1b[2K", end="", file=sys.stderr)
-    summary = report.as_dict()
+    summary = report.to_dict()
     if as_json:
         print(json.dumps(summary))
     else:
         seconds = time.perf_counter() - started
         print(f"{backend}: {summary['passed']} passed, {summary['failed']} failed, {summary['skipped']} skipped "
               f"in {seconds:.0f} s")  # fmt: skip
-    return 1 if summary["failed"] else 0
+    return 0 if report.ok else 1
+
+
+def _level(text: str) -> int:
+    number = text.removeprefix("L")
+    if not number.isdecimal():
+        raise UsageError("conformance", f"{text!r} is not a level", hint="L0 to L5")
+    return int(number)

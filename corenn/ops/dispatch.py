@@ -165,6 +165,14 @@ def find(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Plan, Se
         return op.plans[(current_device(), *attrs.items())], args
     except (KeyError, AttributeError, TypeError):
         pass
+    if op.family.promote:  # Python scalars among the operands: most are constants that come by on every step
+        beside = next((a for a in args if isinstance(a, Tensor)), None)
+        if beside is not None:
+            try:
+                ready = [scalar_beside(a, beside) if a.__class__ in _SCALARS else a for a in args]
+                return op.plans[(*[a.spec for a in ready], *attrs.items())], ready
+            except (KeyError, AttributeError, TypeError):
+                pass
     tensors, bound = prepare(op, args, attrs)
     device = _device_of(op, tensors)
     key = (*[None if t is None else t.spec for t in tensors], *([] if args else [device]), *bound.items())

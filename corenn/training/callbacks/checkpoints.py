@@ -106,12 +106,12 @@ class BackupAndRestore(Callback, Configurable):
         self.backup_dir, self.save_freq, self.keep = str(backup_dir), _check_often("BackupAndRestore", save_freq), keep
         self.delete_checkpoint, self.restore, self.info = delete_checkpoint, restore, dict(info or {})
         self._manager = CheckpointManager(self.backup_dir, keep=keep)
-        self._last = -1
+        self._last: tuple[Any, ...] | None = None
         self.restored_step: int | None = None
 
     def reset(self) -> None:
         """Nothing is saved yet in this run."""
-        self._last, self.restored_step = -1, None
+        self._last = self.restored_step = None
 
     def on_restore(self) -> None:
         """Continue from the newest good checkpoint, if there is one."""
@@ -121,7 +121,8 @@ class BackupAndRestore(Callback, Configurable):
         state = unpack_state(found.tensors, found.metadata)
         self._build(state["state"])
         self.loop.load_state_dict(state["state"])
-        self._last = self.restored_step = self.loop.total_steps
+        self.restored_step = self.loop.total_steps
+        self._last = self._place()
 
     def _build(self, state: Mapping[str, Any]) -> None:
         """A model is built by its first call: give it one on a first batch, as training would."""
@@ -132,13 +133,16 @@ class BackupAndRestore(Callback, Configurable):
         if first is not None:
             self.model(as_tensors(unpack(first)[0]), training=False)
 
+    def _place(self) -> tuple[Any, ...]:
+        return self.loop.epoch, self.loop.step, self.loop.total_steps, self.loop.stop
+
     def save(self) -> None:
-        """Save now (once for each step)."""
-        if self.loop.total_steps == self._last:
+        """Save now (once for each state)."""
+        if self._place() == self._last:
             return
         tensors, metadata = pack_state({"state": self.loop.state_dict(), "info": self.info})
         self._manager.save(self.loop.total_steps, tensors, metadata)
-        self._last = self.loop.total_steps
+        self._last = self._place()
 
     def on_batch_saved(self, batch: int) -> None:
         """Save, if it is time."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from corenn.configurable import Configurable
+from corenn.errors import AttributeValueError
 from corenn.training.callbacks.base import Callback
 
 _WIDTH = 24
@@ -37,6 +38,8 @@ class Progress(Callback, Configurable):
     """
 
     def __init__(self, verbose: Any = "auto", stream: IO[str] | None = None) -> None:
+        if verbose not in ("auto", 1, 2):
+            raise AttributeValueError("Progress", f"verbose must be 'auto', 1 or 2, not {verbose!r}")
         self.verbose, self.stream = verbose, stream
         self._drawn, self._started, self._begun = 0.0, 0.0, 0
         self._display: Any = None
@@ -45,11 +48,15 @@ class Progress(Callback, Configurable):
         """Decide how to show it."""
         out = self._out = self.stream if self.stream is not None else sys.stderr
         self._notebook = self.stream is None and self.verbose != 2 and is_notebook()
-        self._bar = self.verbose == 1 or (self.verbose not in (2,) and (self._notebook or is_terminal(out)))
+        self._bar = self.verbose in (1, True) or (self.verbose != 2 and (self._notebook or is_terminal(out)))
+        self._start()
+
+    def _start(self) -> None:
+        self._started, self._drawn, self._begun = time.perf_counter(), 0.0, self.loop.step
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Start the clock."""
-        self._started, self._drawn, self._begun = time.perf_counter(), 0.0, self.loop.step
+        self._start()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Redraw, not too often."""
@@ -84,9 +91,9 @@ class Progress(Callback, Configurable):
             line = f"\r\x1b[2K{line[: width - 1]}"
         try:
             self._out.write(line + end)
-            self._out.flush()
-        except UnicodeEncodeError:
-            self._out.write(line.encode("ascii", "replace").decode() + end)
+        except UnicodeEncodeError:  # a terminal without these characters
+            self._out.write(line.replace("━", "=").replace("─", "-").encode("ascii", "replace").decode() + end)
+        self._out.flush()
 
     def _show_in_notebook(self, line: str, end: str) -> None:
         from IPython.display import display
