@@ -38,6 +38,7 @@ _HOMES: Final = {
     "metric": "corenn.metrics",
     "callback": "corenn.training.callbacks",
     "layer": "corenn.layers",
+    "model": "corenn.training",
     "activation": "corenn.activations",
 }
 _REGISTRIES: dict[str, Registry[Any]] = {}

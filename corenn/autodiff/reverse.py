@@ -10,7 +10,7 @@ Source: reverse accumulation, Griewank & Walther, *Evaluating Derivatives*, 2nd 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from corenn.errors import GradientError
 from corenn.ops.creation import zeros
@@ -43,8 +43,8 @@ class Entry:
 
 def backpropagate(
     entries: list[Entry], gradients: dict[Node, Tensor], sources: Collection[Node], *, consume: bool = False
-) -> dict[Node, Tensor]:
-    """Push ``gradients`` (by node) back through ``entries``; returns those that arrived at ``sources``.
+) -> None:
+    """Push ``gradients`` (by node) back through ``entries``: those that arrive at ``sources`` stay in the dictionary.
 
     Only calls on a path from a source are visited.  ``consume`` empties the list on the way, so that memory kept for
     the pass is released as it proceeds.
@@ -76,7 +76,6 @@ def backpropagate(
         for node, spec, part in zip(nodes, specs, parts, strict=True):
             if node in reached:
                 _deliver(gradients, node, spec, part)
-    return {node: gradients[node] for node in wanted if node in gradients}
 
 
 def _arriving(entry: Entry, gradients: dict[Node, Tensor], wanted: set[Node]) -> tuple[Tensor, ...] | None:
@@ -120,10 +119,9 @@ def sum_to(gradient: Tensor, spec: Spec) -> Tensor:
     return summed if summed.spec.shape == target else reshape(summed, shape=target)
 
 
-def check_target(spec: Spec) -> None:
-    """GradientError unless a value of this spec can be differentiated."""
-    if not spec.dtype.is_inexact:
-        raise GradientError(
-            "gradient", "only floating values have gradients", {"target": spec},
-            hint="differentiate a loss, not a count or an index; corenn.cast(..., dtype='float32') cuts the gradient",
-        )  # fmt: skip
+def refuse_target(spec: Spec) -> NoReturn:
+    """Raise the GradientError of a target that is not floating."""
+    raise GradientError(
+        "gradient", "only floating values have gradients", {"target": spec},
+        hint="differentiate a loss, not a count or an index; corenn.cast(..., dtype='float32') cuts the gradient",
+    )  # fmt: skip

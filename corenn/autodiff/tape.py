@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from corenn import tree
-from corenn.autodiff.reverse import Entry, backpropagate, check_target
+from corenn.autodiff.reverse import Entry, backpropagate, refuse_target
 from corenn.errors import DTypeError, GradientError, ShapeError, UsageError
 from corenn.ops.creation import eye, ones_like, tensor, zeros_like
 from corenn.ops.dispatch import Plan, _interpreter, current, find
@@ -107,6 +107,11 @@ def list_call(
     sources = nodes if False not in mask else [n if w else None for n, w in zip(nodes, mask, strict=True)]
     tape.entries.append(Entry(plan, sources, inputs, out if keep_out else None, targets))
     watched.update(targets)
+
+
+def _total(parts: list[Tensor]) -> Tensor | None:
+    """The sum of a source's gradients: several where a variable was assigned to between its uses."""
+    return functools.reduce(lambda a, b: a + b, parts) if parts else None
 
 
 class GradientTape:
@@ -253,7 +258,7 @@ class GradientTape:
                 "gradient", "this tape has given its gradients already and is empty",
                 hint="GradientTape(persistent=True) can be asked again; or ask once for all sources: gradient(y, [a, b])",
             )  # fmt: skip
-        found: list[Any] = []
+        flat = tree.leaves(sources)
         pausing = self._recording and not self.persistent
         if pausing:
             self._pause()
@@ -261,15 +266,12 @@ class GradientTape:
             gradients: dict[Node, Tensor] = {}
             for target, seed in zip(targets, seeds, strict=True):
                 self._seed(gradients, target, seed)
-            wanted = [self._nodes(s) for s in tree.leaves(sources)]
-            entries = self.entries if consume else list(self.entries)
-            arrived = backpropagate(entries, gradients, {n for nodes in wanted for n in nodes}, consume=consume)
-            for source, nodes in zip(tree.leaves(sources), wanted, strict=True):
-                parts = [arrived[n] for n in nodes if n in arrived]
-                total = parts[0] if parts else None
-                for part in parts[1:]:
-                    total = total + part
-                found.append(total if total is not None or not zeros else zeros_like(source))
+            wanted = [self._nodes(source) for source in flat]
+            entries = self.entries if consume else self.entries.copy()
+            backpropagate(entries, gradients, {n for nodes in wanted for n in nodes}, consume=consume)
+            found = [_total([gradients[n] for n in nodes if n in gradients]) for nodes in wanted]
+            if zeros:
+                found = [zeros_like(s) if g is None else g for g, s in zip(found, flat, strict=True)]
         finally:
             if pausing:
                 self._resume()
@@ -282,18 +284,20 @@ class GradientTape:
         if not isinstance(target, Tensor):
             raise UsageError("gradient", f"the target is a {type(target).__name__}, not a tensor",
                              hint="compute it with corenn ops inside the tape's block")  # fmt: skip
-        check_target(target.spec)
-        if target.node is None:
+        spec, node = target.spec, target.node
+        if spec.dtype.kind not in "fc":
+            refuse_target(spec)
+        if node is None:
             return
         if seed is None:
-            seed = ones_like(target) if target.spec.shape else _one(target.spec)
-        elif not isinstance(seed, Tensor):
-            seed = tensor(seed, dtype=target.dtype, device=target.device)
-        if seed.shape != target.shape:
-            raise ShapeError("gradient", "an output gradient must have its target's shape",
-                             {"target": target.spec, "output_gradient": seed.spec})  # fmt: skip
-        before = gradients.get(target.node)
-        gradients[target.node] = seed if before is None else before + seed
+            seed = ones_like(target) if spec.shape else _one(spec)
+        else:
+            seed = seed if isinstance(seed, Tensor) else tensor(seed, dtype=spec.dtype, device=spec.device)
+            if seed.spec.shape != spec.shape:
+                raise ShapeError("gradient", "an output gradient must have its target's shape",
+                                 {"target": spec, "output_gradient": seed.spec})  # fmt: skip
+        before = gradients.get(node)
+        gradients[node] = seed if before is None else before + seed
 
     def _nodes(self, source: Any) -> list[Node]:
         if isinstance(source, Variable):

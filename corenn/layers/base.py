@@ -321,6 +321,11 @@ class Layer(Configurable):
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ' (not built)'}>"
 
 
+def holds_added_losses() -> bool:
+    """Whether any layer has gathered losses with ``add_loss``."""
+    return bool(_with_losses)
+
+
 def _collect_trainable(layer: Layer, found: list[Variable], seen: set[int]) -> None:
     if id(layer) in seen or not layer.trainable:
         return

@@ -163,11 +163,15 @@ class Optimizer(Configurable):
 
     # ---- variables
 
-    def build(self, variables: Iterable[Variable]) -> None:
-        """Make the slots of the variables that have none yet (``apply_gradients`` does it for those it meets)."""
-        for variable in variables:
+    def build(self, variables: Iterable[Variable], names: Iterable[str] | None = None) -> None:
+        """Make the slots of the variables that have none yet (``apply_gradients`` does it for those it meets).
+
+        ``names``: what to call them in ``get_state``, by default the variables' own names.
+        """
+        listed = list(variables)
+        for variable, name in zip(listed, [None] * len(listed) if names is None else names, strict=True):
             if id(variable) not in self._records:
-                self._add(variable)
+                self._add(variable, name)
         if self._pending is not None and self._records:
             state, self._pending = self._pending, None
             self.set_state(state)
@@ -177,15 +181,16 @@ class Optimizer(Configurable):
         """Whether any variable has its slots."""
         return bool(self._records)
 
-    def _add(self, variable: Variable) -> Record:
+    def _add(self, variable: Variable, name: str | None = None) -> Record:
         if not isinstance(variable, Variable):
             raise UsageError(self.name, f"{type(variable).__name__} is not a Variable", hint="layer.trainable_weights")
         if not variable.dtype.is_floating:
             raise DTypeError(self.name, f"cannot train {variable.name!r}", {variable.name: variable.spec})
-        name, count = variable.name, 0
+        wanted = variable.name if name is None else name
+        name, count = wanted, 0
         while name in self._names:
             count += 1
-            name = f"{variable.name}_{count}"
+            name = f"{wanted}_{count}"
         self._names.add(name)
         slots = tuple(
             _held(ops.full_like(variable, self.slot_start(slot)), f"{name}/{slot}") for slot in self.slot_names

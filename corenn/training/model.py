@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Collected:
             for key, value in layer.__dict__.items():
                 naming.collect(key, value, Metric, found)
         self.metrics = list({id(m): m for _, m in found}.values())
+        self.optimizer: Any = None  # the one that has slots for the trainable variables
 
 
 class Model(Layer):
@@ -165,9 +166,11 @@ class Model(Layer):
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, weight)
             target = loss if optimizer.loss_scale_factor is None else optimizer.scale_loss(loss)
-        variables = self._parts().trainable
+        parts = self._parts()
+        if parts.optimizer is not optimizer:
+            self._build_optimizer(parts)
+        variables = parts.trainable
         gradients = tape.gradient(target, variables)
-        self._build_optimizer(variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._objectives.update(y, y_pred, weight, loss)
         return loss
@@ -181,14 +184,14 @@ class Model(Layer):
         self._objectives.update(y, y_pred, weight, loss)
         return loss
 
-    def _build_optimizer(self, variables: list[Variable]) -> None:
-        """The optimizer names what it keeps after the model's names of weights, which do not depend on the process."""
-        if not self.optimizer.knows(variables):
-            names = {id(v): n for v, n in zip(self.weights, self.weight_names(), strict=True)}
-            self.optimizer.build(variables, [names.get(id(v), v.name) for v in variables])
+    def _build_optimizer(self, parts: Collected) -> None:
+        """Let the optimizer name what it keeps after the weights' names here, which do not depend on the process."""
+        names = {id(v): n for v, n in zip(self.weights, self.weight_names(), strict=True)}
+        self.optimizer.build(parts.trainable, [names[id(v)] for v in parts.trainable])
+        parts.optimizer = self.optimizer
 
     @contextlib.contextmanager
-    def _placed(self) -> Any:
+    def _placed(self) -> Iterator[None]:
         """Where the weights are is where the model runs."""
         first = next(iter(self.weights), None)
         with contextlib.nullcontext() if first is None else first.device:
@@ -388,7 +391,7 @@ class Model(Layer):
         self.load_weights_dict(state["weights"])
         if self.compiled and state.get("optimizer") is not None:
             if state["optimizer"].get("slots"):
-                self._build_optimizer(self.trainable_weights)
+                self._build_optimizer(self._parts())
             self.optimizer.set_state(state["optimizer"])
             self._objectives.set_state(state.get("metrics") or [])
         for metric, values in zip(self._parts().metrics, state.get("layer_metrics") or [], strict=False):

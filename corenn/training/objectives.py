@@ -62,6 +62,18 @@ class Objectives:
         for _, metric, _ in self._metrics:
             yield metric
 
+    def given(self) -> list[metrics_module.Metric]:
+        """The metrics that were given as objects."""
+        groups: list[Any] = list(self._given[1:3])
+        found: list[metrics_module.Metric] = []
+        while groups:
+            group = groups.pop()
+            if isinstance(group, metrics_module.Metric):
+                found.append(group)
+            elif isinstance(group, (list, tuple, Mapping)):
+                groups += group.values() if isinstance(group, Mapping) else group
+        return found
+
     # ---- matching
 
     def _bind(self, y_pred: Any) -> dict[str, Any]:

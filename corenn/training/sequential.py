@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corenn.configurable import deserialize, serialize
 from corenn.errors import UsageError
 from corenn.layers.base import Layer
-from corenn.layers.symbolic import Symbolic
-from corenn.spec import Spec
-from corenn.training.model import Model
+from corenn.layers.core import Input
+from corenn.layers.masking import mask_after, options_for
+from corenn.layers.naming import local_names
+from corenn.layers.symbolic import Symbolic, abstract_call
+from corenn.training.model import Model, register
 
 
+@register()
 class Sequential(Model):
     """Layers in a row: ``Sequential([Dense(64, activation="relu"), Dense(10)])``.
 
@@ -23,6 +26,7 @@ class Sequential(Model):
         super().__init__(name=name, **base)
         self._stack: list[Layer] = []
         self._input: Symbolic | None = None
+        self._output: Any = None  # specs of the last layer's output, once an Input is given
         for layer in layers:
             self.add(layer)
 
@@ -31,50 +35,68 @@ class Sequential(Model):
         """The layers, in order."""
         return list(self._stack)
 
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers by name, automatic names counted anew."""
+        return list(zip(local_names(self._stack), self._stack, strict=True))
+
     def add(self, layer: Any) -> None:
-        """Append a layer; the model is built further if its input shape is known."""
+        """Append a layer, which is built at once if the model has an Input."""
         if isinstance(layer, Symbolic):
-            if self._stack:
-                raise UsageError(self.name, "Input must come first")
-            self._input = layer
+            if self._stack or self._input is not None:
+                raise UsageError(self.name, "Input must come first, and once")
+            if layer.origin is not None:
+                raise UsageError(self.name, f"{layer!r} is the output of a layer, not an Input")
+            self._input, self._output = layer, layer.spec
             return
         if not isinstance(layer, Layer):
-            raise UsageError(self.name, f"{layer!r} is not a layer", hint="layers.Lambda(function) wraps a function")
-        self._stack.append(layer)
+            hint = "layers.Lambda(function) wraps a function" if callable(layer) else "layers.Dense(10), for example"
+            raise UsageError(self.name, f"{layer!r} is not a layer", hint=hint)
+        same = [other for other in self._stack if other.name == layer.name and other is not layer]
+        if same:
+            raise UsageError(self.name, f"there are two layers called {layer.name!r}", hint="give one another name")
         if self._input is not None:
-            self.build_for(self._input.spec)
+            self._output = abstract_call(layer, (self._output,), {})
+        self._stack = [*self._stack, layer]
+        self.built = self._input is not None
 
     def pop(self) -> Layer:
         """Remove and return the last layer."""
         if not self._stack:
             raise UsageError(self.name, "there are no layers")
-        return self._stack.pop()
+        *left, last = self._stack
+        self._stack = left
+        if self._input is not None:
+            self._output = self.compute_output_spec(self._input.spec) if left else self._input.spec
+        return last
 
-    def build_for(self, spec: Spec) -> None:
-        """Build all layers for inputs of ``spec`` (its batch extent does not matter), computing nothing."""
-        self.compute_output_spec(spec)
-
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Any, mask: Any = None) -> Any:
         """Apply the layers in order."""
         for layer in self._stack:
-            x = layer(x, training=training)
+            if mask is None and type(layer).compute_mask is Layer.compute_mask:
+                x = layer(x)
+            else:
+                given, before = x, mask
+                x = layer(given, **options_for(layer, before))
+                mask = mask_after(layer, (given,), before)
         return x
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal model, layer by layer."""
-        config = {**super().get_config(), "layers": [serialize(layer) for layer in self._stack]}
+        config: dict[str, Any] = {"layers": [serialize(layer) for layer in self._stack], "name": self.name}
+        config |= {"trainable": self.trainable, "dtype": self.dtype.name}
         if self._input is not None:
             config["input"] = {"shape": list(self._input.shape[1:]), "dtype": self._input.dtype.name}
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model from what ``get_config`` returned."""
-        from corenn.layers.core import Input
-
         given = dict(config)
         layers: list[Any] = [deserialize(c) for c in given.pop("layers")]
         first = given.pop("input", None)
         if first is not None:
             layers.insert(0, Input(tuple(first["shape"]), dtype=first["dtype"]))
         return cls(layers, **given)
+
+
+__all__ = ["Sequential"]

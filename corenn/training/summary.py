@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def rows(model: Model) -> list[tuple[str, str, str]]:
     """(name and class, output shape, parameters) of each layer directly inside."""
-    return [(f"{x.name} ({type(x).__name__})", shape_text(x.output_specs), f"{x.count_params():,}") for x in model.layers]
+    return [
+        (f"{x.name} ({type(x).__name__})", shape_text(x.output_specs), f"{x.count_params():,}") for x in model.layers
+    ]
 
 
 def shape_text(specs: Any) -> str:

@@ -32,7 +32,11 @@ class EarlyStopping(Callback, Configurable):
         start_from_epoch: int = 0,
     ) -> None:
         self.monitor, self.min_delta, self.patience, self.mode = monitor, min_delta, patience, mode
-        self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
+        self.baseline, self.restore_best_weights, self.start_from_epoch = (
+            baseline,
+            restore_best_weights,
+            start_from_epoch,
+        )
         self.reset()
 
     def reset(self) -> None:

@@ -10,7 +10,19 @@ from typing import Any
 from corenn.errors import AttributeValueError, UsageError, nearest
 
 #: Figures of which more is better; everything else that ``mode="auto"`` knows is a loss or an error.
-_RISING = ("acc", "auc", "precision", "recall", "f1", "iou", "r2", "top_k", "cosine", "true_positives", "true_negatives")
+_RISING = (
+    "acc",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "iou",
+    "r2",
+    "top_k",
+    "cosine",
+    "true_positives",
+    "true_negatives",
+)
 _FALLING = ("loss", "error", "mse", "mae", "rmse", "crossentropy", "hinge", "kl", "perplexity", "false_", "poisson")
 
 

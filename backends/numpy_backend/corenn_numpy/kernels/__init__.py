@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from corenn.backend import Kernel
 from corenn_numpy.kernels import (
+    attention,
     contraction,
     convolution,
     elementwise,
@@ -21,6 +22,7 @@ from corenn_numpy.kernels import (
 )
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
+    **attention.KERNELS,
     **contraction.KERNELS,
     **convolution.KERNELS,
     **elementwise.KERNELS,

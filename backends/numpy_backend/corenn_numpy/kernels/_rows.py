@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.floating]
 
-#: Elements per block: a few float32 arrays of it fit a second-level cache.
-BLOCK = 1 << 15
+#: Elements per block: a few float32 arrays of it fit a second-level cache of a megabyte.
+BLOCK = 1 << 16
 #: Up to this length NumPy spends more time on beginning a row than on adding it up.
 SHORT = 32
 
@@ -20,9 +20,9 @@ def as_rows(x: Array, width: int) -> Array:
     return np.ascontiguousarray(x).reshape(-1, width) if x.size else np.empty((0, width), x.dtype)
 
 
-def blocks(rows: int, width: int) -> Iterator[slice]:
-    """Slices of so many rows as fill a block."""
-    step = max(1, BLOCK // max(1, width))
+def blocks(rows: int, width: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices of so many rows as fill a block of ``size`` elements."""
+    step = max(1, size // max(1, width))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 

@@ -6,6 +6,7 @@ in float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from corenn.backend import Kernel
 from corenn.errors import ShapeError
 from corenn.spec import Spec
 from corenn_numpy.kernels._rows import (
+    BLOCK,
     Array,
     as_rows,
     blocks,
@@ -23,6 +25,9 @@ from corenn_numpy.kernels._rows import (
     row_dot,
     row_sum,
 )
+
+#: Elements that rows of few channels are joined to.
+_WIDE = 512
 
 # ---------------------------------------------------------------- rows by themselves
 
@@ -39,7 +44,7 @@ def _trailing(x: Spec | None, scales: Sequence[Spec | None], attrs: Mapping[str,
 
 
 def _width(x: Array, axes: tuple[int, ...]) -> int:
-    return int(np.prod(x.shape[x.ndim - len(axes) :]))
+    return math.prod(x.shape[x.ndim - len(axes) :])
 
 
 def _normalize(x: Array, epsilon: float, center: bool, out: Array) -> Array:
@@ -120,16 +125,17 @@ class _Channels:
     """An array with its channels on one axis, as a matrix [rows, channels] or a stack [rows, channels, positions].
 
     ``spread`` makes a vector over the channels broadcast to a block; ``sum`` and ``dot`` reduce blocks to vectors.
+    NumPy spends more time on beginning a short row than on the row, so several rows of few channels are taken as one.
     """
 
     def __init__(self, x: Array, axis: int) -> None:
-        shape = x.shape
-        after = int(np.prod(shape[axis + 1 :]))
-        self.channels = shape[axis]
-        rows = x.size // max(1, self.channels * after)
-        self.shape = (rows, self.channels) if after == 1 else (rows, self.channels, after)
-        self.matrix = after == 1
-        self.count = rows * after
+        after = math.prod(x.shape[axis + 1 :])
+        self.channels = x.shape[axis]
+        rows = math.prod(x.shape[:axis])
+        self.count, self.matrix = rows * after, after == 1
+        self.folded = math.gcd(rows, 1 << max(0, (_WIDE // max(1, self.channels)).bit_length() - 1)) if self.matrix else 1
+        tail = (self.folded * self.channels,) if self.matrix else (self.channels, after)
+        self.shape = (rows // self.folded, *tail)
 
     def view(self, x: Array) -> Array:
         """``x`` contiguous and in this form."""
@@ -137,19 +143,23 @@ class _Channels:
 
     def blocks(self) -> Iterator[slice]:
         """Slices of the rows that stay in the cache."""
-        return blocks(self.shape[0], int(np.prod(self.shape[1:])))
+        return blocks(self.shape[0], math.prod(self.shape[1:]), 2 * BLOCK)
 
     def spread(self, vector: Array) -> Array:
         """A vector over the channels, to broadcast to a block."""
-        return vector if self.matrix else vector[:, None]
+        return np.tile(vector, self.folded) if self.matrix else vector[:, None]
 
     def sum(self, block: Array) -> Array:
         """Sums of a block over everything but the channels."""
-        return column_sum(block) if self.matrix else np.add.reduce(np.add.reduce(block, axis=2), axis=0)
+        if self.matrix:
+            return column_sum(block).reshape(self.folded, self.channels).sum(axis=0, dtype=np.float64)
+        return np.add.reduce(np.add.reduce(block, axis=2), axis=0)
 
     def dot(self, x: Array, y: Array) -> Array:
         """Sums of the product of two blocks over everything but the channels."""
-        return column_dot(x, y) if self.matrix else np.add.reduce(np.vecdot(x, y), axis=0)
+        if self.matrix:
+            return column_dot(x, y).reshape(self.folded, self.channels).sum(axis=0, dtype=np.float64)
+        return np.add.reduce(np.vecdot(x, y), axis=0)
 
 
 def _apply(
