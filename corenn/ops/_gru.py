@@ -92,7 +92,9 @@ def _biases(bias: Tensor | None, reset_after: bool) -> tuple[Tensor | None, Tens
     return (bias, None) if bias is None or not reset_after else (step(bias, 0), step(bias, 1))
 
 
-def _advance(projected: Tensor, h: Tensor, recurrent: Tensor, bias: Tensor | None, reset_after: bool) -> tuple[Any, ...]:
+def _advance(
+    projected: Tensor, h: Tensor, recurrent: Tensor, bias: Tensor | None, reset_after: bool
+) -> tuple[Any, ...]:
     """The next state, and what is kept of the step."""
     units = h.shape[1]
     if reset_after:

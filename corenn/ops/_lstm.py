@@ -225,10 +225,17 @@ lstm_sequence.samples(
     sample(*_operands, _bias, literal([1, 0], "int64"), reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), real(shape=(0, 3)), *_weights, _bias),
 )  # fmt: skip
-_arriving = (real(shape=(2, 3, 3)), real(shape=(2, 3)), real(shape=(2, 3)), real(shape=(3, 2, 3)), real(shape=(3, 2, 12)))
+_arriving = (
+    real(shape=(2, 3, 3)),
+    real(shape=(2, 3)),
+    real(shape=(2, 3)),
+    real(shape=(3, 2, 3)),
+    real(shape=(3, 2, 12)),
+)
 _kept = (real(shape=(2, 3)), real(shape=(3, 12)), real(shape=(3, 2, 3)), real(0, 1, shape=(3, 2, 12)))
 lstm_grad.samples(
-    sample(*_arriving, *_kept, reverse=False, grad=False), sample(*_arriving, *_kept, _lengths, reverse=True, grad=False)
+    sample(*_arriving, *_kept, reverse=False, grad=False),
+    sample(*_arriving, *_kept, _lengths, reverse=True, grad=False),
 )
 lstm_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), real(shape=(2, 3)), *_weights, _bias),

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from corenn.dtypes import FLOATING, INTEGER, DType, int32
+from corenn.ops.contraction import matmul
 from corenn.ops.creation import arange
 from corenn.ops.elementwise import add, cast, greater, multiply, where
-from corenn.ops.contraction import matmul
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import along, concatenate, reshape, transpose
 from corenn.ops.slicing import basic_index

@@ -31,7 +31,9 @@ def _count(spec: Spec | Tensor, axes: tuple[int, ...]) -> int:
     return math.prod(shape[a] or 1 for a in axes)
 
 
-def _check_scale(call: Call, shape: tuple[int | None, ...], names: tuple[str, ...], specs: tuple[Spec | None, ...]) -> None:
+def _check_scale(
+    call: Call, shape: tuple[int | None, ...], names: tuple[str, ...], specs: tuple[Spec | None, ...]
+) -> None:
     """ShapeError unless each spec that is there has the shape."""
     for name, spec in zip(names, specs, strict=True):
         if spec is not None and spec.shape != shape:
@@ -76,7 +78,11 @@ def _(g: tuple[Tensor, Tensor], x: Tensor, out: tuple[Tensor, Tensor], axis: tup
     return (x - mean) * (for_variance * (2 / count)) + for_mean / count
 
 
-_moment_samples = (sample(real()), sample(real(shape=(2, 3, 4)), axis=1), sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True))
+_moment_samples = (
+    sample(real()),
+    sample(real(shape=(2, 3, 4)), axis=1),
+    sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True),
+)
 moments.samples(*_moment_samples, sample(real(shape=(2, 0)), axis=0), sample(real(shape=()), grad=False))
 moments.error_samples(
     error(ShapeError, "no elements", real(shape=(0, 3)), axis=0),
@@ -209,9 +215,7 @@ def _(g: Array, x: Array, gamma: Array, *, axis: Any, epsilon: float, center: bo
     full = np.broadcast_to(gamma, x.shape)
     axes = tuple(range(x.ndim - gamma.ndim))
     kept = tuple(a for a in range(x.ndim) if a >= len(axes) and full.shape[a] != gamma.shape[a - len(axes)])
-    by_gamma, by_beta = (
-        t.sum(kept, keepdims=True).sum(axes) for t in (g * _standardized(x, axis, epsilon, center), g)
-    )
+    by_gamma, by_beta = (t.sum(kept, keepdims=True).sum(axes) for t in (g * _standardized(x, axis, epsilon, center), g))
     return _stretch(g * gamma, x, axis, epsilon, center), by_gamma, by_beta
 
 
@@ -221,15 +225,23 @@ standardize.samples(
     sample(real(), **_rows), sample(real(), real(shape=(4,)), real(shape=(4,)), **_rows),
     sample(real(shape=(2, 3, 4)), real(shape=(3, 1)), real(shape=(3, 1)), **_mixed),
     sample(real(shape=(2, 3, 4)), real(shape=(3, 4)), None, axis=(1, 2), epsilon=0.1, center=False),
+    sample(real(shape=(2, 3, 2, 2)), real(shape=(2, 2)), real(shape=(2, 2)), axis=(1, 3), epsilon=0.1),
+    sample(real(shape=(2, 3, 2)), real(shape=(2,)), None, axis=(1,), epsilon=0.1, center=False),
     sample(real(), None, real(shape=(4,)), **_rows), sample(real(), real(shape=(4,)), real(shape=(1,)), **_rows),
     sample(real(shape=(0, 4)), real(shape=(4,)), real(shape=(4,)), **_rows),
 )  # fmt: skip
 standardize.error_samples(error(ShapeError, "must broadcast", real(shape=(3, 4)), real(shape=(2, 3, 4)), **_rows))
-standardize_grad.samples(sample(real(), real(), **_rows), sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), **_mixed))
+standardize_grad.samples(
+    sample(real(), real(), **_rows), sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), **_mixed)
+)
 standardize_affine_grad.samples(
     sample(real(), real(), real(shape=(4,)), **_rows),
     sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), real(shape=(3, 1)), **_mixed),
     sample(real(shape=(2, 3, 4)), real(shape=(2, 3, 4)), real(shape=(3, 4)), axis=(1, 2), epsilon=0.1, center=False),
+    sample(
+        real(shape=(2, 3, 2, 2)), real(shape=(2, 3, 2, 2)), real(shape=(2, 2)), axis=(1, 3), epsilon=0.1, center=True
+    ),
+    sample(real(shape=(2, 3, 2)), real(shape=(2, 3, 2)), real(shape=(2,)), axis=(1,), epsilon=0.1, center=False),
     sample(real(shape=(0, 4)), real(shape=(0, 4)), real(shape=(4,)), **_rows),
 )
 for _op in (standardize, standardize_grad, standardize_affine_grad):

@@ -54,7 +54,11 @@ def _(
 
 
 adagrad_update.samples(
-    *_samples((_positive,), _rate, attrs=({}, {"epsilon_inside": False, "epsilon": 0.1}, {"epsilon": 0.0, "weight_decay": 0.1}))
+    *_samples(
+        (_positive,),
+        _rate,
+        attrs=({}, {"epsilon_inside": False, "epsilon": 0.1}, {"epsilon": 0.0, "weight_decay": 0.1}),
+    )
 )
 adagrad_update.error_samples(
     error(ShapeError, "the accumulator must have the shape of the variable", real(), real(), real(shape=(4,)), _rate)
@@ -196,7 +200,9 @@ def _(
 
 # The slots of an empty history have mean_square >= mean_gradient**2, as those of any history do.
 rmsprop_centered_update.samples(
-    *_samples((real(2.0, 4.0), real(0.0, 1.0), _slot), _rate, attrs=({"epsilon": 0.01, "momentum": 0.9}, _forms[1]))[:-1]
+    *_samples((real(2.0, 4.0), real(0.0, 1.0), _slot), _rate, attrs=({"epsilon": 0.01, "momentum": 0.9}, _forms[1]))[
+        :-1
+    ]
 )
 
 

@@ -151,9 +151,7 @@ def attention_scores_grad(
 
 
 @attention_scores_grad.decompose
-def _(
-    g: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scale: float, causal: bool
-) -> Tensor:
+def _(g: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scale: float, causal: bool) -> Tensor:
     return softmax_grad(matmul(g, v, transpose_b=True), _weights(q, k, mask, scale, causal), axis=-1)
 
 

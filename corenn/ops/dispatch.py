@@ -393,9 +393,9 @@ def kernel_sources(
     """Every function over raw arrays that can serve a call, and where each comes from, the preferred one first.
 
     In order: the backend's own kernels that do not decline ("backend"), the shared kernel ("shared"), the
-    decomposition ("decomposition").  Operands of dtypes that the backend only stores are widened before, and the results
-    rounded once after; an op that makes such a dtype of other operands (a conversion, a draw of random numbers) does
-    so itself.
+    decomposition ("decomposition").  Operands of dtypes that the backend only stores are widened before, and the
+    results rounded once after; an op that makes such a dtype of other operands (a conversion, a draw of random
+    numbers) does so itself.
     """
     backend = device.backend
     if backend.computes_in and any(s is not None and s.dtype in backend.computes_in for s in inputs):

@@ -41,9 +41,7 @@ def _(table: Tensor, ids: Tensor) -> Tensor:
 
 
 @embedding.vjp
-def _(
-    g: Tensor, table_spec: Spec, ids: Tensor, needs: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
+def _(g: Tensor, table_spec: Spec, ids: Tensor, needs: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
     from corenn.ops.scatter import getitem_add
 
     return getitem_add(g, ids, shape=table_spec.static, pattern=(("array",), ALL)) if needs[0] else None, None

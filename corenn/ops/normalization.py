@@ -133,7 +133,9 @@ def _group_norm(call: Call, x: Spec, gamma: Spec | None, beta: Spec | None) -> S
     if not isinstance(groups, int) or groups < 1:
         raise call.attribute_error("groups must be a positive int", groups="")
     if channels % groups:
-        raise call.shape_error("the channels do not divide into so many groups", x=f"has {channels} channels", groups="")
+        raise call.shape_error(
+            "the channels do not divide into so many groups", x=f"has {channels} channels", groups=""
+        )
     require_elements(call, x, tuple(range(1, x.ndim)))
     return result
 

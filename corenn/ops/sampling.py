@@ -52,8 +52,8 @@ class Arg:
 class Sample:
     """Operands and attributes of one call.
 
-    ``grad=False`` where the op is not differentiable at the sample; ``kinds`` are the kinds of dtypes under test that it
-    makes sense in (of those the op accepts).
+    ``grad=False`` where the op is not differentiable at the sample; ``kinds`` are the kinds of dtypes under test that
+    it makes sense in (of those the op accepts).
     """
 
     args: tuple[Arg | None, ...]

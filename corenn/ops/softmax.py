@@ -96,7 +96,9 @@ def _(g: Tensor, y: Tensor, *, axis: int) -> Tensor:
     return weighted - y * sum_over(weighted, axis=axis, keepdims=True)
 
 
-softmax_grad.samples(sample(real(), real(0, 1), axis=-1), sample(real(shape=(2, 3, 2)), real(0, 1, shape=(2, 3, 2)), axis=1))
+softmax_grad.samples(
+    sample(real(), real(0, 1), axis=-1), sample(real(shape=(2, 3, 2)), real(0, 1, shape=(2, 3, 2)), axis=1)
+)
 softmax_grad.reference(lambda g, y, *, axis: y * (g - (g * y).sum(axis, keepdims=True)))
 
 
@@ -220,8 +222,9 @@ softmax_cross_entropy_grad.samples(
     sample(real(shape=(2, 2)), real(0, 1, shape=(2, 3, 2)), real(shape=(2, 3, 2)), axis=1),
 )
 softmax_cross_entropy_grad.reference(
-    lambda g, labels, logits, *, axis: (np.exp(_log_softmax(logits, axis)) * labels.sum(axis, keepdims=True) - labels)
-    * np.expand_dims(g, axis)
+    lambda g, labels, logits, *, axis: (
+        (np.exp(_log_softmax(logits, axis)) * labels.sum(axis, keepdims=True) - labels) * np.expand_dims(g, axis)
+    )
 )
 
 
@@ -326,8 +329,9 @@ sparse_softmax_cross_entropy_grad.samples(
     sample(real(shape=(2, 2)), integer(0, 3, shape=(2, 2)), real(shape=(2, 3, 2)), axis=1),
 )
 sparse_softmax_cross_entropy_grad.reference(
-    lambda g, labels, logits, *, axis: (np.exp(_log_softmax(logits, axis)) - _hits(labels, logits, axis % logits.ndim))
-    * np.expand_dims(g, axis)
+    lambda g, labels, logits, *, axis: (
+        (np.exp(_log_softmax(logits, axis)) - _hits(labels, logits, axis % logits.ndim)) * np.expand_dims(g, axis)
+    )
 )
 
 

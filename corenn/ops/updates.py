@@ -225,7 +225,10 @@ def _(
 
 adam_update.samples(
     *_samples(
-        (_slot, _positive), _rate, _step, attrs=({}, {"nesterov": True, "epsilon": 0.1}, {"weight_decay": 0.1, "beta_1": 0.0})
+        (_slot, _positive),
+        _rate,
+        _step,
+        attrs=({}, {"nesterov": True, "epsilon": 0.1}, {"weight_decay": 0.1, "beta_1": 0.0}),
     )
 )
 _moments = (real(), real(), real(), real(0.1, 2.0), _rate)

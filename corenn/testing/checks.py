@@ -28,7 +28,7 @@ from corenn.ops.table import REQUIRED, TABLE, Op
 from corenn.tensor import Tensor
 from corenn.testing.compare import bits_difference, difference
 from corenn.testing.tolerances import GRADIENT, Tolerance, forward
-from corenn.testing.trial import Host, NotHere, Trial, is_free, needed, require_dtypes, strided
+from corenn.testing.trial import Host, NotHere, Trial, array_problem, is_free, needed, require_dtypes, strided
 
 
 def all_ops() -> list[Op]:
@@ -171,25 +171,27 @@ def check_special(op: Op, special: Sample, dtype: DType, device: Device) -> str 
     return difference(result, wanted, forward(dtype))
 
 
-_LARGE = 40_007  # odd and prime, past the blocks and vectors that fast kernels work in
+#: Other shapes for the samples of elementwise ops: none, one, and many elements (a prime number, past the blocks and
+#: vectors that fast kernels work in).
+RESIZED = {"empty": (2, 0), "scalar": (), "large": (40_007,)}
 
 
-def large_sample(op: Op) -> Sample | None:
-    """The first sample of an elementwise op that can be tiled; ``None`` for other ops."""
+def resizable_sample(op: Op) -> Sample | None:
+    """The first sample of an elementwise op whose operands can be repeated to any shape; ``None`` for other ops."""
     fitting = (s for s in op.sample_list if is_free(s) and all(a is not None and 0 not in a.shape for a in s.args))
     return next(fitting, None) if op.family in _ELEMENTWISE else None
 
 
-def check_large(op: Op, sample: Sample, dtype: DType, device: Device) -> str | None:
-    """A sample tiled to many elements must give its values, tiled: kernels work in blocks, and blocks have ends."""
-    small = Trial(op, sample, dtype, device)
-    operands = np.broadcast_arrays(*[a for a in small.operands if a is not None])
+def check_resized(op: Op, sample: Sample, dtype: DType, device: Device, shape: tuple[int, ...]) -> str | None:
+    """A sample repeated to ``shape`` must give its values, repeated: kernels work in blocks, and blocks have ends."""
+    drawn = [a for a in Trial(op, sample, dtype, device).operands if a is not None]
+    flat = [np.ravel(a) for a in np.broadcast_arrays(*drawn)]
     with device:
-        result, expected = (
-            op.public(*[tensor(np.resize(a, size)) for a in operands], **sample.attrs).numpy()
-            for size in ((_LARGE,), operands[0].size)
-        )
-    return difference(result, np.resize(expected, (_LARGE,)), forward(dtype))
+        expected = op.public(*map(tensor, flat), **sample.attrs)
+        result = op.public(*[tensor(np.resize(a, shape)) for a in flat], **sample.attrs)
+    return array_problem(result, shape, expected.dtype) or difference(
+        result.numpy(), np.resize(expected.numpy(), shape), forward(dtype)
+    )
 
 
 # ---------------------------------------------------------------- gradients

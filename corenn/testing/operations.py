@@ -58,15 +58,17 @@ def value_cases(backend: Backend) -> Iterator[Case]:
 
 
 def _elementwise_cases(op: Op, home: Device) -> Iterator[Case]:
-    """What elementwise ops are tried on beyond their samples: NaN, infinities and signed zeros; many elements."""
-    special, large = checks.special_sample(op), checks.large_sample(op)
+    """What elementwise ops are tried on beyond their samples: NaN, infinities and signed zeros; other sizes."""
+    special, basic = checks.special_sample(op), checks.resizable_sample(op)
     if special is not None:
         for dtype in (d for d in checks.accepted_dtypes(op, special) if d in (dtypes.float32, dtypes.float64)):
             check = functools.partial(checks.check_special, op, special, dtype, home)
             yield Case(f"L1/{op.name}/special/{dtype}", check)
-    if large is not None:
-        for dtype in _first_choice(checks.accepted_dtypes(op, large)):
-            yield Case(f"L1/{op.name}/large/{dtype}", functools.partial(checks.check_large, op, large, dtype, home))
+    if basic is not None:
+        for dtype in _first_choice(checks.accepted_dtypes(op, basic)):
+            for size, shape in checks.RESIZED.items():
+                check = functools.partial(checks.check_resized, op, basic, dtype, home, shape)
+                yield Case(f"L1/{op.name}/{size}/{dtype}", check)
 
 
 def gradient_cases(backend: Backend) -> Iterator[Case]:

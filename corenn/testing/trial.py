@@ -80,7 +80,7 @@ class Trial:
             return f"{len(results)} results, where inference says {len(self.plan.specs)}"
         expected = self.expected()
         for i, (r, inferred) in enumerate(zip(results, self.plan.specs, strict=True)):
-            problem = _wrong_array(r, inferred.shape, inferred.dtype)
+            problem = array_problem(r, inferred.shape, inferred.dtype)
             if problem is None and expected is not None and expected[i] is not None:
                 problem = difference(r.numpy(), expected[i], forward(r.dtype).scaled(math.sqrt(self.terms(r))))
             if problem is not None:
@@ -107,7 +107,7 @@ class Trial:
         return max(1, largest // max(1, result.size))
 
 
-def _wrong_array(result: Tensor, shape: tuple[int | None, ...], dtype: DType) -> str | None:
+def array_problem(result: Tensor, shape: tuple[int | None, ...], dtype: DType) -> str | None:
     """What is wrong with the array inside a tensor, against the shape and dtype that inference promised."""
     found = tuple(result.data.shape)
     if len(found) != len(shape) or any(n is not None and n != m for n, m in zip(shape, found, strict=True)):

@@ -16,11 +16,13 @@ from corenn.training.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
-from corenn.training.model import Model
+from corenn.training.functional import Functional
+from corenn.training.model import Model, register
 from corenn.training.sequential import Sequential
 
 __all__ = [
-    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "JSONLinesLogger", "LambdaCallback",
+    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "Functional", "History",
+    "JSONLinesLogger", "LambdaCallback",
     "LearningRateScheduler", "Model", "ModelCheckpoint", "Progress", "ReduceLROnPlateau", "Sequential", "StopOnRequest",
-    "TensorBoard", "TerminateOnNaN",
+    "TensorBoard", "TerminateOnNaN", "register",
 ]  # fmt: skip

@@ -126,7 +126,8 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
         return batch, None, None
     if not 1 <= len(batch) <= 3:
         raise DataError("fit", f"a batch has {len(batch)} parts", hint="yield x, (x, y) or (x, y, sample_weight)")
-    return (*batch, *([None] * (3 - len(batch))))  # type: ignore[return-value]  # three
+    x, y, sample_weight = (*batch, None, None)[:3]
+    return x, y, sample_weight
 
 
 def as_tensors(structure: Any) -> Any:

@@ -108,8 +108,8 @@ class Functional(Model):
             if isinstance(value, (list, tuple)):
                 return [written(v) for v in value]
             if isinstance(value, Tensor) or hasattr(value, "__array__"):
-                raise UsageError(self.name, f"a constant array is part of the call of {origin.name!r}: it cannot be saved",
-                                 hint="hold it in a layer of your own")  # fmt: skip
+                what = f"a constant array is part of the call of {origin.name!r}: it cannot be saved"
+                raise UsageError(self.name, what, hint="hold it in a layer of your own")
             return serialize(value)
 
         calls = []

@@ -154,9 +154,7 @@ class Loop:
             for save in saves:
                 save(self.step - 1)
         if self.step == 0:
-            what = (
-                "the data gave no batches" if self.epoch == 0 else f"the data gave no batches in epoch {self.epoch + 1}"
-            )
+            what = "the data gave no batches" + (f" in epoch {self.epoch + 1}" if self.epoch else "")
             hint = "a generator can be read once: pass the function that makes it, or give steps_per_epoch"
             raise DataError("fit", what, hint=hint)
         return True

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from corenn import random
+from corenn.data import Dataset
 from corenn.device import Device, device
 from corenn.errors import CheckpointError, PluginError, UsageError
 from corenn.training.callbacks import (
@@ -216,7 +217,8 @@ class Run:
     def fit(self, model: Any, *data: Any, callbacks: Any = (), **options: Any) -> Any:
         """``model.fit`` with this run's settings and callbacks; raises Interrupted if a signal stopped it."""
         options.setdefault("epochs", self.settings.epochs)
-        options.setdefault("batch_size", self.settings.batch_size)
+        if not isinstance(data[0], Dataset):  # a dataset brings its own batches
+            options.setdefault("batch_size", self.settings.batch_size)
         limit = self.settings.steps or None
         history = model.fit(*data, callbacks=[*self.callbacks(), *callbacks], verbose=0, most_steps=limit, **options)
         self.steps = history.loop.total_steps

@@ -18,7 +18,7 @@ class Callback:
     ``self.model`` and ``self.loop`` (epoch, step, total_steps, stop; see ``corenn.training.loop.Loop``) are set before
     the first call.  ``logs`` maps names to floats; in batch calls it is read from the device only if you look.
     A callback with state returns it from ``state_dict`` so that a resumed run goes on as if it had not stopped; it sets
-    that state up in ``reset``, which comes before a state is restored, and not in ``on_train_begin``, which comes after.
+    that state up in ``reset``, which comes before a state is restored, not in ``on_train_begin``, which comes after.
     """
 
     model: Model

@@ -33,8 +33,8 @@ class CallbackWarning(UserWarning):
 class Monitor:
     """Tells whether ``logs[name]`` is better, by more than ``min_delta``, than the best so far (``None`` at first).
 
-    ``mode``: "min", "max", or "auto": by what the metric says of itself, else by the figure's name; UsageError when that
-    does not tell.
+    ``mode``: "min", "max", or "auto": by what the metric says of itself, else by the figure's name; UsageError when
+    that does not tell.
     """
 
     def __init__(self, where: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:

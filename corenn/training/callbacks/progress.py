@@ -96,7 +96,7 @@ class Progress(Callback, Configurable):
         self._out.flush()
 
     def _show_in_notebook(self, line: str, end: str) -> None:
-        from IPython.display import display
+        from IPython.display import display  # type: ignore[import-not-found]
 
         data = {"text/plain": line}
         if self._display is None:

@@ -90,7 +90,11 @@ def standardize_affine_grad(
         by_beta += column_sum(slopes[part])
         np.multiply(slopes[part], scale, out=d)
         _project_out(d, normal, inverse, center)
-    return out.reshape(x.shape), by_gamma.astype(x.dtype).reshape(gamma.shape), by_beta.astype(x.dtype).reshape(gamma.shape)
+    return (
+        out.reshape(x.shape),
+        by_gamma.astype(x.dtype).reshape(gamma.shape),
+        by_beta.astype(x.dtype).reshape(gamma.shape),
+    )
 
 
 def _project_out(d: Array, normal: Array, inverse: Array, center: bool) -> None:
@@ -133,7 +137,9 @@ class _Channels:
         self.channels = x.shape[axis]
         rows = math.prod(x.shape[:axis])
         self.count, self.matrix = rows * after, after == 1
-        self.folded = math.gcd(rows, 1 << max(0, (_WIDE // max(1, self.channels)).bit_length() - 1)) if self.matrix else 1
+        self.folded = (
+            math.gcd(rows, 1 << max(0, (_WIDE // max(1, self.channels)).bit_length() - 1)) if self.matrix else 1
+        )
         tail = (self.folded * self.channels,) if self.matrix else (self.channels, after)
         self.shape = (rows // self.folded, *tail)
 
@@ -232,6 +238,85 @@ def batch_norm_grad(
     return out.reshape(x.shape), by_gamma.astype(x.dtype), by_beta.astype(x.dtype)
 
 
+# ---------------------------------------------------------------- groups of channels of each example
+
+
+def _grouped(x: Spec | None, scales: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
+    """Whether all axes but the batch and one of groups are normalised, and gamma and beta are vectors from that one on."""
+    if x is None or 0 in x.shape:
+        return False
+    kept = [a for a in range(x.ndim) if a not in attrs["axis"]]
+    return len(kept) == 2 and kept[0] == 0 and all(s is None or s.shape == x.shape[kept[1] :] for s in scales)
+
+
+class _Groups:
+    """Examples as matrices [positions, channels], the channels in groups of neighbours that share their statistics."""
+
+    def __init__(self, x: Array, axes: tuple[int, ...]) -> None:
+        place = next(a for a in range(1, x.ndim) if a not in axes)
+        self.groups, self.each = x.shape[place], math.prod(x.shape[place + 1 :])
+        self.form = _Channels(np.empty((math.prod(x.shape[1:place]), self.groups * self.each), x.dtype), 1)
+        self.count = self.form.count * self.each
+        self.dtype = x.dtype
+
+    def view(self, x: Array) -> Array:
+        """``x`` contiguous, one matrix for each example."""
+        return np.ascontiguousarray(x).reshape(x.shape[0], *self.form.shape)
+
+    def shared(self, sums: Array) -> Array:
+        """Sums over the channels to means over the groups, one for each channel."""
+        return np.repeat(sums.reshape(self.groups, self.each).sum(axis=1) / self.count, self.each)
+
+    def spread(self, vector: Array) -> Array:
+        """A vector over the channels, to broadcast to an example."""
+        return self.form.spread(vector.astype(self.dtype).reshape(-1))
+
+    def center(self, x: Array, epsilon: float, center: bool, out: Array) -> Array:
+        """``out = x - mean`` for one example; returns 1 / deviation, for each channel."""
+        if center:
+            np.subtract(x, self.spread(self.shared(self.form.sum(x))), out=out)
+        else:
+            out[...] = x
+        return 1 / np.sqrt(self.shared(self.form.dot(out, out)) + epsilon)
+
+
+def standardize_groups(
+    x: Array, gamma: Array | None, beta: Array | None, *, axis: tuple[int, ...], epsilon: float, center: bool
+) -> Array:
+    """See the op ``standardize``."""
+    groups = _Groups(x, axis)
+    flat, shift = groups.view(x), None if beta is None else groups.spread(beta)
+    out = np.empty_like(flat)
+    for example, y in zip(flat, out, strict=True):
+        scale = groups.center(example, epsilon, center, y)
+        y *= groups.spread(scale if gamma is None else scale * gamma.reshape(-1))
+        if shift is not None:
+            y += shift
+    return out.reshape(x.shape)
+
+
+def standardize_affine_grad_groups(
+    g: Array, x: Array, gamma: Array, *, axis: tuple[int, ...], epsilon: float, center: bool
+) -> tuple[Array, Array, Array]:
+    """See the op ``standardize_affine_grad``."""
+    groups = _Groups(x, axis)
+    form, flat, slopes, scale = groups.form, groups.view(x), groups.view(g), gamma.reshape(-1).astype(np.float64)
+    out, centered = np.empty_like(flat), np.empty(form.shape, x.dtype)
+    by_gamma, by_beta = np.zeros(form.channels), np.zeros(form.channels)
+    for example, slope, d in zip(flat, slopes, out, strict=True):
+        inverse = groups.center(example, epsilon, center, centered)
+        along, total = form.dot(slope, centered) * inverse, form.sum(slope)
+        by_gamma += along
+        by_beta += total
+        # Of the slope by what is normalised, its parts along that and along the constant are taken away.
+        centered *= groups.spread(groups.shared(along * scale) * inverse * inverse)
+        np.multiply(slope, groups.spread(scale * inverse), out=d)
+        d -= centered
+        if center:
+            d -= groups.spread(groups.shared(total * scale) * inverse)
+    return out.reshape(x.shape), *(v.astype(x.dtype).reshape(gamma.shape) for v in (by_gamma, by_beta))
+
+
 # ---------------------------------------------------------------- embedding
 
 
@@ -247,10 +332,14 @@ def embedding(table: Array, ids: np.ndarray[Any, Any]) -> Array:
 
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
-    "standardize": Kernel(standardize, when=lambda specs, attrs: _trailing(specs[0], specs[1:], attrs)),
+    "standardize": (
+        Kernel(standardize, when=lambda specs, attrs: _trailing(specs[0], specs[1:], attrs)),
+        Kernel(standardize_groups, when=lambda specs, attrs: _grouped(specs[0], specs[1:], attrs)),
+    ),
     "standardize_grad": Kernel(standardize_grad, when=lambda specs, attrs: _trailing(specs[1], (), attrs)),
-    "standardize_affine_grad": Kernel(
-        standardize_affine_grad, when=lambda specs, attrs: _trailing(specs[1], specs[2:], attrs)
+    "standardize_affine_grad": (
+        Kernel(standardize_affine_grad, when=lambda specs, attrs: _trailing(specs[1], specs[2:], attrs)),
+        Kernel(standardize_affine_grad_groups, when=lambda specs, attrs: _grouped(specs[1], specs[2:], attrs)),
     ),
     "batch_norm_training": Kernel(batch_norm_training),
     "batch_norm_inference": Kernel(batch_norm_inference),
