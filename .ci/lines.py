@@ -1,4 +1,4 @@
-"""A report, not a limit: lines of code by room, and the files that grow towards the size at which they should divide."""
+"""A report, not a limit: lines of code by room, and the files that have grown to the size at which to divide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> None:
     rooms: Counter[str] = Counter()
     long: list[tuple[int, str]] = []
     for name in listed:
-        lines = sum(1 for _ in Path(name).open(encoding="utf-8"))
+        lines = len(Path(name).read_text(encoding="utf-8").splitlines())
         parts = Path(name).parts
         tests = "tests" in parts
         rooms["tests" if tests else "/".join(parts[:2]) if len(parts) > 2 else parts[0]] += lines

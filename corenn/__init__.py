@@ -1,7 +1,7 @@
 """corenn: a deep-learning framework whose core knows no array library.
 
-Ops, tensors and gradients are here; ``corenn.nn``, ``random``, ``linalg`` and ``image`` hold the others.  Layers, models,
-optimizers, data and the rest are in modules loaded when first used.
+Ops, tensors and gradients are here; ``corenn.nn``, ``random``, ``linalg`` and ``image`` hold the others.  Layers,
+models, optimizers, data and the rest are in modules loaded when first used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from corenn import image, linalg, nn, random
+from corenn.advice import missing_name
 from corenn.autodiff import (
     GradientTape,
     check_gradients,
@@ -62,37 +63,18 @@ from corenn.ops.einstein import einsum
 from corenn.ops.elementwise import (
     abs,
     add,
-    bitwise_and,
-    bitwise_invert,
-    bitwise_left_shift,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
     cast,
     ceil,
     clip,
     conj,
     divide,
-    equal,
     floor,
     floor_divide,
-    greater,
-    greater_equal,
     identity,
-    isfinite,
-    isinf,
-    isnan,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
     maximum,
     minimum,
     multiply,
     negative,
-    not_equal,
     power,
     reciprocal,
     remainder,
@@ -108,6 +90,27 @@ from corenn.ops.elementwise import (
 )
 from corenn.ops.gathering import argwhere, gather, nonzero, take_along_axis
 from corenn.ops.indexing import boolean_mask, gather_nd
+from corenn.ops.logic import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from corenn.ops.reduction import (
     all,
     any,
@@ -198,6 +201,7 @@ from corenn.variable import Variable
 if TYPE_CHECKING:
     from corenn import (
         activations,
+        backend,
         checkpoint,
         constraints,
         data,
@@ -206,6 +210,7 @@ if TYPE_CHECKING:
         losses,
         metrics,
         optimizers,
+        plugin,
         regularizers,
         schedules,
         summary,
@@ -219,6 +224,7 @@ __version__ = "0.1.0"
 _MODULES = frozenset(
     {
         "activations",
+        "backend",
         "checkpoint",
         "constraints",
         "data",
@@ -227,6 +233,7 @@ _MODULES = frozenset(
         "losses",
         "metrics",
         "optimizers",
+        "plugin",
         "regularizers",
         "schedules",
         "summary",
@@ -242,9 +249,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"corenn.{name}")
     if name in _CLASSES:
         return getattr(importlib.import_module(_CLASSES[name]), name)
-    from corenn.errors import nearest
-
-    raise AttributeError(f"module 'corenn' has no attribute {name!r}; {nearest(name, __all__)}")
+    raise missing_name("corenn", name, __all__)
 
 
 def __dir__() -> list[str]:
@@ -284,6 +289,7 @@ __all__ = [
     "atanh",
     "atleast_1d",
     "atleast_2d",
+    "backend",
     "bfloat16",
     "bincount",
     "bitwise_and",
@@ -301,8 +307,8 @@ __all__ = [
     "check_gradients",
     "checkpoint",
     "clip",
-    "complex128",
     "complex64",
+    "complex128",
     "concat",
     "concatenate",
     "conj",
@@ -356,10 +362,10 @@ __all__ = [
     "index_update",
     "initializers",
     "inner",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "isfinite",
     "isinf",
     "isnan",
@@ -371,9 +377,9 @@ __all__ = [
     "linalg",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -403,6 +409,7 @@ __all__ = [
     "optimizers",
     "outer",
     "pad",
+    "plugin",
     "polygamma",
     "power",
     "prod",
@@ -460,10 +467,10 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unique",
     "unique_all",
     "unique_counts",

@@ -17,11 +17,28 @@ Activation = Callable[[Tensor], Tensor]
 _REGISTRY: Registry[Any] = Registry("activation", cast("type[Any]", Callable))
 
 for _function, _aliases in (
-    (identity, ("linear",)), (exp, ("exponential",)), (tanh, ()), (softmax, ()), (log_softmax, ()), (ops.relu, ()),
-    (ops.relu6, ()), (ops.leaky_relu, ()), (ops.elu, ()), (ops.selu, ()), (ops.celu, ()), (ops.gelu, ()),
-    (ops.sigmoid, ()), (ops.log_sigmoid, ()), (ops.softplus, ()), (ops.softsign, ()), (ops.silu, ("swish",)),
-    (ops.hard_sigmoid, ()), (ops.hard_tanh, ()), (ops.hard_swish, ("hard_silu",)), (ops.mish, ()),
-):  # fmt: skip
+    (identity, ("linear",)),
+    (exp, ("exponential",)),
+    (tanh, ()),
+    (softmax, ()),
+    (log_softmax, ()),
+    (ops.relu, ()),
+    (ops.relu6, ()),
+    (ops.leaky_relu, ()),
+    (ops.elu, ()),
+    (ops.selu, ()),
+    (ops.celu, ()),
+    (ops.gelu, ()),
+    (ops.sigmoid, ()),
+    (ops.log_sigmoid, ()),
+    (ops.softplus, ()),
+    (ops.softsign, ()),
+    (ops.silu, ("swish",)),
+    (ops.hard_sigmoid, ()),
+    (ops.hard_tanh, ()),
+    (ops.hard_swish, ("hard_silu",)),
+    (ops.mish, ()),
+):
     _REGISTRY.register(*_aliases)(_function)
 
 register = _REGISTRY.register

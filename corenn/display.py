@@ -23,7 +23,9 @@ def tensor_html(tensor: Tensor) -> str:
         body = html.escape(np.array2string(host, threshold=100, edgeitems=2))
         return f"<div><small>{caption}</small><pre>{body}</pre></div>"
     matrix = host[None] if host.ndim == 1 else host
-    rows = "".join(f"<tr>{''.join(_cells(matrix[i]) if i is not None else _gap(matrix))}</tr>" for i in _shown(len(matrix)))
+    rows = "".join(
+        f"<tr>{''.join(_cells(matrix[i]) if i is not None else _gap(matrix))}</tr>" for i in _shown(len(matrix))
+    )
     return f"<div><small>{caption}</small><table>{rows}</table></div>"
 
 

@@ -173,7 +173,9 @@ def promote(a: DType, b: DType) -> DType | None:
 
 def weak_dtype(value: bool | int | float | complex, beside: DType) -> DType:
     """The dtype a Python scalar takes beside a tensor of dtype ``beside``; the tensor may have to follow it."""
-    kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f" if isinstance(value, float) else "c"
+    kind = (
+        "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f" if isinstance(value, float) else "c"
+    )
     rank = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
     if rank[kind] <= rank[beside.kind]:
         return beside
@@ -185,7 +187,7 @@ def weak_dtype(value: bool | int | float | complex, beside: DType) -> DType:
 
 
 def default_dtype(value: bool | int | float | complex) -> DType:
-    """The dtype of a tensor made from a Python scalar: bool, int32 (int64 where it does not fit), float32, complex64."""
+    """The dtype of a tensor made of a Python scalar: bool, int32 (int64 where it does not fit), float32, complex64."""
     if isinstance(value, bool):
         return bool_
     if isinstance(value, int):

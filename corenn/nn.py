@@ -23,23 +23,14 @@ from corenn.ops.activations import (
 )
 from corenn.ops.attention import scaled_dot_product_attention
 from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training, local_response_norm
-from corenn.ops.convolution import (
-    conv,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_input_grad,
-    conv_transpose,
-    conv_weight_grad,
-    depthwise_conv,
-    separable_conv,
-    separable_conv2d,
-)
+from corenn.ops.convolution import conv, conv_input_grad, conv_transpose, conv_weight_grad
+from corenn.ops.convolution_forms import conv1d, conv2d, conv3d, depthwise_conv, separable_conv, separable_conv2d
 from corenn.ops.embedding import embedding
-from corenn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
+from corenn.ops.normalization import group_norm, instance_norm, layer_norm, moments, rms_norm
 from corenn.ops.norms import l2_normalize
 from corenn.ops.pooling import adaptive_avg_pool, avg_pool, global_avg_pool, global_max_pool, max_pool
 from corenn.ops.random import dropout
+from corenn.ops.recurrent import gru, gru_cell, lstm, lstm_cell, rnn_cell, simple_rnn
 from corenn.ops.softmax import (
     log_softmax,
     sigmoid_cross_entropy,
@@ -70,6 +61,8 @@ __all__ = [
     "global_avg_pool",
     "global_max_pool",
     "group_norm",
+    "gru",
+    "gru_cell",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
@@ -80,12 +73,16 @@ __all__ = [
     "local_response_norm",
     "log_sigmoid",
     "log_softmax",
+    "lstm",
+    "lstm_cell",
     "max_pool",
     "mish",
+    "moments",
     "prelu",
     "relu",
     "relu6",
     "rms_norm",
+    "rnn_cell",
     "scaled_dot_product_attention",
     "selu",
     "separable_conv",
@@ -93,6 +90,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_cross_entropy",
     "silu",
+    "simple_rnn",
     "softmax",
     "softmax_cross_entropy",
     "softplus",

@@ -263,6 +263,16 @@ class WarmUp(Schedule):
 
 
 __all__ = [
-    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "FunctionSchedule", "InverseTimeDecay", "NaturalExpDecay",
-    "PiecewiseConstantDecay", "PolynomialDecay", "Schedule", "WarmUp", "get", "register",
-]  # fmt: skip
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "FunctionSchedule",
+    "InverseTimeDecay",
+    "NaturalExpDecay",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "Schedule",
+    "WarmUp",
+    "get",
+    "register",
+]

@@ -167,9 +167,11 @@ class Tensor:
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ShapeError(
-                "bool", "the truth of a tensor of several elements is ambiguous", {"x": self.spec},
+                "bool",
+                "the truth of a tensor of several elements is ambiguous",
+                {"x": self.spec},
                 hint="corenn.any(x) or corenn.all(x)",
-            )  # fmt: skip
+            )
         return bool(self.item())
 
     def __int__(self) -> int:
@@ -391,12 +393,27 @@ class Tensor:
 
 # What ndarray's operators call when the other operand is a tensor.
 _UFUNC_OPERATORS = {
-    "add": "add", "subtract": "subtract", "multiply": "multiply", "divide": "divide", "true_divide": "divide",
-    "floor_divide": "floor_divide", "remainder": "remainder", "power": "power", "matmul": "matmul",
-    "equal": "equal", "not_equal": "not_equal", "less": "less", "less_equal": "less_equal", "greater": "greater",
-    "greater_equal": "greater_equal", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
-    "bitwise_xor": "bitwise_xor", "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
-}  # fmt: skip
+    "add": "add",
+    "subtract": "subtract",
+    "multiply": "multiply",
+    "divide": "divide",
+    "true_divide": "divide",
+    "floor_divide": "floor_divide",
+    "remainder": "remainder",
+    "power": "power",
+    "matmul": "matmul",
+    "equal": "equal",
+    "not_equal": "not_equal",
+    "less": "less",
+    "less_equal": "less_equal",
+    "greater": "greater",
+    "greater_equal": "greater_equal",
+    "bitwise_and": "bitwise_and",
+    "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+}
 
 
 def host_array(data: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:

@@ -50,7 +50,7 @@ def rebuild(tree: Any, new_leaves: Iterator[Any]) -> Any:
 
 
 def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """A structure like ``tree`` with ``function`` applied to its leaves (and those of ``others``, of equal structure)."""
+    """A structure like ``tree``: ``function`` applied to its leaves (and those of ``others``, of equal structure)."""
     lists = [leaves(t) for t in (tree, *others)]
     if any(len(found) != len(lists[0]) for found in lists):
         raise UsageError("tree_map", f"the structures have {', '.join(str(len(n)) for n in lists)} leaves")

@@ -13,12 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "corenn"
 
 # Rooms in the order of knowledge: a module may import rooms of its own rank or below, at import time.
-RANK = {
-    "errors": 0, "dtypes": 0, "spec": 0, "tree": 0, "device": 1, "tensor": 1, "philox": 1, "backend": 1, "plugin": 1,
-    "display": 1, "configurable": 1, "ops": 2, "nn": 3, "random": 3, "linalg": 3, "image": 3, "variable": 3, "autodiff": 4, "graph": 5,
-    "activations": 6, "initializers": 6, "regularizers": 6, "constraints": 6, "schedules": 6, "losses": 6, "optimizers": 6, "metrics": 6,
-    "data": 6, "summary": 6, "checkpoint": 6, "layers": 7, "training": 8, "testing": 9, "__init__": 10,
-}  # fmt: skip
+ROOMS = (
+    "errors dtypes spec tree",
+    "device tensor philox backend plugin display configurable",
+    "ops",
+    "nn random linalg image variable",
+    "autodiff",
+    "graph",
+    "activations initializers regularizers constraints schedules losses optimizers metrics data summary checkpoint",
+    "layers",
+    "training",
+    "testing",
+    "__init__",
+)
+RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names.split()}
 OUTSIDE = {"corenn_numpy", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks", "corenn_cli", "cupy"}
 MODULES = sorted(CORE.rglob("*.py"))
 

@@ -49,7 +49,9 @@ def test_a_tensor_owns_its_data():
     assert not np.asarray(made).flags.writeable
 
 
-@given(hnp.arrays(st.sampled_from([np.float32, np.float64, np.int32, np.uint8, np.bool_]), hnp.array_shapes(min_dims=0)))
+@given(
+    hnp.arrays(st.sampled_from([np.float32, np.float64, np.int32, np.uint8, np.bool_]), hnp.array_shapes(min_dims=0))
+)
 def test_round_trip(array):
     made = corenn.tensor(array)
     assert made.shape == array.shape
@@ -77,12 +79,19 @@ BINARY = {
 @pytest.mark.parametrize("right", ["tensor", "array", "scalar"])
 def test_operators(symbol, right):
     a = np.array([[1.5, 2.0, 3.0], [0.5, 4.0, 2.0]], np.float32)
-    b = {"tensor": np.array([2.0, 1.0, 3.0], np.float32), "array": np.array([2.0, 1.0, 3.0], np.float32), "scalar": 2.0}[right]
+    b = {
+        "tensor": np.array([2.0, 1.0, 3.0], np.float32),
+        "array": np.array([2.0, 1.0, 3.0], np.float32),
+        "scalar": 2.0,
+    }[right]
     other = corenn.tensor(b) if right == "tensor" else b
     x = corenn.tensor(a)
     compute = eval(f"lambda p, q: p {symbol} q")
     expected = BINARY[symbol](a, np.float32(b) if right == "scalar" else b)
-    for found, wanted in ((compute(x, other), expected), (compute(other, x), BINARY[symbol](np.asarray(b, np.float32), a))):
+    for found, wanted in (
+        (compute(x, other), expected),
+        (compute(other, x), BINARY[symbol](np.asarray(b, np.float32), a)),
+    ):
         assert isinstance(found, corenn.Tensor)
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1.3e-6)
         assert found.numpy().dtype == wanted.dtype
@@ -120,7 +129,12 @@ def test_unary_and_matmul_operators():
 MISTAKES = [
     ("shapes", lambda x: x + corenn.zeros((3,)), ShapeError, ["add", "do not broadcast", "float32[2, 4]", "axis -1"]),
     ("inner", lambda x: x @ corenn.zeros((3, 2)), ShapeError, ["matmul: inner dimensions differ", "last axis is 4"]),
-    ("dtypes", lambda x: x + corenn.tensor([1, 2, 3, 4]), DTypeError, ["do not promote", "corenn.cast(y, dtype='float32')"]),
+    (
+        "dtypes",
+        lambda x: x + corenn.tensor([1, 2, 3, 4]),
+        DTypeError,
+        ["do not promote", "corenn.cast(y, dtype='float32')"],
+    ),
     ("mean of ints", lambda x: corenn.mean(corenn.tensor([1, 2])), DTypeError, ["takes floating", "corenn.cast"]),
     ("attribute by position", lambda x: corenn.sum(x, 0), UsageError, ["takes 1 tensor", "axis=0"]),
     ("attribute misspelt", lambda x: corenn.sum(x, axes=0), UsageError, ["no attribute 'axes'", "did you mean 'axis'"]),

@@ -43,13 +43,11 @@ def _check(
     function: Callable[..., Any], inputs: list[Tensor], order: int, level: int, allowed: Any, step: float
 ) -> None:
     generator = np.random.Generator(np.random.Philox(level))
-    weights: list[np.ndarray[Any, Any]] = []
 
     def outputs(*xs: Tensor) -> list[Tensor]:
         return [o for o in tree.leaves(function(*xs)) if isinstance(o, Tensor) and o.dtype.is_inexact]
 
-    for o in outputs(*inputs):
-        weights.append(generator.uniform(0.5, 1.5, o.shape))
+    weights: list[np.ndarray[Any, Any]] = [generator.uniform(0.5, 1.5, o.shape) for o in outputs(*inputs)]
 
     def value(*xs: Tensor) -> float:
         return float(sum(np.sum(o.numpy() * w) for o, w in zip(outputs(*xs), weights, strict=True)).real)
@@ -73,9 +71,11 @@ def _check(
         scale = max(abs(numeric), abs(exact), 1.0)
         if not abs(numeric - exact) <= allowed.atol + allowed.rtol * scale:
             raise GradientError(
-                "check_gradients", f"order {level}, input {place}: the gradient along a random direction is {exact:.9g}, "
-                f"differences give {numeric:.9g}", {"input": x.spec},
-            )  # fmt: skip
+                "check_gradients",
+                f"order {level}, input {place}: the gradient along a random direction is {exact:.9g}, "
+                f"differences give {numeric:.9g}",
+                {"input": x.spec},
+            )
     if order > level and any(g is not None for g in analytic):
 
         def first(*xs: Tensor) -> list[Tensor]:

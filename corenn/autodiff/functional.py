@@ -58,8 +58,12 @@ def value_and_grad(function: Callable[..., Any], argnums: Arguments = 0, has_aux
         if not isinstance(value, Tensor):
             raise UsageError("grad", f"the function returned a {type(value).__name__}, not a tensor")
         if value.size != 1:
-            raise ShapeError("grad", "the function must return a scalar", {"result": value.spec},
-                             hint="reduce it (corenn.sum, corenn.mean), or use corenn.jacobian")  # fmt: skip
+            raise ShapeError(
+                "grad",
+                "the function must return a scalar",
+                {"result": value.spec},
+                hint="reduce it (corenn.sum, corenn.mean), or use corenn.jacobian",
+            )
         return result, tape.gradient(value, sources, unconnected_gradients="zero")
 
     return run
@@ -119,7 +123,9 @@ class _CustomPlan:
 
     name, rules, attrs = "custom_gradient", MappingProxyType[int, Any]({}), MappingProxyType[str, Any]({})
 
-    def __init__(self, pull: Callable[..., Any], operands: list[Tensor], outputs: tuple[Tensor, ...], single: bool) -> None:
+    def __init__(
+        self, pull: Callable[..., Any], operands: list[Tensor], outputs: tuple[Tensor, ...], single: bool
+    ) -> None:
         self.op, self.joint_rule, self._pull = self, self, pull
         self.results = None if single else tuple(str(i) for i in range(len(outputs)))
         self.inputs, self.specs = tuple(t.spec for t in operands), tuple(t.spec for t in outputs)
@@ -130,7 +136,8 @@ class _CustomPlan:
         gradients = tuple(found) if isinstance(found, (list, tuple)) else (found,)
         if len(gradients) != len(needs):
             raise GradientError(
-                "custom_gradient", f"the gradient function returned {len(gradients)} gradients for {len(needs)} arguments"
+                "custom_gradient",
+                f"the gradient function returned {len(gradients)} gradients for {len(needs)} arguments",
             )
         return gradients
 
@@ -158,8 +165,11 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
             _interpreter.reset(token)
         if probe.watched_variables():
             names = ", ".join(repr(v.name) for v in probe.watched_variables())
-            raise GradientError("custom_gradient", f"the function reads the variables {names} from outside",
-                                hint="pass them as arguments and return their gradients too")  # fmt: skip
+            raise GradientError(
+                "custom_gradient",
+                f"the function reads the variables {names} from outside",
+                hint="pass them as arguments and return their gradients too",
+            )
         single = isinstance(result, Tensor)
         outputs = tuple(Tensor(r.data, r.spec) for r in ((result,) if single else result))
         targets = tuple(Node() for _ in outputs)

@@ -32,7 +32,12 @@ class Entry:
     __slots__ = ("inputs", "out", "plan", "sources", "targets")
 
     def __init__(
-        self, plan: Any, sources: Sequence[Node | None], inputs: Sequence[Tensor | None], out: Any, targets: Sequence[Node]
+        self,
+        plan: Any,
+        sources: Sequence[Node | None],
+        inputs: Sequence[Tensor | None],
+        out: Any,
+        targets: Sequence[Node],
     ) -> None:
         self.plan = plan
         self.sources = sources
@@ -42,7 +47,7 @@ class Entry:
 
 
 def backpropagate(
-    entries: list[Entry], gradients: dict[Node, Tensor], sources: Collection[Node], *, consume: bool = False
+    entries: list[Entry], gradients: dict[Node, Tensor], sources: Collection[Node], consume: bool = False
 ) -> None:
     """Push ``gradients`` (by node) back through ``entries``: those that arrive at ``sources`` stay in the dictionary.
 
@@ -54,17 +59,20 @@ def backpropagate(
     for entry in entries:
         if not reached.isdisjoint(entry.sources):
             reached.update(entry.targets)
-    for position in range(len(entries) - 1, -1, -1):
-        entry = entries[position]
-        if consume:
-            entries.pop()
-        op, nodes, specs = entry.plan.op, entry.sources, entry.plan.inputs
+    position = len(entries)
+    while position:
+        position -= 1
+        entry = entries.pop() if consume else entries[position]
+        nodes = entry.sources
+        if reached.isdisjoint(nodes):
+            continue
+        op, specs = entry.plan.op, entry.plan.inputs
         if op.results is None:
-            (target,) = entry.targets
+            target = entry.targets[0]
             g: Any = gradients.get(target) if target in wanted else gradients.pop(target, None)
         else:
             g = _arriving(entry, gradients, wanted)
-        if g is None or reached.isdisjoint(nodes):
+        if g is None:
             continue
         if op.joint_rule is None:
             for i, rule in op.rules.items():
@@ -79,7 +87,7 @@ def backpropagate(
 
 
 def _arriving(entry: Entry, gradients: dict[Node, Tensor], wanted: set[Node]) -> tuple[Tensor, ...] | None:
-    """Gradients of an op with several results, zeros for results nothing depends on; ``None`` if that is all of them."""
+    """Gradients of an op with several results, zeros for those nothing depends on; ``None`` if that is all of them."""
     found = [gradients.get(t) if t in wanted else gradients.pop(t, None) for t in entry.targets]
     if all(g is None for g in found):
         return None
@@ -112,9 +120,7 @@ def sum_to(gradient: Tensor, spec: Spec) -> Tensor:
     lead = len(shape) - len(target)
     if lead < 0:
         return broadcast_to(gradient, shape=target)  # a rule may return a smaller, equal-valued gradient
-    axes = tuple(range(lead)) + tuple(
-        i + lead for i, n in enumerate(target) if n == 1 and shape[i + lead] != 1
-    )
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(target) if n == 1 and shape[i + lead] != 1)
     summed = sum_over(gradient, axis=axes, keepdims=False) if axes else gradient
     return summed if summed.spec.shape == target else reshape(summed, shape=target)
 
@@ -122,6 +128,8 @@ def sum_to(gradient: Tensor, spec: Spec) -> Tensor:
 def refuse_target(spec: Spec) -> NoReturn:
     """Raise the GradientError of a target that is not floating."""
     raise GradientError(
-        "gradient", "only floating values have gradients", {"target": spec},
+        "gradient",
+        "only floating values have gradients",
+        {"target": spec},
         hint="differentiate a loss, not a count or an index; corenn.cast(..., dtype='float32') cuts the gradient",
-    )  # fmt: skip
+    )

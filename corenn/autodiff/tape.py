@@ -30,7 +30,7 @@ def _one(spec: Spec) -> Tensor:
 
 
 class Recorder:
-    """The interpreter while several tapes record: runs each call, and lists it on every tape that watches an operand."""
+    """The interpreter while several tapes record: runs each call, lists it on every tape that watches an operand."""
 
     __slots__ = ("tapes",)
 
@@ -38,6 +38,7 @@ class Recorder:
         self.tapes = tapes
 
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Run the call; an op without a rule runs as the ops of its decomposition, which are listed instead."""
         plan, operands = find(op, args, attrs)
         tensors = [read(t, self.tapes) if isinstance(t, Variable) else t for t in operands]
         nodes = [None if t is None else t.node for t in tensors]
@@ -98,19 +99,15 @@ def list_call(
     targets: tuple[Node, ...],
 ) -> None:  # fmt: skip
     """Append a call to a tape, keeping only the operands and results that the rules of its watched operands name."""
-    watched = tape.watched
-    mask = tuple([n in watched for n in nodes])
-    kept, keep_out = plan.op.kept(mask)  # which, by the rules of the watched operands
-    inputs: list[Tensor | None] = [None] * len(mask)
-    for i in kept:
-        inputs[i] = tensors[i]
-    sources = nodes if False not in mask else [n if w else None for n, w in zip(nodes, mask, strict=True)]
-    tape.entries.append(Entry(plan, sources, inputs, out if keep_out else None, targets))
-    watched.update(targets)
+    sources = [n if n in tape.watched else None for n in nodes]
+    key = sum(1 << i for i, n in enumerate(sources) if n is not None) + (1 << len(sources))
+    tape.list_entry(plan, tensors, sources, key, out, targets)
 
 
 def _total(parts: list[Tensor]) -> Tensor | None:
     """The sum of a source's gradients: several where a variable was assigned to between its uses."""
+    if len(parts) == 1:
+        return parts[0]
     return functools.reduce(lambda a, b: a + b, parts) if parts else None
 
 
@@ -136,24 +133,47 @@ class GradientTape:
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Run and record one call: what ``Recorder`` does, for the common case of a single tape, without its loops."""
         plan, tensors = find(op, args, attrs)
-        nodes: list[Node | None] = []
+        watched = self.watched
+        sources: list[Node | None] = []
+        key, bit = 0, 1  # which operands are watched, as bits, below one for how many there are
         for i, t in enumerate(tensors):
-            if t.__class__ is not Tensor and t is not None:
-                t = read(t, (self,))  # type: ignore[arg-type]  # the only subclass that reaches an op is Variable
-                tensors = [*tensors[:i], t, *tensors[i + 1 :]]
-            nodes.append(None if t is None else t.node)
-        if self.watched.isdisjoint(nodes):
+            if t.__class__ is Tensor:
+                node = t.node  # type: ignore[union-attr]  # a tensor, not None
+            elif t is None:
+                node = None
+            else:
+                if tensors is args:
+                    tensors = list(args)
+                value = tensors[i] = read(t, (self,))  # type: ignore[arg-type, index]  # a variable; a list by now
+                node = value.node
+            if node is not None and node in watched:
+                key += bit
+                sources.append(node)
+            else:
+                sources.append(None)
+            bit += bit
+        if not key:
             return plan.execute(tensors)
         if op.joint_rule is None and not op.rules:
             return run_parts(plan, tensors)
         if plan.spec is not None:
             out = Tensor(plan.run(*[None if t is None else t.data for t in tensors]), plan.spec)
             node = out.node = Node()
-            list_call(self, plan, tensors, nodes, out, (node,))
+            self.list_entry(plan, tensors, sources, key + bit, out, (node,))
             return out
         many = plan.execute(tensors)
-        list_call(self, plan, tensors, nodes, many, identify(many))
+        self.list_entry(plan, tensors, sources, key + bit, many, identify(many))
         return many
+
+    def list_entry(
+        self, plan: Plan, tensors: Sequence[Tensor | None], sources: list[Node | None], key: int, out: Any,
+        targets: tuple[Node, ...],
+    ) -> None:  # fmt: skip
+        """Append a call; ``key`` says which of its operands are watched (see ``Op.kept``)."""
+        kept, keep_out = plan.op.kept(key)
+        inputs = [t if i in kept else None for i, t in enumerate(tensors)] if kept else ()
+        self.entries.append(Entry(plan, sources, inputs, out if keep_out else None, targets))
+        self.watched.update(targets)
 
     # ---- recording
 
@@ -207,19 +227,28 @@ class GradientTape:
             if not isinstance(x, Tensor):
                 raise UsageError("watch", f"{type(x).__name__} is not a tensor", hint="x = corenn.tensor(data)")
             if not x.dtype.is_inexact:
-                raise DTypeError("watch", "only floating tensors have gradients", {"x": x.spec},
-                                 hint="corenn.cast(x, dtype='float32')")  # fmt: skip
+                raise DTypeError(
+                    "watch",
+                    "only floating tensors have gradients",
+                    {"x": x.spec},
+                    hint="corenn.cast(x, dtype='float32')",
+                )
             if x.node is None:
                 x.node = Node()
             self.watched.add(x.node)
 
     def watch_variable(self, variable: Variable) -> None:
         """Watch the present value of a variable (done by itself for trainable ones as they are read)."""
-        if variable.node is None:
-            variable.node = Node()
-        if variable.node not in self.watched and variable.dtype.is_inexact:
-            self.watched.add(variable.node)
-            self._variables.setdefault(id(variable), (variable, []))[1].append(variable.node)
+        node = variable.node
+        if node is None:
+            node = variable.node = Node()
+        if node not in self.watched and variable.spec.dtype.kind in "fc":
+            self.watched.add(node)
+            known = self._variables.get(id(variable))
+            if known is None:
+                self._variables[id(variable)] = (variable, [node])
+            else:
+                known[1].append(node)
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The variables watched so far, in the order they were first read."""
@@ -241,24 +270,23 @@ class GradientTape:
         A source the target does not depend on gives ``None``, or zeros with ``unconnected_gradients="zero"``.
         Raises GradientError when a tape that is not persistent is asked twice, or the target is not floating.
         """
-        targets = tree.leaves(target)
+        targets = [target] if isinstance(target, Tensor) else tree.leaves(target)
         if output_gradients is None or isinstance(target, Tensor):
             seeds = [output_gradients] * len(targets)
         else:
             seeds = tree.leaves(output_gradients)
         if len(seeds) != len(targets):
             raise UsageError("gradient", f"{len(targets)} targets but {len(seeds)} output_gradients")
-        return self._gradient(targets, sources, seeds, unconnected_gradients == "zero", consume=not self.persistent)
+        return self._gradient(targets, sources, seeds, unconnected_gradients == "zero", not self.persistent)
 
-    def _gradient(
-        self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, *, consume: bool
-    ) -> Any:
+    def _gradient(self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, consume: bool) -> Any:
         if self._spent:
             raise GradientError(
                 "gradient", "this tape has given its gradients already and is empty",
                 hint="GradientTape(persistent=True) can be asked again; or ask once for all sources: gradient(y, [a, b])",
             )  # fmt: skip
-        flat = tree.leaves(sources)
+        single = isinstance(sources, Tensor)
+        flat = [sources] if single else tree.leaves(sources)
         pausing = self._recording and not self.persistent
         if pausing:
             self._pause()
@@ -268,7 +296,7 @@ class GradientTape:
                 self._seed(gradients, target, seed)
             wanted = [self._nodes(source) for source in flat]
             entries = self.entries if consume else self.entries.copy()
-            backpropagate(entries, gradients, {n for nodes in wanted for n in nodes}, consume=consume)
+            backpropagate(entries, gradients, {n for nodes in wanted for n in nodes}, consume)
             found = [_total([gradients[n] for n in nodes if n in gradients]) for nodes in wanted]
             if zeros:
                 found = [zeros_like(s) if g is None else g for g, s in zip(found, flat, strict=True)]
@@ -278,12 +306,15 @@ class GradientTape:
         if consume:
             self.reset()
             self._spent = True
-        return tree.rebuild(sources, iter(found))
+        return found[0] if single else tree.rebuild(sources, iter(found))
 
     def _seed(self, gradients: dict[Node, Tensor], target: Any, seed: Any) -> None:
         if not isinstance(target, Tensor):
-            raise UsageError("gradient", f"the target is a {type(target).__name__}, not a tensor",
-                             hint="compute it with corenn ops inside the tape's block")  # fmt: skip
+            raise UsageError(
+                "gradient",
+                f"the target is a {type(target).__name__}, not a tensor",
+                hint="compute it with corenn ops inside the tape's block",
+            )
         spec, node = target.spec, target.node
         if spec.dtype.kind not in "fc":
             refuse_target(spec)
@@ -294,8 +325,11 @@ class GradientTape:
         else:
             seed = seed if isinstance(seed, Tensor) else tensor(seed, dtype=spec.dtype, device=spec.device)
             if seed.spec.shape != spec.shape:
-                raise ShapeError("gradient", "an output gradient must have its target's shape",
-                                 {"target": spec, "output_gradient": seed.spec})  # fmt: skip
+                raise ShapeError(
+                    "gradient",
+                    "an output gradient must have its target's shape",
+                    {"target": spec, "output_gradient": seed.spec},
+                )
         before = gradients.get(node)
         gradients[node] = seed if before is None else before + seed
 
@@ -320,7 +354,7 @@ class GradientTape:
         for i in range(count):
             seed = reshape(unit[i], shape=target.shape)
             last = i == count - 1 and not self.persistent
-            rows.append(tree.leaves(self._gradient([target], sources, [seed], zeros, consume=last)))
+            rows.append(tree.leaves(self._gradient([target], sources, [seed], zeros, last)))
         stacked: list[Tensor | None] = []
         for column, source in zip(zip(*rows, strict=True), tree.leaves(sources), strict=True):
             if column[0] is None:
@@ -335,15 +369,18 @@ class GradientTape:
         Rows of the batch must not depend on one another (as in a network without batch normalisation).
         """
         if target.shape[:1] != source.shape[:1] or not target.shape:
-            raise ShapeError("batch_jacobian", "target and source need one batch size",
-                             {"target": target.spec, "source": source.spec})  # fmt: skip
+            raise ShapeError(
+                "batch_jacobian",
+                "target and source need one batch size",
+                {"target": target.spec, "source": source.spec},
+            )
         flat_shape = (target.shape[0], target.size // max(1, target.shape[0]))
         unit = eye(flat_shape[1], dtype=target.dtype, device=target.device)
         columns = []
         for i in range(flat_shape[1]):
             seed = reshape(broadcast_to(unit[i], shape=flat_shape), shape=target.shape)
             last = i == flat_shape[1] - 1 and not self.persistent
-            columns.append(self._gradient([target], source, [seed], False, consume=last))
+            columns.append(self._gradient([target], source, [seed], False, last))
         if any(c is None for c in columns):
             return None
         stacked = stack(*columns, axis=1)

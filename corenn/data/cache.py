@@ -15,24 +15,30 @@ import numpy as np
 import numpy.typing as npt
 
 from corenn.data import cache_files
-from corenn.data.protocol import INFINITE, Access, Cursor, Node, State, positions
+from corenn.data.protocol import INFINITE, Access, Cursor, Node, PassingNode, State, positions
 from corenn.data.structure import Element, Index, Mismatch, leaves, map_leaves, stack
 from corenn.errors import DataError
 
 
-class Cache(Node):
-    """Keeps the elements of its source in memory."""
+class _Cached(PassingNode):
+    """What both ways of keeping elements share."""
 
     name = "cache"
 
     def __init__(self, source: Node) -> None:
         super().__init__(source)
-        self.source = source
         if source.cardinality() == INFINITE:
             raise self.error(
                 DataError, "a dataset that never ends cannot be cached", hint="cache before repeat(), or take(n) first"
             )
         self._lock = threading.RLock()
+
+
+class Cache(_Cached):
+    """Keeps the elements of its source in memory."""
+
+    def __init__(self, source: Node) -> None:
+        super().__init__(source)
         self._kept: KeptAccess | None = None
         self._memo: Memo | None = None
 
@@ -48,15 +54,6 @@ class Cache(Node):
             if self._memo is None:
                 self._memo = Memo(self.source)
             return MemoCursor(self._memo)
-
-    def cardinality(self) -> int:
-        return self.source.cardinality()
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
 
 class KeptAccess(Access):
@@ -177,19 +174,12 @@ class MemoCursor(Cursor):
         self.position = state["i"]
 
 
-class FileCache(Node):
+class FileCache(_Cached):
     """Keeps the elements of its source in a directory, which is written whole before the first element is read."""
-
-    name = "cache"
 
     def __init__(self, source: Node, directory: str | os.PathLike[str]) -> None:
         super().__init__(source)
-        self.source, self.directory = source, os.path.normpath(directory)
-        if source.cardinality() == INFINITE:
-            raise self.error(
-                DataError, "a dataset that never ends cannot be cached", hint="cache before repeat(), or take(n) first"
-            )
-        self._lock = threading.RLock()
+        self.directory = os.path.normpath(directory)
         self._access: FileAccess | None = None
 
     def access(self, epoch: int) -> Access:
@@ -215,15 +205,6 @@ class FileCache(Node):
         finally:
             cursor.close()
             writer.discard()
-
-    def cardinality(self) -> int:
-        return self.source.cardinality()
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
     def parameters(self) -> str:
         return "directory"

@@ -21,6 +21,7 @@ from corenn.data.protocol import (
     Access,
     Cursor,
     Node,
+    PassingNode,
     State,
     gather_parts,
     positions,
@@ -60,7 +61,7 @@ class Recent(Generic[V]):
         return value
 
 
-class Shuffle(Node):
+class Shuffle(PassingNode):
     """A random order, a function of (seed, epoch) alone.
 
     The elements are cut into windows of ``buffer`` elements and each window is permuted on its own (Philox permutation,
@@ -73,7 +74,7 @@ class Shuffle(Node):
 
     def __init__(self, source: Node, buffer: int | None, seed: int | None, reshuffle: bool) -> None:
         super().__init__(source)
-        self.source, self.reshuffle = source, reshuffle
+        self.reshuffle = reshuffle
         self.seeded = seed is not None
         self.seed = _new_seed() if seed is None else operator.index(seed)
         n = source.cardinality()
@@ -96,15 +97,6 @@ class Shuffle(Node):
         """The order of one epoch."""
         key = philox.derive(self.seed, "shuffle", epoch if self.reshuffle else 0)
         return Plan(key, self.buffer, shift=self.source.cardinality() != UNKNOWN)
-
-    def cardinality(self) -> int:
-        return self.source.cardinality()
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
     def parameters(self) -> str:
         return f"{self.buffer}, seed={self.seed if self.seeded else None}, reshuffle_each_iteration={self.reshuffle}"
@@ -235,14 +227,14 @@ class ShuffleCursor(Cursor):
         self.elements, self.coming = [], []
 
 
-class Repeat(Node):
+class Repeat(PassingNode):
     """The source again and again; each repetition is an epoch of the source."""
 
     name = "repeat"
 
     def __init__(self, source: Node, count: int | None) -> None:
         super().__init__(source)
-        self.source, self.count = source, count
+        self.count = count
 
     def inner(self, epoch: int, repetition: int) -> int:
         """The epoch of the source: epoch 0 of ``repeat(2)`` is epochs 0 and 1 of the source, and so on."""
@@ -262,12 +254,6 @@ class Repeat(Node):
         if n == 0 or self.count == 0:
             return 0
         return INFINITE if self.count is None else n if n < 0 else n * self.count
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
     def parameters(self) -> str:
         return str(self.count)
@@ -348,7 +334,7 @@ class RepeatCursor(Cursor):
         self.source.close()
 
 
-class Window(Node):
+class Window(PassingNode):
     """Elements ``start`` to ``stop - 1`` of the source: take and skip."""
 
     def __init__(self, source: Node, start: int, stop: int | None, name: str) -> None:
@@ -372,12 +358,6 @@ class Window(Node):
         if n == INFINITE:
             return INFINITE if self.stop is None else self.stop - self.start
         return n if n == UNKNOWN and self.stop != self.start else self.clip(max(n, 0))
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
     def parameters(self) -> str:
         return str(self.start if self.stop is None else self.stop)

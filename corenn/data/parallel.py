@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeAlias
 
-from corenn.data.protocol import Access, Cursor, Node, State, Unsavable, snapshot, unwrap
+from corenn.data.protocol import Access, Cursor, Node, PassingNode, State, Unsavable, snapshot, unwrap
 from corenn.data.structure import Element
 from corenn.data.transforms import Map
 
@@ -99,26 +99,17 @@ class ParallelMapCursor(Cursor):
         self.source.close()
 
 
-class Prefetch(Node):
+class Prefetch(PassingNode):
     """Reads up to ``count`` elements ahead in a thread."""
 
     name = "prefetch"
 
     def __init__(self, source: Node, count: int) -> None:
         super().__init__(source)
-        self.source, self.count = source, count
+        self.count = count
 
     def sequential(self, epoch: int) -> Cursor:
         return PrefetchCursor(self.source.cursor(epoch), self.count)
-
-    def cardinality(self) -> int:
-        return self.source.cardinality()
-
-    def spec(self) -> Any:
-        return self.source.spec()
-
-    def sample(self) -> Element:
-        return self.source.sample()
 
 
 class Channel:

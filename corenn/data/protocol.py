@@ -175,6 +175,23 @@ class Node(ABC):
             ) from None
 
 
+class PassingNode(Node):
+    """A node that hands on the elements of one ``source``, as many of them unless it says otherwise."""
+
+    def __init__(self, source: Node) -> None:
+        super().__init__(source)
+        self.source = source
+
+    def cardinality(self) -> int:
+        return self.source.cardinality()
+
+    def spec(self) -> Any:
+        return self.source.spec()
+
+    def sample(self) -> Element:
+        return self.source.sample()
+
+
 def snapshot(cursor: Cursor) -> State | Unsavable:
     """The state of a cursor, or the reason why there is none, to be raised if anyone asks."""
     try:

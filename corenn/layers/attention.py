@@ -13,7 +13,8 @@ from corenn.ops import random
 from corenn.ops.attention import scaled_dot_product_attention
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import arange, asarray
-from corenn.ops.elementwise import add, greater_equal, logical_and, multiply, where
+from corenn.ops.elementwise import add, multiply, where
+from corenn.ops.logic import greater_equal, logical_and
 from corenn.ops.reduction import any as any_over
 from corenn.ops.shaping import expand_dims, reshape, transpose
 from corenn.ops.softmax import softmax

@@ -251,7 +251,7 @@ class Layer(Configurable):
             if x.__class__ is not Tensor or (x.spec.dtype is not dtype and x.spec.dtype.is_floating):
                 if is_symbolic(inputs, options):
                     return trace_layer(self, inputs, options)
-                ready = tuple([tree.tree_map(self._as_input, x) for x in inputs])
+                ready = tuple([self._as_input(x) for x in inputs])
                 break
         outside = _phase.get()
         training = options.get("training")
@@ -279,6 +279,11 @@ class Layer(Configurable):
                 _phase.reset(token)
 
     def _as_input(self, value: Any) -> Any:
+        """A structure of arrays as tensors of the layer's precision; a list of numbers is one array."""
+        if isinstance(value, (list, tuple, dict)):
+            leaves = tree.leaves(value)
+            if isinstance(value, dict) or not all(isinstance(v, (int, float)) for v in leaves):
+                return tree.rebuild(value, map(self._as_input, leaves))
         if value is None:
             return None
         made = value if isinstance(value, Tensor) else tensor(value)

@@ -8,7 +8,8 @@ from corenn import constraints, initializers, regularizers
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import register
 from corenn.layers.core import WithWeights, positive, require_floating
-from corenn.ops.convolution import conv, conv_transpose, depthwise_conv
+from corenn.ops.convolution import conv, conv_transpose
+from corenn.ops.convolution_forms import depthwise_conv
 from corenn.ops.elementwise import add, identity
 from corenn.ops.shaping import reshape
 from corenn.spec import Spec
@@ -61,11 +62,11 @@ class SpatialWeights(WithWeights):
 
     def channels(self, x: Spec) -> int:
         """Number of input channels; ShapeError unless ``x`` has a batch, the spatial axes and channels."""
+        require_floating(self.name, x)
         if x.ndim != self._rank + 2:
             axes = ", ".join(["batch", *["depth", "height", "width"][3 - self._rank :], "channels"])
             hint = "add the channel axis: x[..., None]" if x.ndim == self._rank + 1 else None
             raise ShapeError(self.name, f"takes inputs of {self._rank + 2} axes ({axes})", {"x": x}, hint=hint)
-        require_floating(self.name, x)
         return x.static[-1] if self.data_format == "channels_last" else x.static[1]
 
     def finish(self, x: Tensor) -> Tensor:

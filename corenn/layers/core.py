@@ -14,8 +14,9 @@ from corenn.layers.base import Layer, register, unique_name
 from corenn.layers.symbolic import Symbolic
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import asarray
-from corenn.ops.elementwise import add, cast, identity, not_equal
+from corenn.ops.elementwise import add, cast, identity
 from corenn.ops.embedding import embedding
+from corenn.ops.logic import not_equal
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -39,8 +40,12 @@ def positive(layer: str, name: str, value: Any) -> int:
     return int(value)
 
 
-def require_floating(layer: str, x: Spec) -> None:
-    """DTypeError, saying what to do, for inputs that are integers or bools."""
+def require_floating(layer: str, x: Any) -> None:
+    """DTypeError, saying what to do, for inputs that are integers or bools; UsageError unless it is one tensor."""
+    if not isinstance(x, Spec):
+        raise UsageError(
+            layer, f"takes one tensor, not a {type(x).__name__} of them", hint="layers.Concatenate joins several"
+        )
     if not x.dtype.is_inexact:
         hint = "x.astype('float32'); for images of 0 to 255, layers.Rescaling(1 / 255) before it"
         raise DTypeError(layer, f"takes floating inputs, not {x.dtype}", {"x": x}, hint=hint)

@@ -13,8 +13,9 @@ from typing import Any
 from corenn.layers.base import Layer, register
 from corenn.layers.phase import call_signature
 from corenn.layers.symbolic import OpCall
-from corenn.ops.elementwise import logical_and, not_equal, where
+from corenn.ops.elementwise import where
 from corenn.ops.families import binary, unary
+from corenn.ops.logic import logical_and, not_equal
 from corenn.ops.reduction import any as any_over
 from corenn.tensor import Tensor
 

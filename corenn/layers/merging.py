@@ -8,7 +8,8 @@ from typing import Any
 from corenn.errors import ShapeError, UsageError
 from corenn.layers.base import Layer, register
 from corenn.ops.contraction import matmul
-from corenn.ops.elementwise import add, divide, logical_and, maximum, minimum, multiply, subtract
+from corenn.ops.elementwise import add, divide, maximum, minimum, multiply, subtract
+from corenn.ops.logic import logical_and
 from corenn.ops.norms import l2_normalize
 from corenn.ops.shaping import concatenate, expand_dims, moveaxis, squeeze
 from corenn.tensor import Tensor

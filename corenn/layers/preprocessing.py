@@ -94,12 +94,12 @@ class Normalization(Layer):
         spec: Spec | None = None
         for batch in batches:
             host = np.asarray(batch[0] if isinstance(batch, tuple) else batch, np.float64)
+            if not host.size:
+                continue
             spec = Spec(host.shape, self.dtype)
             kept = self._kept(host.ndim)
             others = tuple(a for a in range(host.ndim) if a not in kept)
             fresh = math.prod(host.shape[a] for a in others)
-            if not host.size:
-                continue
             centre = host.mean(axis=others)
             spread = host.var(axis=others) * fresh
             delta, total = centre - mean, count + fresh

@@ -28,7 +28,8 @@ from corenn.ops import random
 from corenn.ops.activations import relu, sigmoid
 from corenn.ops.arranging import flip
 from corenn.ops.creation import arange, asarray, tensor, zeros
-from corenn.ops.elementwise import less, where
+from corenn.ops.elementwise import where
+from corenn.ops.logic import less
 from corenn.ops.recurrent import gru, lstm, simple_rnn
 from corenn.ops.shaping import expand_dims, reshape, stack, unstack
 from corenn.ops.transcendental import tanh

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from corenn import tree
 from corenn.device import current_device
 from corenn.errors import ShapeError, UsageError
-from corenn.ops.dispatch import _interpreter, current, infer, prepare
+from corenn.ops.binding import prepare
+from corenn.ops.dispatch import _interpreter, current, infer
 from corenn.ops.table import Op
 from corenn.spec import Spec
 from corenn.tensor import Tensor

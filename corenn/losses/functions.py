@@ -283,9 +283,26 @@ def sparse_categorical_crossentropy(
 
 
 __all__ = [
-    "EPSILON", "beside", "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
-    "categorical_focal_crossentropy", "categorical_hinge", "class_labels", "cosine_similarity", "hinge", "huber",
-    "kl_divergence", "log_cosh", "matched", "mean_absolute_error", "mean_absolute_percentage_error",
-    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "predictions",
-    "sparse_categorical_crossentropy", "squared_hinge",
-]  # fmt: skip
+    "EPSILON",
+    "beside",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "class_labels",
+    "cosine_similarity",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "matched",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "predictions",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]

@@ -220,6 +220,14 @@ class MeanMetricWrapper(MeanOverSamples):
 register()(MeanMetricWrapper)
 
 __all__ = [
-    "Mean", "MeanMetricWrapper", "MeanOverSamples", "Metric", "Sum", "ratio", "register", "registry", "weighted_sums",
+    "Mean",
+    "MeanMetricWrapper",
+    "MeanOverSamples",
+    "Metric",
+    "Sum",
+    "ratio",
+    "register",
+    "registry",
+    "weighted_sums",
     "widened",
-]  # fmt: skip
+]

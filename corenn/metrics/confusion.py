@@ -371,6 +371,17 @@ class MeanIoU(IoU):
 
 
 __all__ = [
-    "ConfusionMatrix", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "IoU", "MeanIoU", "Precision",
-    "Recall", "Specificity", "ThresholdMetric", "TrueNegatives", "TruePositives",
-]  # fmt: skip
+    "ConfusionMatrix",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "IoU",
+    "MeanIoU",
+    "Precision",
+    "Recall",
+    "Specificity",
+    "ThresholdMetric",
+    "TrueNegatives",
+    "TruePositives",
+]

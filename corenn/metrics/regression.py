@@ -230,9 +230,12 @@ class R2Score(Metric):
         w = samples if weight is None else ops.broadcast_to(aligned_weight(weight, y), shape=y.shape)
         axes = tuple(range(y.ndim - 1))
         for key, values in (
-            ("sum", y * w), ("squares", y * y * w), ("errors", ops.squared_difference(y, p) * w), ("weight", w),
+            ("sum", y * w),
+            ("squares", y * y * w),
+            ("errors", ops.squared_difference(y, p) * w),
+            ("weight", w),
             ("samples", samples),
-        ):  # fmt: skip
+        ):
             self.add(key, ops.sum(values, axis=axes))
 
     def result(self) -> Tensor:
@@ -251,8 +254,21 @@ class R2Score(Metric):
 
 
 __all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "CosineSimilarity", "Entropy", "Hinge",
-    "KLDivergence", "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
-    "MeanSquaredLogarithmicError", "Poisson", "R2Score", "RootMeanSquaredError", "SparseCategoricalCrossentropy",
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Entropy",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "R2Score",
+    "RootMeanSquaredError",
+    "SparseCategoricalCrossentropy",
     "SquaredHinge",
-]  # fmt: skip
+]

@@ -44,19 +44,10 @@ from corenn.ops.activations import (
 from corenn.ops.arranging import diag, diag_embed, diagonal, flip, meshgrid, pad, repeat, roll, tile, trace, tril, triu
 from corenn.ops.attention import scaled_dot_product_attention
 from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training, local_response_norm
+from corenn.ops.binding import scalar_beside
 from corenn.ops.contraction import dot, inner, matmul, outer, tensordot, vecdot
-from corenn.ops.convolution import (
-    conv,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_input_grad,
-    conv_transpose,
-    conv_weight_grad,
-    depthwise_conv,
-    separable_conv,
-    separable_conv2d,
-)
+from corenn.ops.convolution import conv, conv_input_grad, conv_transpose, conv_weight_grad
+from corenn.ops.convolution_forms import conv1d, conv2d, conv3d, depthwise_conv, separable_conv, separable_conv2d
 from corenn.ops.creation import (
     arange,
     asarray,
@@ -72,42 +63,22 @@ from corenn.ops.creation import (
     zeros_like,
 )
 from corenn.ops.cumulative import cumprod, cumsum
-from corenn.ops.dispatch import scalar_beside
 from corenn.ops.einstein import einsum
 from corenn.ops.elementwise import (
     abs,
     add,
-    bitwise_and,
-    bitwise_invert,
-    bitwise_left_shift,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
     cast,
     ceil,
     clip,
     conj,
     divide,
-    equal,
     floor,
     floor_divide,
-    greater,
-    greater_equal,
     identity,
-    isfinite,
-    isinf,
-    isnan,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
     maximum,
     minimum,
     multiply,
     negative,
-    not_equal,
     power,
     reciprocal,
     remainder,
@@ -124,6 +95,27 @@ from corenn.ops.elementwise import (
 from corenn.ops.embedding import embedding
 from corenn.ops.gathering import argwhere, gather, nonzero, take_along_axis
 from corenn.ops.indexing import boolean_mask, gather_nd, index
+from corenn.ops.logic import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from corenn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
 from corenn.ops.norms import l2_normalize, norm
 from corenn.ops.pooling import adaptive_avg_pool, avg_pool, global_avg_pool, global_max_pool, max_pool
@@ -338,9 +330,9 @@ __all__ = [
     "linspace",
     "local_response_norm",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_sigmoid",
     "log_softmax",
     "logaddexp",

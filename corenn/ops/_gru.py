@@ -128,13 +128,14 @@ def _(
 
 @gru_sequence.vjp
 def _(
-    g: tuple[Tensor, ...], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, lengths: Tensor | None,
-    out: tuple[Tensor, ...], reset_after: bool, reverse: bool, needs: tuple[bool, ...],
+    g: tuple[Tensor, Tensor, Tensor], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
+    lengths: Tensor | None, out: tuple[Tensor, ...], reset_after: bool, reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     outputs, _, gates = out
     before = previous(h0, time_first(outputs), valid_steps(lengths, x.shape[1]), reverse)
+    g_outputs, g_h, g_gates = g
     of_input, of_state, by_h = gru_grad(
-        *g, before, recurrent_kernel, gates, lengths, reset_after=reset_after, reverse=reverse
+        g_outputs, g_h, g_gates, before, recurrent_kernel, gates, lengths, reset_after=reset_after, reverse=reverse
     )
     by_x, by_kernel, by_bias = for_projection(of_input, x, kernel, (needs[0], needs[2], needs[4]))
     by_recurrent = None
@@ -164,15 +165,15 @@ def gru_grad(
     """The gradients of ``gru`` by the projections of the inputs and of the states [time, batch, 3 units], which differ
     with ``reset_after``, and by the first state.
 
-    ``g_...`` are those by its results, ``before`` the state each step began from [time, batch, units], ``gates`` what it
-    returned.
+    ``g_...`` are those by its results, ``before`` the state each step began from [time, batch, units], ``gates`` what
+    it returned.
     """
 
 
 def _retreat(
     dh: Tensor, before: Tensor, gates: Tensor, kept: Tensor, recurrent: Tensor, reset_after: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step back: gradients by the input's projection, by the state's, and by the state before without the latter."""
+    """One step back: gradients by the input's projection, the state's, and by the state before but for the latter."""
     units = dh.shape[1]
     z, r, n = (columns(gates, k * units, units) for k in range(3))
     by_n = (dh * (1 - z) + columns(kept, 2 * units, units)) * tanh_slope(n)
@@ -218,8 +219,8 @@ def _cell(call: Call, *specs: Spec | None) -> Spec:
 
 @op(infer=_cell, dtypes=DTYPES, namespace="nn")
 def gru_cell(
-    x: TensorLike, h: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike, bias: TensorLike | None = None, /, *,
-    reset_after: bool = True,
+    x: TensorLike, h: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike, bias: TensorLike | None = None, /,
+    *, reset_after: bool = True,
 ) -> Tensor:  # fmt: skip
     """One step of ``gru``: ``x`` [batch, features], state ``h`` [batch, units]; returns the next state."""
 
@@ -272,7 +273,8 @@ _biases_after, _bias, _lengths = real(shape=(2, 9)), real(shape=(9,)), literal([
 gru_sequence.samples(
     sample(*_operands, _biases_after), sample(*_operands, _bias, reset_after=False),
     sample(*_operands, _biases_after, _lengths), sample(*_operands, None, _lengths, reset_after=False, reverse=True),
-    sample(*_operands, None, literal([1, 0], "int64"), reverse=True), sample(*_operands, _bias, reset_after=False, reverse=True),
+    sample(*_operands, None, literal([1, 0], "int64"), reverse=True),
+    sample(*_operands, _bias, reset_after=False, reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), *_weights),
 )  # fmt: skip
 _arriving, _before = (real(shape=(2, 3, 3)), real(shape=(2, 3))), real(shape=(3, 2, 3))

@@ -14,7 +14,8 @@ from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.arranging import diag_embed, diagonal, tril
 from corenn.ops.contraction import matmul
-from corenn.ops.elementwise import _conj, add, cast, divide, equal, multiply, subtract, where
+from corenn.ops.elementwise import add, cast, conjugated, divide, multiply, subtract, where
+from corenn.ops.logic import equal
 from corenn.ops.sampling import Arg, error, literal, real
 from corenn.ops.shaping import matrix_transpose
 from corenn.ops.table import Call
@@ -99,12 +100,12 @@ def unit_of(xp: Any, x: Any) -> Any:
 
 def adjoint_of(x: Tensor) -> Tensor:
     """The adjoint of matrices."""
-    return _conj(matrix_transpose(x))
+    return conjugated(matrix_transpose(x))
 
 
 def times(a: Tensor, b: Tensor, *, adjoint_a: bool = False, adjoint_b: bool = False) -> Tensor:
     """A matrix product with adjoints folded in."""
-    a, b = (_conj(a) if adjoint_a else a), (_conj(b) if adjoint_b else b)
+    a, b = (conjugated(a) if adjoint_a else a), (conjugated(b) if adjoint_b else b)
     return matmul(a, b, transpose_a=adjoint_a, transpose_b=adjoint_b)
 
 

@@ -55,8 +55,8 @@ def lstm(
 
     Returns the outputs (``h`` of each step) [batch, time, units] and the last ``h`` and ``c``.  ``lengths`` (integers
     [batch]): steps from there on are passed over: their outputs are 0 and the states stay.  ``reverse``: from the last
-    step to the first; outputs stay at the step they belong to.  All floating operands have gradients.  Raises ShapeError
-    or DTypeError for operands that do not fit.
+    step to the first; outputs stay at the step they belong to.  All floating operands have gradients.  Raises
+    ShapeError or DTypeError for operands that do not fit.
     """
     outputs, h, c, _, _ = lstm_sequence(x, h0, c0, kernel, recurrent_kernel, bias, lengths, reverse=reverse)
     return outputs, h, c
@@ -73,8 +73,8 @@ def lstm_sequence(
     x: TensorLike, h0: TensorLike, c0: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike,
     bias: TensorLike | None = None, lengths: TensorLike | None = None, /, *, reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``corenn.nn.lstm``, and what its gradient needs: ``cells``, c after each step [time, batch, units], and ``gates``,
-    i, f, g, o of each step [time, batch, 4 units], which are 0 for steps passed over."""
+    """``corenn.nn.lstm``, and what its gradient needs: ``cells``, c after each step [time, batch, units], and
+    ``gates``, i, f, g, o of each step [time, batch, 4 units], which are 0 for steps passed over."""
 
 
 def _gates(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -104,11 +104,14 @@ def _(
 
 @lstm_sequence.vjp
 def _(
-    g: tuple[Tensor, ...], x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
-    lengths: Tensor | None, out: tuple[Tensor, ...], reverse: bool, needs: tuple[bool, ...],
+    g: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor,
+    recurrent_kernel: Tensor, lengths: Tensor | None, out: tuple[Tensor, ...], reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     outputs, _, _, cells, gates = out
-    slopes, by_h, by_c = lstm_grad(*g, c0, recurrent_kernel, cells, gates, lengths, reverse=reverse)
+    g_outputs, g_h, g_c, g_cells, g_gates = g
+    slopes, by_h, by_c = lstm_grad(
+        g_outputs, g_h, g_c, g_cells, g_gates, c0, recurrent_kernel, cells, gates, lengths, reverse=reverse
+    )
     by_x, by_kernel, by_bias = for_projection(slopes, x, kernel, (needs[0], needs[3], needs[5]))
     by_recurrent = None
     if needs[4]:

@@ -12,7 +12,8 @@ import numpy as np
 from corenn.dtypes import as_dtype
 from corenn.ops.arranging import pad
 from corenn.ops.creation import tensor
-from corenn.ops.elementwise import add, divide, less, logical_and, logical_not, maximum
+from corenn.ops.elementwise import add, divide, maximum
+from corenn.ops.logic import less, logical_and, logical_not
 from corenn.ops.slicing import basic_index, basic_place
 from corenn.ops.table import Call, Op
 from corenn.ops.windows import (

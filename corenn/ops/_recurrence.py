@@ -12,7 +12,8 @@ import numpy as np
 from corenn.dtypes import FLOATING, INTEGER, DType, int32
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import arange
-from corenn.ops.elementwise import add, cast, greater, multiply, where
+from corenn.ops.elementwise import add, cast, multiply, where
+from corenn.ops.logic import greater
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import along, concatenate, reshape, transpose
 from corenn.ops.slicing import basic_index
@@ -25,8 +26,8 @@ __all__: list[str] = []
 Array = np.ndarray[Any, Any]
 
 _FLOATING_OPERANDS = (
-    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates", "before", "g_outputs", "g_h",
-    "g_c", "g_cells", "g_gates",
+    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates", "before",
+    "g_outputs", "g_h", "g_c", "g_cells", "g_gates",
 )  # fmt: skip
 DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(_FLOATING_OPERANDS, FLOATING) | {"lengths": INTEGER}
 
@@ -182,7 +183,7 @@ def run_reference(cell: Any, x: Array, states: list[Array], lengths: Any, revers
 
 def logistic(x: Array) -> Array:
     """The sigmoid, for references."""
-    return 1 / (1 + np.exp(-x))  # type: ignore[no-any-return]
+    return 1 / (1 + np.exp(-x))
 
 
 def result(call: Call, *shapes: tuple[int, ...]) -> tuple[Spec, ...]:

@@ -27,7 +27,8 @@ from corenn.ops._recurrence import (
 )
 from corenn.ops.activations import relu
 from corenn.ops.contraction import matmul
-from corenn.ops.elementwise import cast, greater
+from corenn.ops.elementwise import cast
+from corenn.ops.logic import greater
 from corenn.ops.sampling import error, literal, real, sample
 from corenn.ops.shaping import stack
 from corenn.ops.table import Call, Result, TensorLike, op
@@ -102,8 +103,8 @@ def simple_rnn_grad(
     g_outputs: TensorLike, g_h: TensorLike, recurrent_kernel: TensorLike, outputs: TensorLike,
     lengths: TensorLike | None = None, /, *, activation: str, reverse: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The gradients of ``simple_rnn`` by the arguments of its activation (``slopes`` [time, batch, units]) and the first
-    state.  ``g_...`` are those by its results, ``outputs`` what it returned."""
+    """The gradients of ``simple_rnn`` by the arguments of its activation (``slopes`` [time, batch, units]) and the
+    first state.  ``g_...`` are those by its results, ``outputs`` what it returned."""
 
 
 @simple_rnn_grad.decompose
@@ -131,8 +132,8 @@ def _cell(call: Call, *specs: Spec | None) -> Spec:
 
 @op(infer=_cell, dtypes=DTYPES, namespace="nn")
 def rnn_cell(
-    x: TensorLike, h: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike, bias: TensorLike | None = None, /, *,
-    activation: str = "tanh",
+    x: TensorLike, h: TensorLike, kernel: TensorLike, recurrent_kernel: TensorLike, bias: TensorLike | None = None, /,
+    *, activation: str = "tanh",
 ) -> Tensor:  # fmt: skip
     """One step of ``simple_rnn``: ``x`` [batch, features], state ``h`` [batch, units]; returns the next state."""
 

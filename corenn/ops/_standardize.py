@@ -194,7 +194,7 @@ def _standardized(x: Array, axis: Any, epsilon: float, center: bool) -> Array:
 @standardize.reference
 def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: Any, epsilon: float, center: bool) -> Array:
     y = _standardized(x, axis, epsilon, center)
-    return y * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)  # type: ignore[no-any-return]
+    return y * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
 
 
 def _stretch(g: Array, x: Array, axis: Any, epsilon: float, center: bool) -> Array:
@@ -219,8 +219,8 @@ def _(g: Array, x: Array, gamma: Array, *, axis: Any, epsilon: float, center: bo
     return _stretch(g * gamma, x, axis, epsilon, center), by_gamma, by_beta
 
 
-_rows = {"axis": (1,), "epsilon": 0.1, "center": True}
-_mixed = {"axis": (0, 2), "epsilon": 0.1, "center": True}
+_rows: dict[str, Any] = {"axis": (1,), "epsilon": 0.1, "center": True}
+_mixed: dict[str, Any] = {"axis": (0, 2), "epsilon": 0.1, "center": True}
 standardize.samples(
     sample(real(), **_rows), sample(real(), real(shape=(4,)), real(shape=(4,)), **_rows),
     sample(real(shape=(2, 3, 4)), real(shape=(3, 1)), real(shape=(3, 1)), **_mixed),

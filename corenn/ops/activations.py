@@ -16,9 +16,10 @@ from corenn.dtypes import BOOL, FLOATING, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops import _special
 from corenn.ops._special import single
-from corenn.ops.dispatch import scalar_beside
-from corenn.ops.elementwise import abs, clip, greater, less, logical_and
+from corenn.ops.binding import scalar_beside
+from corenn.ops.elementwise import abs, clip
 from corenn.ops.families import binary, broadcast_shapes, unary
+from corenn.ops.logic import greater, less, logical_and
 from corenn.ops.sampling import boolean, empty_like, error, integer, literal, real, sample
 from corenn.ops.table import Call, Family, TensorLike, op
 from corenn.ops.transcendental import exp, tanh
@@ -132,9 +133,10 @@ prelu.vjp(
     a=lambda g, x: g * clip(x, max=0.0),
 )
 prelu.samples(
-    sample(real(away=(0.0,)), real(0.1, 0.5, shape=(4,))), sample(real(away=(0.0,)), real(0.1, 0.5, shape=())),
+    sample(real(away=(0.0,)), real(0.1, 0.5, shape=(4,))),
+    sample(real(away=(0.0,)), real(0.1, 0.5, shape=())),
     sample(real(shape=(3, 1), away=(0.0,)), real(-1, 2, shape=(2, 3, 4))),
-)  # fmt: skip
+)
 prelu.reference(lambda x, a: np.where(x > 0, x, a * x))
 
 
@@ -456,11 +458,24 @@ gelu.samples(sample(real(-3, 3), approximate=True))
 
 _smooth, _kinked = real(-4, 4), real(-4, 4, away=(0.0,))
 for _function, _domain in (
-    (relu, _kinked), (relu6, real(-2, 8, away=(0.0, 6.0))), (leaky_relu, _kinked), (elu, _kinked), (celu, _kinked),
-    (selu, _kinked), (hard_tanh, real(away=(-1.0, 1.0))), (hard_sigmoid, real(-5, 5, away=(-3.0, 3.0))),
-    (hard_swish, real(-5, 5, away=(-3.0, 3.0))), (threshold, _kinked), (sigmoid, _smooth), (log_sigmoid, _smooth),
-    (softplus, _smooth), (softsign, _kinked), (silu, _smooth), (mish, _smooth), (gelu, _smooth),
-):  # fmt: skip
+    (relu, _kinked),
+    (relu6, real(-2, 8, away=(0.0, 6.0))),
+    (leaky_relu, _kinked),
+    (elu, _kinked),
+    (celu, _kinked),
+    (selu, _kinked),
+    (hard_tanh, real(away=(-1.0, 1.0))),
+    (hard_sigmoid, real(-5, 5, away=(-3.0, 3.0))),
+    (hard_swish, real(-5, 5, away=(-3.0, 3.0))),
+    (threshold, _kinked),
+    (sigmoid, _smooth),
+    (log_sigmoid, _smooth),
+    (softplus, _smooth),
+    (softsign, _kinked),
+    (silu, _smooth),
+    (mish, _smooth),
+    (gelu, _smooth),
+):
     _function.samples(sample(_domain), sample(empty_like(_domain), grad=False))
     if _function is not relu:
         _function.samples(sample(literal([-90.0, -20.0, 20.0, 90.0]), grad=False))

@@ -27,7 +27,7 @@ def _scaled(gradient: Tensor, square_sum: Tensor, epsilon: float, inside: bool) 
 
 
 def _scaled_reference(g: Array, s: Array, epsilon: float, inside: bool) -> Array:
-    return g / np.sqrt(s + epsilon) if inside else g / (np.sqrt(s) + epsilon)  # type: ignore[no-any-return]
+    return g / np.sqrt(s + epsilon) if inside else g / (np.sqrt(s) + epsilon)
 
 
 @op(infer=_infer(1), dtypes=_DTYPES, results=("variable", "accumulator"), namespace="_")
@@ -147,7 +147,8 @@ def _(w: Array, g: Array, s: Array, rate: Array, *, rho: float, epsilon: float, 
 def rmsprop_momentum_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, velocity: TensorLike,
     learning_rate: TensorLike, /, *,
-    rho: float = 0.9, momentum: float = 0.9, epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
+    rho: float = 0.9, momentum: float = 0.9, epsilon: float = 1e-7, epsilon_inside: bool = True,
+    weight_decay: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """RMSprop with momentum: ``velocity = momentum * velocity + learning_rate * gradient / sqrt(mean_square +
     epsilon)``, and the variable falls by it."""
@@ -179,7 +180,8 @@ def _(w: Array, g: Array, s: Array, v: Array, rate: Array, *, rho: float, moment
 def rmsprop_centered_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, mean_gradient: TensorLike,
     velocity: TensorLike, learning_rate: TensorLike, /, *,
-    rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
+    rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7, epsilon_inside: bool = True,
+    weight_decay: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """RMSprop with ``mean_square - mean_gradient**2``, an estimate of the variance, in place of ``mean_square`` (Graves
     2013, arXiv:1308.0850, equations 38 to 45), and momentum as in ``rmsprop_momentum_update``."""

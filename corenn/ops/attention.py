@@ -16,8 +16,9 @@ from corenn.dtypes import BOOL, FLOATING
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import arange
-from corenn.ops.elementwise import equal, greater_equal, logical_and, stop_gradient, where
+from corenn.ops.elementwise import stop_gradient, where
 from corenn.ops.families import broadcast_shapes
+from corenn.ops.logic import equal, greater_equal, logical_and
 from corenn.ops.reduction import max as max_over
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.sampling import boolean, error, integer, literal, real, sample
@@ -165,7 +166,7 @@ def _one_query(q: Array, k: Array, mask: Any, scale: float, keys: int) -> Array:
     if mask is not None:
         scores, visible = (scores, visible & mask) if mask.dtype == bool else (scores + mask, visible)
     powers = np.where(visible, np.exp(scores), 0.0)
-    return powers / (powers.sum() or 1.0)  # type: ignore[no-any-return]
+    return powers / (powers.sum() or 1.0)
 
 
 def _every_weight(q: Array, k: Array, v: Array, mask: Any, scale: float | None, causal: bool) -> Array:

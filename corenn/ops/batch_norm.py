@@ -148,8 +148,8 @@ for _op in (batch_norm_training, batch_norm_grad):
 
 
 @batch_norm_grad.reference
-def _(g: Array, g_mean: Array, g_variance: Array, x: Array, mean: Array, variance: Array, gamma: Any = None, *, axis: int,
-      epsilon: float) -> tuple[Array, Array, Array]:  # fmt: skip
+def _(g: Array, g_mean: Array, g_variance: Array, x: Array, mean: Array, variance: Array, gamma: Any = None, *,
+      axis: int, epsilon: float) -> tuple[Array, Array, Array]:  # fmt: skip
     g, x = np.moveaxis(g, axis, -1), np.moveaxis(x, axis, -1)
     axes, count = tuple(range(x.ndim - 1)), x.size / x.shape[-1]
     deviation, centered = np.sqrt(variance + epsilon), x - mean
@@ -292,7 +292,8 @@ def _(g: Tensor, x: Tensor, depth_radius: int, bias: float, alpha: float, beta: 
 
 
 local_response_norm.samples(
-    sample(real(shape=(2, 5)), depth_radius=1), sample(real(shape=(2, 3, 2)), depth_radius=2, axis=1, beta=0.75, alpha=0.1),
+    sample(real(shape=(2, 5)), depth_radius=1),
+    sample(real(shape=(2, 3, 2)), depth_radius=2, axis=1, beta=0.75, alpha=0.1),
     sample(real(shape=(3,)), bias=2.0, alpha=0.5, beta=0.3), sample(real(shape=(2, 0))), sample(real(), depth_radius=0),
 )  # fmt: skip
 local_response_norm.error_samples(

@@ -10,7 +10,7 @@ import numpy as np
 from corenn.dtypes import NUMERIC
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.creation import asarray
-from corenn.ops.elementwise import _conj, multiply
+from corenn.ops.elementwise import conjugated, multiply
 from corenn.ops.families import normal_axis
 from corenn.ops.reduction import sum
 from corenn.ops.sampling import error, integer, real, sample
@@ -86,7 +86,7 @@ def _flat_rows(x: Tensor) -> Tensor:
 
 
 def _gradient_a(g: Tensor, a_spec: Spec, b: Tensor, transpose_a: bool, transpose_b: bool) -> Tensor:
-    b = _conj(b)
+    b = conjugated(b)
     shape = g.shape
     if b.ndim == 1:
         if a_spec.ndim == 1:
@@ -102,7 +102,7 @@ def _gradient_a(g: Tensor, a_spec: Spec, b: Tensor, transpose_a: bool, transpose
 
 
 def _gradient_b(g: Tensor, a: Tensor, b_spec: Spec, transpose_a: bool, transpose_b: bool) -> Tensor:
-    a = _conj(a)
+    a = conjugated(a)
     shape = g.shape
     if b_spec.ndim == 1:
         if a.ndim == 1:
@@ -318,7 +318,7 @@ def vecdot(a: TensorLike, b: TensorLike, /, *, axis: int = -1) -> Tensor:
 
 @vecdot.decompose
 def _(a: Tensor, b: Tensor, *, axis: int) -> Tensor:
-    product = sum(multiply(_conj(a), b), axis=axis)
+    product = sum(multiply(conjugated(a), b), axis=axis)
     return product if product.dtype is a.dtype else product.cast(a.dtype)  # sums of narrow integers are wider
 
 

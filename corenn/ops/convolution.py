@@ -2,7 +2,7 @@
 
 ``conv`` is linear in the operand and in the weights, so it, ``conv_input_grad`` and ``conv_weight_grad`` are the three
 faces of one trilinear form (operand, weights, gradient of the result), and each one's gradients are the other two:
-any order of differentiation works.  Everything else here is a plain function in terms of them.
+any order of differentiation works.  The forms with names of their own are in ``convolution_forms``.
 
 What is computed is the cross-correlation that deep learning calls convolution: the kernel is not flipped.
 """
@@ -18,12 +18,11 @@ from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops import _convolution as parts
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import zeros
-from corenn.ops.elementwise import add, cast, conj
+from corenn.ops.elementwise import add, cast, conjugated
 from corenn.ops.sampling import error, integer, real, sample
-from corenn.ops.shaping import concatenate, operand, reshape, stack, transpose
+from corenn.ops.shaping import concatenate, reshape, stack, transpose
 from corenn.ops.table import TensorLike, op
 from corenn.ops.windows import (
-    LAYOUTS,
     Ints,
     Padding,
     Pairs,
@@ -171,9 +170,14 @@ def _phase(
         padding.append((before, end - p.start - before - (last - first)))
     weights = parts.cut(swapped, *(p.taps for p in phase))
     return conv(
-        parts.cut(dy, *cut), weights, strides=1, padding=tuple(padding), dilation=tuple(p.dilation for p in phase),
-        groups=groups, layout=layout,
-    )  # fmt: skip
+        parts.cut(dy, *cut),
+        weights,
+        strides=1,
+        padding=tuple(padding),
+        dilation=tuple(p.dilation for p in phase),
+        groups=groups,
+        layout=layout,
+    )
 
 
 @conv_weight_grad.decompose
@@ -194,16 +198,12 @@ def _(
 # ---------------------------------------------------------------- gradients
 
 
-def _conj(x: Tensor) -> Tensor:
-    return conj(x) if x.dtype.kind == "c" else x
-
-
 def _conv_x(
     g: Tensor, x_spec: Spec, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
     attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
     attrs["size"] = spatial(x_spec.shape, layout)
-    return conv_input_grad(g, _conj(w), **attrs)
+    return conv_input_grad(g, conjugated(w), **attrs)
 
 
 def _conv_w(
@@ -211,29 +211,29 @@ def _conv_w(
 ) -> Tensor:
     attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
     attrs["size"] = w_spec.shape[:-2]
-    return conv_weight_grad(_conj(x), g, **attrs)
+    return conv_weight_grad(conjugated(x), g, **attrs)
 
 
 def _input_grad_dy(g: Tensor, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str) -> Tensor:
-    return conv(g, _conj(w), strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
+    return conv(g, conjugated(w), strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
 
 
 def _input_grad_w(
     g: Tensor, dy: Tensor, w_spec: Spec, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
-    return _conv_w(_conj(dy), _conj(g), w_spec, strides, padding, dilation, groups, layout)
+    return _conv_w(conjugated(dy), conjugated(g), w_spec, strides, padding, dilation, groups, layout)
 
 
 def _weight_grad_x(
     g: Tensor, x_spec: Spec, dy: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
-    return _conv_x(_conj(dy), x_spec, _conj(g), strides, padding, dilation, groups, layout)
+    return _conv_x(conjugated(dy), x_spec, conjugated(g), strides, padding, dilation, groups, layout)
 
 
 def _weight_grad_dy(
     g: Tensor, x: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
-    return conv(_conj(x), g, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
+    return conv(conjugated(x), g, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
 
 
 conv.vjp(x=_conv_x, w=_conv_w)
@@ -364,9 +364,17 @@ def conv_transpose(
 
 @conv_transpose.decompose
 def _(
-    x: Tensor, w: Tensor, *, strides: Any, padding: Any, dilation: Any, groups: int, layout: str, size: Any,
+    x: Tensor,
+    w: Tensor,
+    *,
+    strides: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    layout: str,
+    size: Any,
     output_padding: None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     return conv_input_grad(
         x, w, size=size, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout
     )
@@ -396,86 +404,3 @@ def _(x: Any, w: Any, **attrs: Any) -> Any:
 
 
 conv_transpose.terms(lambda x, w, *, groups, **_: math.prod(w.static) // (w.static[-2] * groups or 1))
-
-
-# ---------------------------------------------------------------- the names people use
-
-
-def _layout_for(where: str, rank: int, layout: str) -> str:
-    if not isinstance(layout, str) or layout.upper() not in LAYOUTS[rank]:
-        known = " or ".join(repr(name) for name in LAYOUTS[rank])
-        raise AttributeValueError(where, f"layout must be {known}", {"layout": repr(layout)}, hint="nn.conv takes all")
-    return layout
-
-
-def conv1d(
-    x: TensorLike, w: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID", dilation: Ints = 1,
-    groups: int = 1, layout: str = "NWC",
-) -> Tensor:  # fmt: skip
-    """``conv`` over one spatial axis: ``x`` [batch, width, channels] ("NWC"; or "NCW"), ``w`` [width, in, out]."""
-    layout = _layout_for("conv1d", 1, layout)
-    return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
-
-
-def conv2d(
-    x: TensorLike, w: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID", dilation: Ints = 1,
-    groups: int = 1, layout: str = "NHWC",
-) -> Tensor:  # fmt: skip
-    """``conv`` over two: ``x`` [batch, height, width, channels] ("NHWC"; or "NCHW"), ``w`` [height, width, in, out]."""
-    layout = _layout_for("conv2d", 2, layout)
-    return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
-
-
-def conv3d(
-    x: TensorLike, w: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID", dilation: Ints = 1,
-    groups: int = 1, layout: str = "NDHWC",
-) -> Tensor:  # fmt: skip
-    """``conv`` over three: ``x`` [batch, depth, height, width, channels] ("NDHWC"; or "NCDHW"), ``w`` likewise."""
-    layout = _layout_for("conv3d", 3, layout)
-    return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
-
-
-def depthwise_conv(
-    x: TensorLike, w: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID", dilation: Ints = 1,
-    layout: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Each channel convolved by itself, with ``multiplier`` kernels: 1, 2 or 3 spatial axes, attributes as ``conv``.
-
-    ``x``: ``[batch, *spatial, channels]`` or as ``layout`` says.  ``w``: ``[*kernel, channels, multiplier]``.  Result:
-    ``channels * multiplier`` channels, those of one input channel side by side, as in TensorFlow.
-    """
-    x, w = operand(x), operand(w)
-    shape = w.spec.shape
-    if w.ndim < 3 or (x.ndim == w.ndim and shape[-2] not in _possible_channels(x, layout)):
-        hint = "w is [*kernel, channels, multiplier]"
-        raise ShapeError("depthwise_conv", "w does not fit the channels of x", {"x": x.spec, "w": w.spec}, hint=hint)
-    channels, multiplier = w.spec.static[-2:]
-    flat = reshape(w, shape=(*w.spec.static[:-2], 1, channels * multiplier))
-    return conv(x, flat, strides=strides, padding=padding, dilation=dilation, groups=channels, layout=layout)
-
-
-def _possible_channels(x: Tensor, layout: str | None) -> tuple[int | None, ...]:
-    last = layout is None or not isinstance(layout, str) or layout.upper().endswith("C")
-    return None, x.spec.shape[-1 if last else 1]
-
-
-def separable_conv(
-    x: TensorLike, depthwise: TensorLike, pointwise: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID",
-    dilation: Ints = 1, layout: str | None = None,
-) -> Tensor:  # fmt: skip
-    """``depthwise_conv`` followed by a convolution that mixes the channels: 1, 2 or 3 spatial axes.
-
-    ``depthwise``: ``[*kernel, channels, multiplier]``.  ``pointwise``: ``[1, ..., channels * multiplier, out]``.
-    Source: Chollet, *Xception*, arXiv:1610.02357.
-    """
-    spread = depthwise_conv(x, depthwise, strides=strides, padding=padding, dilation=dilation, layout=layout)
-    return conv(spread, pointwise, layout=layout)
-
-
-def separable_conv2d(
-    x: TensorLike, depthwise: TensorLike, pointwise: TensorLike, /, *, strides: Ints = 1, padding: Padding = "VALID",
-    dilation: Ints = 1, layout: str = "NHWC",
-) -> Tensor:  # fmt: skip
-    """``separable_conv`` over two spatial axes: ``depthwise`` [height, width, channels, multiplier]."""
-    layout = _layout_for("separable_conv2d", 2, layout)
-    return separable_conv(x, depthwise, pointwise, strides=strides, padding=padding, dilation=dilation, layout=layout)

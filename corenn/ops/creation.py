@@ -11,7 +11,7 @@ from corenn.device import Device
 from corenn.device import device as find_device
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import AttributeValueError, BackendError, UsageError
-from corenn.ops.dispatch import make_tensor
+from corenn.ops.binding import make_tensor
 from corenn.ops.families import static_shape
 from corenn.ops.sampling import error, sample
 from corenn.ops.table import Call, TensorLike, op
@@ -170,8 +170,6 @@ def _(*, start: float, stop: float, step: float, dtype: DType) -> np.ndarray[Any
     return np.arange(start, stop, step, dtype=dtype.numpy)
 
 
-
-
 def arange(
     start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike = None, device: DeviceLike = None
 ) -> Tensor:
@@ -185,9 +183,13 @@ def arange(
 
 
 def linspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: DTypeLike = dtypes.float32,
+    start: float,
+    stop: float,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DTypeLike = dtypes.float32,
     device: DeviceLike = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``num`` evenly spaced values from ``start`` to ``stop`` (included unless ``endpoint=False``); float32."""
     return tensor(np.linspace(start, stop, num, endpoint=endpoint), as_dtype(dtype), device)
 
@@ -196,10 +198,14 @@ def eye(
     rows: int, columns: int | None = None, k: int = 0, dtype: DTypeLike = dtypes.float32, device: DeviceLike = None
 ) -> Tensor:
     """A matrix with ones on the ``k``-th diagonal and zeros elsewhere; float32 unless ``dtype`` is given."""
-    return _on(device, diagonal_ones, rows=rows, columns=rows if columns is None else columns, k=k, dtype=as_dtype(dtype))
+    return _on(
+        device, diagonal_ones, rows=rows, columns=rows if columns is None else columns, k=k, dtype=as_dtype(dtype)
+    )
 
 
-@op(infer=lambda call: Spec((call.attrs["rows"], call.attrs["columns"]), call.attrs["dtype"]), name="eye", namespace="_")
+@op(
+    infer=lambda call: Spec((call.attrs["rows"], call.attrs["columns"]), call.attrs["dtype"]), name="eye", namespace="_"
+)
 def diagonal_ones(*, rows: int, columns: int, k: int, dtype: DType) -> Tensor:
     """A matrix with ones on the ``k``-th diagonal."""
 

@@ -98,11 +98,14 @@ def _naive(x: Any, accumulate: Any, first: int, axis: int, reverse: bool, exclus
 
 
 _cases = (
-    sample(real()), sample(real(shape=(2, 3, 4)), axis=1, reverse=True),
-    sample(real(shape=(2, 3, 4)), axis=-1, exclusive=True), sample(real(shape=(5,)), reverse=True, exclusive=True),
+    sample(real()),
+    sample(real(shape=(2, 3, 4)), axis=1, reverse=True),
+    sample(real(shape=(2, 3, 4)), axis=-1, exclusive=True),
+    sample(real(shape=(5,)), reverse=True, exclusive=True),
     sample(real(shape=(2, 0)), axis=1, exclusive=True, grad=False),
-    sample(literal([[2.0, 0.0, 3.0, 0.5], [0.0, 0.5, 0.0, -1.0]]), axis=1), sample(integer(-2, 3), axis=1, grad=False),
-)  # fmt: skip
+    sample(literal([[2.0, 0.0, 3.0, 0.5], [0.0, 0.5, 0.0, -1.0]]), axis=1),
+    sample(integer(-2, 3), axis=1, grad=False),
+)
 for _function in (cumsum, cumprod):
     _function.samples(*_cases)
     _function.error_samples(

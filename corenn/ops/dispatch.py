@@ -9,29 +9,22 @@ that.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-import numpy as np
-
 from corenn import dtypes
-from corenn.device import Device, _current as _current_device, current_device, device_of
+from corenn.device import Device, current_device
+from corenn.device import _current as _current_device
 from corenn.dtypes import DType
-from corenn.errors import (
-    AttributeValueError,
-    BackendError,
-    DTypeError,
-    KernelMissing,
-    UnofferedDTypeError,
-    UsageError,
-    nearest,
-)
-from corenn.ops.table import REQUIRED, Call, Op
+from corenn.errors import DTypeError, KernelMissing, UnofferedDTypeError
+from corenn.ops.binding import common_device, prepare, scalar_beside
+from corenn.ops.table import Call, Op
 from corenn.spec import Spec
-from corenn.tensor import _SCALARS, Tensor, host_array
+from corenn.tensor import _SCALARS, Tensor
 
 
 class Interpreter(Protocol):
@@ -103,8 +96,10 @@ def make_function(op: Op) -> Callable[..., Any]:
         try:
             plan = plans[(*([a.spec for a in args] or (current_device(),)), *attrs.items())]
         except (KeyError, AttributeError, TypeError):
-            return slow(args, attrs)
-        return plan.execute(args)
+            pass  # not from in here: an error of the slow path must not show this one as its context
+        else:
+            return plan.execute(args)
+        return slow(args, attrs)
 
     def call_1(x: Any, /, *extra: Any, **attrs: Any) -> Any:
         interpreter = current()
@@ -113,9 +108,11 @@ def make_function(op: Op) -> Callable[..., Any]:
         try:
             plan = plans[(x.spec, *extra, *attrs.items())]
         except (KeyError, AttributeError, TypeError):
-            return slow((x, *extra), attrs)
-        spec = plan.spec
-        return Tensor(plan.run(x.data), spec) if spec is not None else plan.wrap(plan.run(x.data))
+            pass
+        else:
+            spec = plan.spec
+            return Tensor(plan.run(x.data), spec) if spec is not None else plan.wrap(plan.run(x.data))
+        return slow((x, *extra), attrs)
 
     def call_2(x: Any, y: Any, /, *extra: Any, **attrs: Any) -> Any:
         interpreter = current()
@@ -124,9 +121,11 @@ def make_function(op: Op) -> Callable[..., Any]:
         try:
             plan = plans[(x.spec, y.spec, *extra, *attrs.items())]
         except (KeyError, AttributeError, TypeError):
-            return slow((x, y, *extra), attrs)
-        spec = plan.spec
-        return Tensor(plan.run(x.data, y.data), spec) if spec is not None else plan.wrap(plan.run(x.data, y.data))
+            pass
+        else:
+            spec = plan.spec
+            return Tensor(plan.run(x.data, y.data), spec) if spec is not None else plan.wrap(plan.run(x.data, y.data))
+        return slow((x, y, *extra), attrs)
 
     def call_2_bare(x: Any, y: Any, /) -> Any:
         interpreter = current()
@@ -135,8 +134,10 @@ def make_function(op: Op) -> Callable[..., Any]:
         try:
             plan = plans[x.spec, y.spec]
         except (KeyError, AttributeError, TypeError):
-            return slow((x, y), {})
-        return Tensor(plan.run(x.data, y.data), plan.spec)
+            pass
+        else:
+            return Tensor(plan.run(x.data, y.data), plan.spec)
+        return slow((x, y), {})
 
     if op.variadic or op.optional or len(op.tensors) not in (1, 2):
         return call
@@ -148,7 +149,7 @@ def make_function(op: Op) -> Callable[..., Any]:
 def deferring(args: tuple[Any, ...]) -> Any:
     """The operand, if any, that stands for a value still to be computed and records ops itself (``__corenn_op__``)."""
     for a in args:
-        if hasattr(a, "__corenn_op__"):
+        if hasattr(a.__class__, "__corenn_op__"):
             return a
         if isinstance(a, (list, tuple)):
             inner = deferring(tuple(a))
@@ -174,17 +175,16 @@ def find(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Plan, Se
             except (KeyError, AttributeError, TypeError):
                 pass
     tensors, bound = prepare(op, args, attrs)
-    device = _device_of(op, tensors)
+    device = common_device(op, tensors)
     key = (*[None if t is None else t.spec for t in tensors], *([] if args else [device]), *bound.items())
     plan = op.plans.get(key)
     if plan is None:
         plan = make_plan(op, tuple(None if t is None else t.spec for t in tensors), bound, device)
         _remember(op, key, plan)
     if args and len(tensors) == len(args) and all(t is a for t, a in zip(tensors, args, strict=True)):
-        try:
+        # Calls with unhashable attributes or absent tensors are found by the canonical key alone.
+        with contextlib.suppress(TypeError, AttributeError):
             _remember(op, (*[t.spec for t in args], *attrs.items()), plan)
-        except (TypeError, AttributeError):  # unhashable attributes, absent tensors: found by the canonical key
-            pass
     return plan, tensors
 
 
@@ -192,146 +192,6 @@ def _remember(op: Op, key: tuple[Any, ...], plan: Plan) -> None:
     if len(op.plans) >= _MOST_PLANS:
         op.plans.clear()
     op.plans[key] = plan
-
-
-# ---------------------------------------------------------------- the slow path: binding, converting, promoting
-
-
-def prepare(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[list[Tensor | None], dict[str, Any]]:
-    """Operands as tensors of promoted dtypes, and every attribute, hashable; refuses what the op does not take."""
-    operands = bind_operands(op, args)
-    bound = bind_attributes(op, attrs)
-    tensors = convert_operands(op, operands)
-    if op.family.promote:
-        tensors = promote_operands(op, tensors)
-    return tensors, bound
-
-
-def bind_attributes(op: Op, attrs: dict[str, Any]) -> dict[str, Any]:
-    """All attributes of the op in declared order, defaults filled in, lists as tuples, dtype names as dtypes."""
-    if attrs.keys() - op.attributes.keys():
-        unknown = next(iter(attrs.keys() - op.attributes.keys()))
-        hint = nearest(unknown, op.attributes) if op.attributes else f"{op.name} has no attributes"
-        raise UsageError(op.name, f"there is no attribute {unknown!r}", hint=hint)
-    bound = {}
-    for name, default in op.attributes.items():
-        value = attrs.get(name, default)
-        if value is REQUIRED:
-            raise UsageError(op.name, f"the attribute {name!r} is missing", hint=f"{op.name}(..., {name}=...)")
-        bound[name] = dtypes.as_dtype(value) if name == "dtype" and value is not None else _hashable(op, name, value)
-    return bound
-
-
-def _hashable(op: Op, name: str, value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return tuple(_hashable(op, name, v) for v in value)
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return _hashable(op, name, value.tolist())
-    if isinstance(value, Tensor):
-        raise AttributeValueError(
-            op.name, f"the attribute {name!r} must be a plain Python value, not a tensor", {name: value.spec},
-            hint=f"{name}=int(t) or {name}=t.tolist()",
-        )  # fmt: skip
-    return value
-
-
-def bind_operands(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands by position, absent optional ones as ``None``; UsageError for too few or too many."""
-    fixed = len(op.tensors)
-    if op.variadic:
-        rest = args[fixed:]
-        if len(rest) == 1 and isinstance(rest[0], list | tuple):  # concatenate([a, b]) as well as concatenate(a, b)
-            args = (*args[:fixed], *rest[0])
-    elif len(args) > fixed:
-        names = list(op.attributes)
-        extra = args[fixed]
-        hint = f"{op.name}({', '.join(op.tensors)}, {names[0]}={extra!r})" if names else None
-        what = f"takes {fixed} tensor{'s' * (fixed != 1)} but {len(args)} were given" + (
-            "; attributes are given by name" if names else ""
-        )
-        raise UsageError(op.name, what, hint=hint)
-    missing = op.tensors[len(args) :]
-    if len(missing) > op.optional:
-        raise UsageError(op.name, f"the operand {missing[0]!r} is missing", hint=f"{op.name}({', '.join(op.tensors)})")
-    return (*args, *([None] * len(missing)))
-
-
-def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
-    """Tensors of all operands: arrays go to the device of the tensors beside them, Python scalars take their dtype.
-
-    Where the tensors' dtype cannot hold a scalar (a float beside integers), they follow the scalar.
-    """
-    tensors = [a for a in operands if isinstance(a, Tensor)]
-    beside = tensors[0] if tensors else None
-    common: DType | None = None  # what scalars and tensors become
-    if beside is not None and op.family.promote:
-        common = max((t.dtype for t in tensors), key=_breadth)
-        for value in operands:
-            if isinstance(value, _SCALARS):
-                common = dtypes.weak_dtype(value, common)
-    converted: list[Tensor | None] = []
-    for position, value in enumerate(operands):
-        if value is None or isinstance(value, Tensor):
-            if value is None and not 0 <= position - (len(op.tensors) - op.optional) < op.optional:
-                name = op.operand_names(len(operands))[position]
-                raise UsageError(op.name, f"the operand {name!r} is None", hint="pass a tensor, array or number")
-            converted.append(value)
-        elif beside is not None and common is not None and isinstance(value, _SCALARS):
-            converted.append(_scalar(value, common, beside.device))
-        else:
-            try:
-                converted.append(make_tensor(value, None, beside.device if beside is not None else None))
-            except DTypeError as error:
-                name = op.operand_names(len(operands))[position]
-                raise type(error)(op.name, f"operand {name!r} {error.what}", {name: repr(value)[:80]}) from None
-    if beside is not None and common is not None and all(_breadth(t.dtype)[0] < _breadth(common)[0] for t in tensors):
-        return [t if t is None or t.dtype is common else _cast_to(t, common) for t in converted]
-    return converted
-
-
-def _breadth(dtype: DType) -> tuple[int, int]:
-    """Order of dtypes by kind (bool, integers, floating, complex), then size."""
-    return "buifc".index(dtype.kind) if dtype.kind != "u" else 2, dtype.itemsize
-
-
-def _cast_to(tensor: Tensor, dtype: DType) -> Tensor:
-    from corenn.ops.elementwise import cast
-
-    return cast(tensor, dtype=dtype)
-
-
-def promote_operands(op: Op, tensors: list[Tensor | None]) -> list[Tensor | None]:
-    """Cast all operands to their common dtype; DTypeError where there is none."""
-    found = {t.dtype for t in tensors if t is not None}
-    if len(found) <= 1:
-        return tensors
-    common: DType | None = None
-    for dtype in found:
-        common = dtype if common is None else dtypes.promote(common, dtype)
-        if common is None:
-            break
-    if common is None:
-        names = op.operand_names(len(tensors))
-        shown = {n: t.spec for n, t in zip(names, tensors, strict=True) if t is not None}
-        target = max(found, key=_breadth)
-        odd = next(n for n, t in zip(names, tensors, strict=True) if t is not None and t.dtype is not target)
-        what = f"{' and '.join(sorted(d.name for d in found))} do not promote to a common dtype"
-        raise DTypeError(op.name, what, shown, hint=f"corenn.cast({odd}, dtype={target.name!r})") from None
-    return [t if t is None or t.dtype is common else _cast_to(t, common) for t in tensors]
-
-
-def _device_of(op: Op, tensors: Sequence[Tensor | None]) -> Device:
-    devices = {t.spec.device for t in tensors if t is not None}
-    if len(devices) > 1:
-        names = op.operand_names(len(tensors))
-        shown = {n: f"{t.spec} on {t.device}" for n, t in zip(names, tensors, strict=True) if t is not None}
-        first = next(t for t in tensors if t is not None)
-        hint = f"move one of them: x.to({first.device.name!r})"
-        raise BackendError(op.name, "the operands are on different devices", shown, hint=hint)
-    found = devices.pop() if devices else None
-    return found if found is not None else current_device()
 
 
 # ---------------------------------------------------------------- planning
@@ -350,13 +210,13 @@ def infer(op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any]) -> tup
 
 
 def _dtype_refused(call: Call, name: str, given: DType, accepted: frozenset[DType]) -> DTypeError:
-    kinds = [
-        word
-        for word, kind in (
-            ("floating", dtypes.FLOATING), ("complex", dtypes.COMPLEX), ("integer", dtypes.INTEGER), ("bool", dtypes.BOOL)
-        )
-        if kind & accepted
-    ]  # fmt: skip
+    words = (
+        (dtypes.FLOATING, "floating"),
+        (dtypes.COMPLEX, "complex"),
+        (dtypes.INTEGER, "integer"),
+        (dtypes.BOOL, "bool"),
+    )
+    kinds = [word for kind, word in words if kind & accepted]
     target = dtypes.float32 if dtypes.float32 in accepted else dtypes.int32 if dtypes.int32 in accepted else None
     hint = None
     if target is not None and given is not target:
@@ -461,9 +321,7 @@ def _zero_d(run: Callable[..., Any], op: Op, results: tuple[Spec, ...], xp: Any)
     return lambda *arrays: tuple(asarray(r) for r in run(*arrays))
 
 
-def _composite(
-    op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], device: Device
-) -> Callable[..., Any]:
+def _composite(op: Op, inputs: tuple[Spec | None, ...], attrs: dict[str, Any], device: Device) -> Callable[..., Any]:
     decomposition = op.decomposition
     assert decomposition is not None  # the caller looked
 
@@ -480,56 +338,6 @@ def _composite(
     return run
 
 
-# ---------------------------------------------------------------- making tensors
-
-_scalars: dict[tuple[Any, ...], Tensor] = {}
-
-
-def make_tensor(data: Any, dtype: DType | None, device: Device | None) -> Tensor:
-    """A tensor holding a copy of ``data`` (numbers, nested lists, arrays, tensors) on ``device``."""
-    where = device if device is not None else current_device()
-    if data.__class__ in _SCALARS:
-        return _scalar(data, dtype or dtypes.default_dtype(data), where)
-    if isinstance(data, Tensor):
-        return data if dtype is None or dtype is data.dtype else data.cast(dtype)
-    host = host_array(data, dtype)
-    try:
-        known = dtypes.as_dtype(host.dtype)
-    except DTypeError:
-        raise DTypeError("tensor", f"cannot hold elements of type {host.dtype}") from None
-    if known not in where.backend.offered:
-        raise UnofferedDTypeError("tensor", f"the {where} backend has no {known}", hint="give dtype=")
-    return Tensor(where.backend.from_host(host, where.index), Spec(host.shape, known, where))
-
-
-def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
-    """A 0-d constant; the same few scalars come by on every step, so they are kept on the device."""
-    key = (value.__class__, value if value else repr(value), dtype, device)  # repr tells 0.0 from -0.0
-    found = _scalars.get(key)
-    if found is None:
-        if dtype.is_integer:
-            info = np.iinfo(dtype.numpy)
-            if not info.min <= value <= info.max:
-                raise DTypeError("tensor", f"{value} does not fit in {dtype}", hint="cast the tensor beside it first")
-        host = np.asarray(value, dtype=dtype.numpy)
-        found = Tensor(device.backend.from_host(host, device.index), Spec((), dtype, device))
-        if len(_scalars) >= _MOST_PLANS:
-            _scalars.clear()
-        _scalars[key] = found
-    return found
-
-
-def scalar_beside(value: Any, tensor: Tensor) -> Any:
-    """``value`` as a tensor, if it is a Python scalar that takes the dtype of ``tensor``; else ``value`` itself."""
-    spec = tensor.spec
-    if isinstance(value, _SCALARS) and spec.device is not None and dtypes.weak_dtype(value, spec.dtype) is spec.dtype:
-        return _scalar(value, spec.dtype, spec.device)
-    return value
-
-
 def signature_of(op: Op) -> inspect.Signature:
     """The Python signature an op was declared with."""
     return inspect.signature(op.declaration)
-
-
-__all__ = ["Interpreter", "Plan", "current", "device_of", "find", "infer", "make_function", "make_tensor", "prepare"]

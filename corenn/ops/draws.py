@@ -22,9 +22,6 @@ from corenn.ops.elementwise import (
     add,
     clip,
     divide,
-    greater,
-    less,
-    logical_and,
     maximum,
     multiply,
     negative,
@@ -34,6 +31,7 @@ from corenn.ops.elementwise import (
     where,
 )
 from corenn.ops.families import static_shape
+from corenn.ops.logic import greater, less, logical_and
 from corenn.ops.reduction import argmax
 from corenn.ops.sampling import Arg, error, integer, literal, real, sample
 from corenn.ops.shaping import broadcast_to, expand_dims
@@ -148,9 +146,11 @@ random_uniform.samples(
     sample(_key, shape=(2, 0), grad=False),
 )
 random_uniform.error_samples(
-    _float_key, _short_key, error(DTypeError, "draws floating numbers, not int32", _key, shape=(2,), dtype="int32"),
+    _float_key,
+    _short_key,
+    error(DTypeError, "draws floating numbers, not int32", _key, shape=(2,), dtype="int32"),
     error(AttributeValueError, "non-negative", _key, shape=(-1,)),
-)  # fmt: skip
+)
 random_uniform.reference(_on_host(philox.uniform))
 
 

@@ -13,7 +13,7 @@ from corenn.ops._einsum import Equation, contraction_path, parse_equation
 from corenn.ops.arranging import diagonal
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import eye
-from corenn.ops.elementwise import _conj, multiply
+from corenn.ops.elementwise import conjugated, multiply
 from corenn.ops.reduction import sum
 from corenn.ops.sampling import error, real, sample
 from corenn.ops.shaping import broadcast_to, reshape, transpose
@@ -173,7 +173,9 @@ def _operand_gradient(
     Labels that it repeats go on a diagonal; along those that only it has, and was summed over, it is constant.
     """
     factors = [(g, parsed.output)]
-    factors += [(_conj(x), labels) for i, (x, labels) in enumerate(zip(operands, parsed.inputs, strict=True)) if i != k]
+    factors += [
+        (conjugated(x), labels) for i, (x, labels) in enumerate(zip(operands, parsed.inputs, strict=True)) if i != k
+    ]
     wanted, sizes = "", []
     for label in parsed.inputs[k]:
         new = label if label not in wanted else chr(_REPEATED + len(wanted))

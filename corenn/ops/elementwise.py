@@ -1,4 +1,4 @@
-"""Arithmetic, comparison, logic and rounding, elementwise with broadcasting, and conversion of dtype and device."""
+"""Arithmetic, rounding and selection, elementwise with broadcasting, and conversion of dtype and device."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from corenn import dtypes
 from corenn.device import Device
 from corenn.device import device as find_device
-from corenn.dtypes import BOOL, COMPLEX, INEXACT, INTEGER, NUMERIC, REAL, DType
+from corenn.dtypes import COMPLEX, INEXACT, NUMERIC, REAL, DType
 from corenn.errors import DTypeError, ShapeError
-from corenn.ops.families import binary, broadcast_shapes, comparison, predicate, unary
-from corenn.ops.sampling import boolean, empty_like, error, integer, literal, real, sample
-from corenn.ops.table import Call, Family, TensorLike, op
+from corenn.ops.families import binary, broadcast_shapes, unary
+from corenn.ops.logic import equal, greater, greater_equal, less_equal, logical_and
+from corenn.ops.sampling import NO_BROADCAST, NO_PROMOTION, boolean, empty_like, error, integer, literal, real, sample
+from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
-LOGICAL = INTEGER | BOOL
 _pair = (real(shape=(3, 4)), real(shape=(3, 4)))
 _row = (real(shape=(3, 4)), real(shape=(4,)))
 _column = (real(shape=(3, 1)), real(shape=(2, 1, 4)))
@@ -28,8 +28,6 @@ _positive = (
     sample(real(0.5, 3), real(0.5, 3, shape=(4,))),
     sample(real(0.5, 3, shape=(3, 1)), real(0.5, 3, shape=(2, 1, 4))),
 )
-_no_broadcast = error(ShapeError, "do not broadcast", real(shape=(3, 4)), real(shape=(3,)))
-_no_promotion = error(DTypeError, "do not promote", real(), integer())
 
 
 # ---------------------------------------------------------------- conversion
@@ -71,7 +69,6 @@ cast.samples(
 def _(x: np.ndarray[Any, Any], *, dtype: DType) -> np.ndarray[Any, Any]:
     drops = x.dtype.kind == "c" and dtype.kind not in "cb"
     return (x.real if drops else x).astype(dtype.numpy)
-
 
 
 def _to_device(call: Call, x: Spec) -> Spec:
@@ -129,13 +126,20 @@ stop_gradient.reference(lambda x: x)
 # ---------------------------------------------------------------- arithmetic
 
 
-def minus(g: Tensor) -> Tensor:
-    """``-g``, for rules that stand above ``negative``."""
-    return negative(g)
-
-
-def _conj(x: Tensor) -> Tensor:
+def conjugated(x: Tensor) -> Tensor:
+    """``conj(x)`` of complex tensors, real ones themselves: for gradients, which conjugate their factors."""
     return conj(x) if x.dtype in COMPLEX else x
+
+
+@op(family=unary, dtypes=NUMERIC)
+def negative(x: TensorLike, /) -> Tensor:
+    """``-x``; unsigned integers wrap."""
+
+
+negative.kernel("negative")
+negative.vjp(lambda g: negative(g))
+negative.samples(real(), real(shape=(0, 3)), real(shape=()))
+negative.reference(np.negative)
 
 
 @op(family=binary, dtypes=NUMERIC)
@@ -146,7 +150,7 @@ def add(x: TensorLike, y: TensorLike, /) -> Tensor:
 add.kernel("add")
 add.vjp(x=lambda g: g, y=lambda g: g)
 add.samples(*_broadcasting)
-add.error_samples(_no_broadcast, _no_promotion, error(DTypeError, "not bool", boolean(), boolean()))
+add.error_samples(NO_BROADCAST, NO_PROMOTION, error(DTypeError, "not bool", boolean(), boolean()))
 add.reference(np.add)
 
 
@@ -156,9 +160,9 @@ def subtract(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 subtract.kernel("subtract")
-subtract.vjp(x=lambda g: g, y=lambda g: minus(g))
+subtract.vjp(x=lambda g: g, y=lambda g: negative(g))
 subtract.samples(*_broadcasting)
-subtract.error_samples(_no_broadcast, _no_promotion)
+subtract.error_samples(NO_BROADCAST, NO_PROMOTION)
 subtract.reference(np.subtract)
 
 
@@ -168,9 +172,9 @@ def multiply(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 multiply.kernel("multiply")
-multiply.vjp(x=lambda g, y: multiply(g, _conj(y)), y=lambda g, x: multiply(g, _conj(x)))
+multiply.vjp(x=lambda g, y: multiply(g, conjugated(y)), y=lambda g, x: multiply(g, conjugated(x)))
 multiply.samples(*_broadcasting)
-multiply.error_samples(_no_broadcast, _no_promotion)
+multiply.error_samples(NO_BROADCAST, NO_PROMOTION)
 multiply.reference(np.multiply)
 
 
@@ -191,9 +195,12 @@ def _(xp: Any, x: Any, y: Any) -> Any:
     return xp.divide(x, y)
 
 
-divide.vjp(x=lambda g, y: divide(g, _conj(y)), y=lambda g, y, out: minus(divide(multiply(g, _conj(out)), _conj(y))))
+divide.vjp(
+    x=lambda g, y: divide(g, conjugated(y)),
+    y=lambda g, y, out: negative(divide(multiply(g, conjugated(out)), conjugated(y))),
+)
 divide.samples(*_positive, sample(integer(1, 9), integer(1, 9), grad=False))
-divide.error_samples(_no_broadcast, _no_promotion)
+divide.error_samples(NO_BROADCAST, NO_PROMOTION)
 divide.reference(np.true_divide)
 
 
@@ -203,10 +210,8 @@ def floor_divide(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 floor_divide.kernel("floor_divide")
-floor_divide.samples(
-    sample(real(-5, 5), real(0.5, 2), grad=False), sample(integer(-9, 9), integer(1, 4), grad=False)
-)
-floor_divide.error_samples(_no_broadcast, _no_promotion)
+floor_divide.samples(sample(real(-5, 5), real(0.5, 2), grad=False), sample(integer(-9, 9), integer(1, 4), grad=False))
+floor_divide.error_samples(NO_BROADCAST, NO_PROMOTION)
 floor_divide.reference(np.floor_divide)
 
 
@@ -216,12 +221,12 @@ def remainder(x: TensorLike, y: TensorLike, /) -> Tensor:
 
 
 remainder.kernel("remainder")
-remainder.vjp(x=lambda g: g, y=lambda g, x, y: minus(multiply(g, floor_divide(x, y))))
+remainder.vjp(x=lambda g: g, y=lambda g, x, y: negative(multiply(g, floor_divide(x, y))))
 remainder.samples(
     sample(literal([[0.3, 1.7, -0.4], [2.6, -3.2, 0.9]]), literal([1.0, 0.7, 0.6])),
     sample(integer(-9, 9), integer(1, 4), grad=False),
 )
-remainder.error_samples(_no_broadcast, _no_promotion)
+remainder.error_samples(NO_BROADCAST, NO_PROMOTION)
 remainder.reference(np.remainder)
 
 
@@ -239,10 +244,11 @@ def _(g: Tensor, x: Tensor, y: Tensor, out: Tensor, needs: tuple[bool, bool]) ->
 
     gx = gy = None
     if needs[0]:  # at y == 0 the derivative is 0, also for x == 0
-        gx = where(equal(y, 0), 0.0, multiply(g, multiply(_conj(y), _conj(power(x, where(equal(y, 0), 1, subtract(y, 1)))))))
+        less_one = power(x, where(equal(y, 0), 1, subtract(y, 1)))
+        gx = where(equal(y, 0), 0.0, multiply(g, multiply(conjugated(y), conjugated(less_one))))
     if needs[1]:
         base = x if x.dtype in COMPLEX else where(greater(x, 0), x, 1)  # d/dy x**y is taken as 0 for x <= 0
-        gy = multiply(g, multiply(_conj(out), _conj(log(base))))
+        gy = multiply(g, multiply(conjugated(out), conjugated(log(base))))
     return gx, gy
 
 
@@ -251,7 +257,7 @@ power.samples(
     sample(real(-2, 2, away=(0.0,)), literal(2.0), grad=False),  # beside 2.0 a negative base has no power
     sample(real(), literal(0.0), grad=False),
 )
-power.error_samples(_no_broadcast, _no_promotion)
+power.error_samples(NO_BROADCAST, NO_PROMOTION)
 power.reference(np.power)
 
 
@@ -263,7 +269,7 @@ def maximum(x: TensorLike, y: TensorLike, /) -> Tensor:
 maximum.kernel("maximum")
 maximum.vjp(x=lambda g, x, y: _share(g, x, y), y=lambda g, x, y: _share(g, y, x))
 maximum.samples(*_broadcasting[:3])
-maximum.error_samples(_no_broadcast, _no_promotion)
+maximum.error_samples(NO_BROADCAST, NO_PROMOTION)
 maximum.reference(np.maximum)
 
 
@@ -275,7 +281,7 @@ def minimum(x: TensorLike, y: TensorLike, /) -> Tensor:
 minimum.kernel("minimum")
 minimum.vjp(x=lambda g, x, y: _share(g, y, x), y=lambda g, x, y: _share(g, x, y))
 minimum.samples(*_broadcasting[:3])
-minimum.error_samples(_no_broadcast, _no_promotion)
+minimum.error_samples(NO_BROADCAST, NO_PROMOTION)
 minimum.reference(np.minimum)
 
 
@@ -296,23 +302,12 @@ def _(x: Tensor, y: Tensor) -> Tensor:
 
 
 squared_difference.vjp(
-    x=lambda g, x, y: multiply(multiply(g, 2), _conj(subtract(x, y))),
-    y=lambda g, x, y: multiply(multiply(g, 2), _conj(subtract(y, x))),
+    x=lambda g, x, y: multiply(multiply(g, 2), conjugated(subtract(x, y))),
+    y=lambda g, x, y: multiply(multiply(g, 2), conjugated(subtract(y, x))),
 )
 squared_difference.samples(*_broadcasting)
-squared_difference.error_samples(_no_broadcast, _no_promotion)
+squared_difference.error_samples(NO_BROADCAST, NO_PROMOTION)
 squared_difference.reference(lambda x, y: (x - y) ** 2)
-
-
-@op(family=unary, dtypes=NUMERIC)
-def negative(x: TensorLike, /) -> Tensor:
-    """``-x``; unsigned integers wrap."""
-
-
-negative.kernel("negative")
-negative.vjp(lambda g: negative(g))
-negative.samples(real(), real(shape=(0, 3)), real(shape=()))
-negative.reference(np.negative)
 
 
 @op(family=unary, dtypes=NUMERIC)
@@ -321,7 +316,7 @@ def square(x: TensorLike, /) -> Tensor:
 
 
 square.kernel("square")
-square.vjp(lambda g, x: multiply(multiply(g, 2), _conj(x)))
+square.vjp(lambda g, x: multiply(multiply(g, 2), conjugated(x)))
 square.samples(real())
 square.reference(np.square)
 
@@ -368,7 +363,7 @@ def reciprocal(x: TensorLike, /) -> Tensor:
 
 
 reciprocal.kernel(lambda xp, x: 1.0 / x)
-reciprocal.vjp(lambda g, out: negative(multiply(g, square(_conj(out)))))
+reciprocal.vjp(lambda g, out: negative(multiply(g, square(conjugated(out)))))
 reciprocal.samples(real(0.5, 3))
 reciprocal.reference(lambda x: 1 / x)
 
@@ -417,158 +412,19 @@ for _rounding, _meaning in ((floor, np.floor), (ceil, np.ceil), (trunc, np.trunc
     _rounding.reference(_meaning)
 
 
-# ---------------------------------------------------------------- comparison and logic
-
-
-@op(family=comparison)
-def equal(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x == y`` as bools, broadcast and promoted; NaN equals nothing."""
-
-
-@op(family=comparison)
-def not_equal(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x != y`` as bools, broadcast and promoted."""
-
-
-@op(family=comparison, dtypes=REAL)
-def less(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x < y`` as bools, broadcast and promoted; False beside NaN."""
-
-
-@op(family=comparison, dtypes=REAL)
-def less_equal(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x <= y`` as bools, broadcast and promoted; False beside NaN."""
-
-
-@op(family=comparison, dtypes=REAL)
-def greater(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x > y`` as bools, broadcast and promoted; False beside NaN."""
-
-
-@op(family=comparison, dtypes=REAL)
-def greater_equal(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x >= y`` as bools, broadcast and promoted; False beside NaN."""
-
-
-for _compare, _meaning in (
-    (equal, np.equal), (not_equal, np.not_equal), (less, np.less), (less_equal, np.less_equal),
-    (greater, np.greater), (greater_equal, np.greater_equal),
-):  # fmt: skip
-    _compare.kernel(_compare.__name__)
-    _compare.samples(
-        sample(literal([[1, 2, 3], [3, 2, 1]]), literal([1, 2, 3]), grad=False), sample(*_column, grad=False)
-    )
-    _compare.error_samples(_no_broadcast, _no_promotion)
-    _compare.reference(_meaning)
-
-
-@op(family=binary, dtypes=BOOL)
-def logical_and(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Both, of bools."""
-
-
-@op(family=binary, dtypes=BOOL)
-def logical_or(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Either, of bools."""
-
-
-@op(family=binary, dtypes=BOOL)
-def logical_xor(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Just one, of bools."""
-
-
-@op(family=unary, dtypes=BOOL)
-def logical_not(x: TensorLike, /) -> Tensor:
-    """Not, of bools."""
-
-
-@op(family=binary, dtypes=LOGICAL)
-def bitwise_and(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Bitwise and, of integers or bools."""
-
-
-@op(family=binary, dtypes=LOGICAL)
-def bitwise_or(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Bitwise or, of integers or bools."""
-
-
-@op(family=binary, dtypes=LOGICAL)
-def bitwise_xor(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Bitwise exclusive or, of integers or bools."""
-
-
-@op(family=unary, dtypes=LOGICAL)
-def bitwise_invert(x: TensorLike, /) -> Tensor:
-    """Bitwise not, of integers or bools."""
-
-
-@op(family=binary, dtypes=INTEGER)
-def bitwise_left_shift(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x`` shifted left by ``y`` bits, 0 <= y < width."""
-
-
-@op(family=binary, dtypes=INTEGER)
-def bitwise_right_shift(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """``x`` shifted right by ``y`` bits, 0 <= y < width; signed integers keep their sign."""
-
-
-_bools = (boolean(), boolean(shape=(4,)))
-for _logic, _meaning in ((logical_and, np.logical_and), (logical_or, np.logical_or), (logical_xor, np.logical_xor)):
-    _logic.kernel(_logic.__name__)
-    _logic.samples(sample(*_bools, grad=False))
-    _logic.error_samples(error(DTypeError, "takes bool elements", integer(), integer()))
-    _logic.reference(_meaning)
-logical_not.kernel("logical_not")
-logical_not.samples(sample(boolean(), grad=False))
-logical_not.reference(np.logical_not)
-for _bits, _meaning in ((bitwise_and, np.bitwise_and), (bitwise_or, np.bitwise_or), (bitwise_xor, np.bitwise_xor)):
-    _bits.kernel(_bits.__name__)
-    _bits.samples(sample(*_bools, grad=False), sample(integer(), integer(), grad=False))
-    _bits.error_samples(error(DTypeError, "takes integer or bool elements", real(), real()))
-    _bits.reference(_meaning)
-bitwise_invert.kernel("bitwise_invert")
-bitwise_invert.samples(sample(boolean(), grad=False), sample(integer(), grad=False))
-bitwise_invert.reference(np.invert)
-for _shift, _meaning in ((bitwise_left_shift, np.left_shift), (bitwise_right_shift, np.right_shift)):
-    _shift.kernel(_shift.__name__)
-    _shift.samples(sample(integer(0, 99), integer(0, 5), grad=False))
-    _shift.error_samples(error(DTypeError, "takes integer elements", real(), real()))
-    _shift.reference(_meaning)
-
-
-@op(family=predicate, dtypes=INEXACT)
-def isnan(x: TensorLike, /) -> Tensor:
-    """True where ``x`` is NaN."""
-
-
-@op(family=predicate, dtypes=INEXACT)
-def isfinite(x: TensorLike, /) -> Tensor:
-    """True where ``x`` is neither infinite nor NaN."""
-
-
-@op(family=predicate, dtypes=INEXACT)
-def isinf(x: TensorLike, /) -> Tensor:
-    """True where ``x`` is infinite."""
-
-
-for _test, _meaning in ((isnan, np.isnan), (isfinite, np.isfinite), (isinf, np.isinf)):
-    _test.kernel(_test.__name__)
-    _test.samples(sample(literal([0.0, np.nan, np.inf, -np.inf, 1.0]), grad=False))
-    _test.reference(_meaning)
-
-
 # ---------------------------------------------------------------- selection
 
 
 def _where(call: Call, condition: Spec, x: Spec, y: Spec) -> Spec:
     if condition.dtype is not dtypes.bool_:
-        raise call.dtype_error("the condition must be bool", "compare: x > 0, or corenn.cast(c, dtype='bool')", condition="")
+        hint = "compare: x > 0, or corenn.cast(c, dtype='bool')"
+        raise call.dtype_error("the condition must be bool", hint, condition="")
     return Spec(broadcast_shapes(call, (condition.shape, x.shape, y.shape)), x.dtype)
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike, /) -> Tensor:
     """``x`` where ``condition`` (bool) holds, else ``y``; all three broadcast, ``x`` and ``y`` promote."""
-    from corenn.ops.dispatch import scalar_beside
+    from corenn.ops.binding import scalar_beside
 
     beside = x if isinstance(x, Tensor) else y
     x, y = (scalar_beside(v, beside) if isinstance(beside, Tensor) else v for v in (x, y))
@@ -636,4 +492,3 @@ def _(x: np.ndarray[Any, Any], *, min: float | None, max: float | None) -> np.nd
     inside = np.maximum(x, -np.inf if min is None else min)
     limited = np.minimum(inside, np.inf if max is None else max)
     return np.asarray(np.floor(limited) if x.dtype.kind in "iu" else limited)
-

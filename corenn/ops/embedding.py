@@ -30,8 +30,8 @@ def _embedding(call: Call, table: Spec, ids: Spec) -> Spec:
 def embedding(table: TensorLike, ids: TensorLike, /) -> Tensor:
     """Rows of ``table`` [rows, width] at ``ids`` (integers of any shape): [*ids.shape, width].
 
-    The gradient of a row adds up over its uses.  An id outside 0 ... rows - 1 is an error as in ``corenn.gather``, except
-    that a negative one does not count from the end.
+    The gradient of a row adds up over its uses.  An id outside 0 ... rows - 1 (also a negative one) is a ShapeError
+    where the backend can tell without waiting for its device (NumPy can); elsewhere what is read is undefined.
     """
 
 

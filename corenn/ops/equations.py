@@ -34,7 +34,7 @@ from corenn.ops._linalg import (
 )
 from corenn.ops.arranging import tril, triu
 from corenn.ops.contraction import batch_shape
-from corenn.ops.elementwise import _conj, add, multiply, negative, subtract
+from corenn.ops.elementwise import add, conjugated, multiply, negative, subtract
 from corenn.ops.sampling import error, literal, real, sample
 from corenn.ops.shaping import expand_dims, reshape
 from corenn.ops.table import Call, TensorLike, op
@@ -154,9 +154,15 @@ def _triangular_solve_kernel(
 
 @triangular_solve.vjp
 def _(
-    g: Tensor, a: Tensor, b_spec: Spec, out: Tensor, lower: bool, adjoint: bool, unit_diagonal: bool,
+    g: Tensor,
+    a: Tensor,
+    b_spec: Spec,
+    out: Tensor,
+    lower: bool,
+    adjoint: bool,
+    unit_diagonal: bool,
     needs: tuple[bool, ...],
-) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+) -> tuple[Tensor | None, Tensor]:
     columns, x = _columns(g, b_spec), _columns(out, b_spec)
     gb = triangular_solve(a, columns, lower=lower, adjoint=not adjoint, unit_diagonal=unit_diagonal)
     ga = None
@@ -234,7 +240,7 @@ def det(a: TensorLike, /) -> Tensor:
 
 
 det.kernel(lambda xp, a: xp.linalg.det(a))
-det.vjp(lambda g, a, out: multiply(_scalars(multiply(g, _conj(out))), adjoint_of(inv(a))))
+det.vjp(lambda g, a, out: multiply(_scalars(multiply(g, conjugated(out))), adjoint_of(inv(a))))
 det.samples(
     conditioned(3, 3), conditioned(2, 2, 2), sample(literal([[1.0, 2.0], [2.0, 4.0]]), grad=False, name="singular")
 )
@@ -270,8 +276,8 @@ def _(g: tuple[Tensor, Tensor], a: Tensor, out: tuple[Tensor, Tensor]) -> Tensor
     g_sign, g_log = g
     weight = beside(g_log, a.dtype)
     if a.dtype in COMPLEX:  # the sign turns with the imaginary part of tr(inv(a) da)
-        turn = multiply(_conj(g_sign), out[0])
-        weight = subtract(weight, multiply(subtract(turn, _conj(turn)), 0.5))
+        turn = multiply(conjugated(g_sign), out[0])
+        weight = subtract(weight, multiply(subtract(turn, conjugated(turn)), 0.5))
     return multiply(_scalars(weight), adjoint_of(inv(a)))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from corenn.dtypes import FLOATING
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.draws import KEY, check_key, host_uniform, key_arg, random_uniform
-from corenn.ops.elementwise import greater_equal, multiply, where
+from corenn.ops.elementwise import multiply, where
+from corenn.ops.logic import greater_equal
 from corenn.ops.sampling import error, integer, literal, real, sample
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec

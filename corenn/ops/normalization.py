@@ -82,7 +82,7 @@ def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: Any, epsilon: floa
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
     y = _standardized(x, tuple(axes), epsilon, True)
     y = y if gamma is None else y * gamma.reshape(shape)
-    return y if beta is None else y + beta.reshape(shape)  # type: ignore[no-any-return]
+    return y if beta is None else y + beta.reshape(shape)
 
 
 def _rms_norm(call: Call, x: Spec, gamma: Spec | None = None) -> Spec:

@@ -12,8 +12,9 @@ from corenn import dtypes
 from corenn.dtypes import COMPLEX, FLOATING, INEXACT
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.ops._special import single
-from corenn.ops.elementwise import abs, cast, equal, maximum, multiply, power, sign, square
+from corenn.ops.elementwise import abs, cast, maximum, multiply, power, sign, square
 from corenn.ops.families import Axis, normal_axes, reduction
+from corenn.ops.logic import equal
 from corenn.ops.reduction import beside, no_axis, require_elements, share, sum, without_zeros
 from corenn.ops.sampling import distinct, error, literal, real, sample
 from corenn.ops.table import Call, TensorLike, op
@@ -92,17 +93,23 @@ def _(x: Any, *, ord: Any, axis: Any, keepdims: bool) -> Any:
 
 
 norm.samples(
-    sample(real()), sample(real(shape=(2, 3, 4), away=(0.0,)), axis=1, ord=1),
-    sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True), sample(real(), ord="fro", axis=(0, 1)),
-    sample(distinct(-1, 2), ord=math.inf, axis=0), sample(distinct(0.5, 2), ord=-math.inf, axis=1),
-    sample(real(away=(0.0,)), ord=3, axis=1), sample(real(0.5, 2), ord=0.5, axis=0),
-    sample(literal([3 + 4j, -1j]), grad=False), sample(real(shape=(2, 0)), axis=1, grad=False),
-)  # fmt: skip
+    sample(real()),
+    sample(real(shape=(2, 3, 4), away=(0.0,)), axis=1, ord=1),
+    sample(real(shape=(2, 3, 4)), axis=(0, -1), keepdims=True),
+    sample(real(), ord="fro", axis=(0, 1)),
+    sample(distinct(-1, 2), ord=math.inf, axis=0),
+    sample(distinct(0.5, 2), ord=-math.inf, axis=1),
+    sample(real(away=(0.0,)), ord=3, axis=1),
+    sample(real(0.5, 2), ord=0.5, axis=0),
+    sample(literal([3 + 4j, -1j]), grad=False),
+    sample(real(shape=(2, 0)), axis=1, grad=False),
+)
 norm.error_samples(
-    no_axis, error(AttributeValueError, "other than 0", real(), ord=0),
+    no_axis,
+    error(AttributeValueError, "other than 0", real(), ord=0),
     error(AttributeValueError, "fro", real(), ord="nuc"),
     error(ShapeError, "no elements", real(shape=(2, 0)), ord=math.inf),
-)  # fmt: skip
+)
 
 
 def _normalize(call: Call, x: Spec) -> Spec:
@@ -135,7 +142,10 @@ def _(x: Any, *, axis: Any, epsilon: float) -> Any:
 
 
 l2_normalize.samples(
-    sample(real()), sample(real(shape=(2, 3, 4)), axis=(0, 2)), sample(literal([[0.0, 0.0], [3.0, 4.0]]), epsilon=0.01),
-    sample(real(shape=(2, 0))), sample(real(), axis=None),
-)  # fmt: skip
+    sample(real()),
+    sample(real(shape=(2, 3, 4)), axis=(0, 2)),
+    sample(literal([[0.0, 0.0], [3.0, 4.0]]), epsilon=0.01),
+    sample(real(shape=(2, 0))),
+    sample(real(), axis=None),
+)
 l2_normalize.error_samples(no_axis, error(AttributeValueError, "not below 0", real(), epsilon=-1.0))

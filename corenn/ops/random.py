@@ -187,9 +187,15 @@ def _scaled(drawn: Tensor, scale: TensorLike, shift: TensorLike, dtype: dtypes.D
 
 
 def uniform(
-    shape: ShapeLike, low: TensorLike = 0.0, high: TensorLike = 1.0, dtype: DTypeLike = dtypes.float32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    shape: ShapeLike,
+    low: TensorLike = 0.0,
+    high: TensorLike = 1.0,
+    dtype: DTypeLike = dtypes.float32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Numbers uniform in [low, high), a tensor of ``shape`` and floating ``dtype``.
 
     ``low`` and ``high``: numbers, or tensors that broadcast to ``shape`` (gradients reach them).  Where ``low`` is not
@@ -206,9 +212,15 @@ def uniform(
 
 
 def normal(
-    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = dtypes.float32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    shape: ShapeLike,
+    mean: TensorLike = 0.0,
+    stddev: TensorLike = 1.0,
+    dtype: DTypeLike = dtypes.float32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Normal numbers, a tensor of ``shape`` and floating ``dtype``.
 
     ``mean`` and ``stddev``: numbers, or tensors that broadcast to ``shape`` (gradients reach them).  Raises
@@ -226,9 +238,15 @@ def _check_not_negative(where: str, name: str, value: Any) -> None:
 
 
 def truncated_normal(
-    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = dtypes.float32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    shape: ShapeLike,
+    mean: TensorLike = 0.0,
+    stddev: TensorLike = 1.0,
+    dtype: DTypeLike = dtypes.float32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Normal numbers given that they lie within two ``stddev`` of ``mean``, a tensor of ``shape`` and floating
     ``dtype``; their own standard deviation is 0.8796 ``stddev``.
 
@@ -243,9 +261,15 @@ def truncated_normal(
 
 
 def integers(
-    low: int, high: int | None = None, shape: ShapeLike = (), dtype: DTypeLike = dtypes.int32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    low: int,
+    high: int | None = None,
+    shape: ShapeLike = (),
+    dtype: DTypeLike = dtypes.int32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Integers uniform in [low, high), a tensor of ``shape`` and integer ``dtype``; ``integers(n)`` is [0, n).
 
     Raises AttributeValueError when the interval is empty or does not fit the dtype.
@@ -258,9 +282,14 @@ def integers(
 
 
 def bernoulli(
-    p: TensorLike = 0.5, shape: ShapeLike | None = None, dtype: DTypeLike = dtypes.bool_, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    p: TensorLike = 0.5,
+    shape: ShapeLike | None = None,
+    dtype: DTypeLike = dtypes.bool_,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """True (or 1 of another ``dtype``) with probability ``p``, a tensor of ``shape`` (default: that of ``p``).
 
     Raises AttributeValueError for a number ``p`` outside [0, 1], ShapeError when ``p`` does not broadcast to ``shape``.
@@ -275,9 +304,13 @@ def bernoulli(
 
 
 def categorical(
-    logits: TensorLike, num_samples: int | None = None, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    logits: TensorLike,
+    num_samples: int | None = None,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Class indices with probabilities ``softmax(logits)`` over the last axis, int64.
 
     ``logits``: floating ``[..., classes]``.  The result is ``[...]``, or ``[..., num_samples]`` when that is given.
@@ -299,9 +332,13 @@ def permutation(
 
 
 def shuffle(
-    x: TensorLike, axis: int = 0, *, seed: int | None = None, generator: Generator | None = None,
+    x: TensorLike,
+    axis: int = 0,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
     key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """A copy of ``x`` with its entries along ``axis`` in random order; gradients follow them.  ShapeError if 0-d."""
     given = asarray(x)
     if not -given.ndim <= axis < given.ndim:
@@ -312,9 +349,15 @@ def shuffle(
 
 
 def gamma(
-    shape: ShapeLike, alpha: TensorLike, beta: TensorLike = 1.0, dtype: DTypeLike = dtypes.float32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    shape: ShapeLike,
+    alpha: TensorLike,
+    beta: TensorLike = 1.0,
+    dtype: DTypeLike = dtypes.float32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Numbers of the gamma distribution with shape parameter ``alpha`` and rate ``beta`` (mean alpha / beta), a tensor
     of ``shape`` and floating ``dtype``.
 
@@ -335,9 +378,14 @@ def gamma(
 
 
 def exponential(
-    shape: ShapeLike, scale: TensorLike = 1.0, dtype: DTypeLike = dtypes.float32, *,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    shape: ShapeLike,
+    scale: TensorLike = 1.0,
+    dtype: DTypeLike = dtypes.float32,
+    *,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """Numbers of the exponential distribution of mean ``scale``, a tensor of ``shape`` and floating ``dtype``.
 
     ``scale``: a number or a tensor that broadcasts to ``shape`` (gradients reach it); AttributeValueError if negative.
@@ -349,9 +397,14 @@ def exponential(
 
 
 def dropout(
-    x: TensorLike, rate: float, *, noise_shape: tuple[int | None, ...] | None = None,
-    seed: int | None = None, generator: Generator | None = None, key: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    x: TensorLike,
+    rate: float,
+    *,
+    noise_shape: tuple[int | None, ...] | None = None,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
     """``x`` with elements replaced by 0 with probability ``rate`` and the others divided by ``1 - rate``, so that the
     mean stays (Srivastava et al., "Dropout", JMLR 2014).  Apply it in training only.
 

@@ -15,9 +15,9 @@ from corenn import dtypes
 from corenn.dtypes import FLOATING, INEXACT, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops._special import single
+from corenn.ops.binding import scalar_beside
 from corenn.ops.creation import ones
-from corenn.ops.dispatch import scalar_beside
-from corenn.ops.elementwise import cast, divide, equal, isfinite, maximum, where
+from corenn.ops.elementwise import cast, divide, maximum, where
 from corenn.ops.families import (
     Axis,
     accumulation,
@@ -27,6 +27,7 @@ from corenn.ops.families import (
     reduction,
     reduction_to_bool,
 )
+from corenn.ops.logic import equal, isfinite
 from corenn.ops.sampling import boolean, distinct, error, integer, literal, real, sample
 from corenn.ops.shaping import broadcast_to, concatenate, reshape, transpose
 from corenn.ops.table import Call, TensorLike, op
@@ -155,10 +156,13 @@ def _(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 
 
 prod.samples(
-    *some_axes, sample(literal([[2.0, 0.0, 3.0], [0.0, 0.5, 0.0], [1.5, -2.0, 0.7]]), axis=1),
-    sample(real(shape=(0, 2)), axis=0, grad=False), sample(integer(1, 3), axis=0, grad=False),
-    sample(real(0.5, 2, shape=(5,)), name="odd"), sample(real(shape=()), name="0-d"),
-)  # fmt: skip
+    *some_axes,
+    sample(literal([[2.0, 0.0, 3.0], [0.0, 0.5, 0.0], [1.5, -2.0, 0.7]]), axis=1),
+    sample(real(shape=(0, 2)), axis=0, grad=False),
+    sample(integer(1, 3), axis=0, grad=False),
+    sample(real(0.5, 2, shape=(5,)), name="odd"),
+    sample(real(shape=()), name="0-d"),
+)
 prod.error_samples(no_axis)
 prod.reference(lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims))
 
@@ -275,10 +279,12 @@ def _(xp: Any, x: Any, *, axis: int | None, keepdims: bool) -> Any:
 
 for _function, _meaning in ((argmax, np.argmax), (argmin, np.argmin)):
     _function.samples(
-        sample(distinct(), grad=False), sample(distinct(shape=(2, 3, 4)), axis=-2, grad=False),
+        sample(distinct(), grad=False),
+        sample(distinct(shape=(2, 3, 4)), axis=-2, grad=False),
         sample(literal([[2, 7, 7, 2]], "int32"), axis=1, keepdims=True, grad=False),
-        sample(literal([1.0, np.nan, 3.0], "float32"), grad=False), sample(real(shape=(0, 3)), axis=1, grad=False),
-    )  # fmt: skip
+        sample(literal([1.0, np.nan, 3.0], "float32"), grad=False),
+        sample(real(shape=(0, 3)), axis=1, grad=False),
+    )
     _function.error_samples(no_axis, no_elements, error(AttributeValueError, "must be an int", real(), axis=(0, 1)))
     _function.reference(_meaning)
 
@@ -315,11 +321,13 @@ for _function, _meaning in ((any, np.any), (all, np.all), (count_nonzero, np.cou
     if _function is not count_nonzero:
         _function.kernel(_function.__name__)
     _function.samples(
-        sample(boolean(), axis=1, grad=False), sample(boolean(shape=(2, 0)), axis=1, grad=False),
-        sample(boolean(shape=(2, 3, 4)), axis=(0, -1), keepdims=True, grad=False), sample(boolean(), grad=False),
+        sample(boolean(), axis=1, grad=False),
+        sample(boolean(shape=(2, 0)), axis=1, grad=False),
+        sample(boolean(shape=(2, 3, 4)), axis=(0, -1), keepdims=True, grad=False),
+        sample(boolean(), grad=False),
         sample(integer(0, 2, shape=(2, 3)), axis=0, grad=False),
         sample(literal([[0.0, 1.5, -0.0]], "float32"), axis=0, grad=False),
-    )  # fmt: skip
+    )
     _function.error_samples(no_axis)
     _function.reference(_meaning)
 
@@ -353,9 +361,11 @@ def _(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...]) -> Tensor:
 
 
 logsumexp.samples(
-    *some_axes, sample(real(80, 120), axis=0), sample(real(shape=(2, 0)), axis=1, grad=False),
+    *some_axes,
+    sample(real(80, 120), axis=0),
+    sample(real(shape=(2, 0)), axis=1, grad=False),
     sample(literal([[-np.inf, 1.0], [-np.inf, -np.inf], [np.inf, 0.0]]), axis=1, grad=False),
-)  # fmt: skip
+)
 logsumexp.error_samples(no_axis, error(DTypeError, "takes floating", integer()))
 logsumexp.reference(lambda x, *, axis, keepdims: np.logaddexp.reduce(x, axis=axis, keepdims=keepdims))
 
@@ -400,10 +410,12 @@ for _function in (variance, std):
         *some_axes, sample(real(), axis=1, correction=1), sample(real(100, 101, shape=(9,)), correction=0.5)
     )
     _function.error_samples(
-        no_axis, no_elements, error(ShapeError, "at least 2 elements", real(shape=(3, 1)), axis=1, correction=1),
+        no_axis,
+        no_elements,
+        error(ShapeError, "at least 2 elements", real(shape=(3, 1)), axis=1, correction=1),
         error(AttributeValueError, "not below 0", real(), correction=-1),
         error(DTypeError, "takes floating", integer()),
-    )  # fmt: skip
+    )
 
 
 @op(infer=nonempty, dtypes=FLOATING)

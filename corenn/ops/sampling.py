@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from corenn.dtypes import DType
+from corenn.errors import DTypeError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,12 @@ def error(exception: type[Exception], message: str, *args: Arg | None, **attrs: 
 
 
 def real(
-    low: float = -2.0, high: float = 2.0, shape: tuple[int, ...] = (3, 4), *, away: tuple[float, ...] = (), gap: float = 0.1
+    low: float = -2.0,
+    high: float = 2.0,
+    shape: tuple[int, ...] = (3, 4),
+    *,
+    away: tuple[float, ...] = (),
+    gap: float = 0.1,
 ) -> Arg:
     """Floating values in [low, high), at least ``gap`` from the points ``away`` (kinks, poles), so gradients exist."""
 
@@ -144,3 +150,8 @@ def spd(n: int = 3, batch: tuple[int, ...] = ()) -> Arg:
 def empty_like(arg: Arg, axis: int = 0) -> Arg:
     """The same operand with extent 0 along ``axis``."""
     return replace(arg, shape=(*arg.shape[:axis], 0, *arg.shape[axis + 1 :]))
+
+
+#: What every op of two tensors that broadcasts refuses, and every one that promotes.
+NO_BROADCAST = error(ShapeError, "do not broadcast", real(shape=(3, 4)), real(shape=(3,)))
+NO_PROMOTION = error(DTypeError, "do not promote", real(), integer())

@@ -14,8 +14,8 @@ import numpy as np
 from corenn import dtypes
 from corenn.dtypes import INTEGER, NUMERIC, DType
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
+from corenn.ops.binding import scalar_beside
 from corenn.ops.creation import arange, tensor
-from corenn.ops.dispatch import scalar_beside
 from corenn.ops.elementwise import add
 from corenn.ops.families import normal_axis, static_shape
 from corenn.ops.gathering import flat_index, gather, take_along_axis

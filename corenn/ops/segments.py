@@ -19,25 +19,10 @@ from corenn.device import Device
 from corenn.dtypes import INEXACT, INTEGER, NUMERIC, REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.creation import arange, full, ones, zeros
-from corenn.ops.elementwise import (
-    add,
-    cast,
-    clip,
-    conj,
-    divide,
-    equal,
-    floor,
-    greater_equal,
-    less,
-    logical_and,
-    maximum,
-    multiply,
-    select,
-    subtract,
-    where,
-)
+from corenn.ops.elementwise import add, cast, clip, conj, divide, floor, maximum, multiply, select, subtract, where
 from corenn.ops.families import broadcast_shapes
 from corenn.ops.gathering import gather
+from corenn.ops.logic import equal, greater_equal, less, logical_and
 from corenn.ops.sampling import distinct, error, integer, literal, real, sample
 from corenn.ops.shaping import reshape
 from corenn.ops.slicing import check_same_dtype

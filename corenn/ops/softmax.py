@@ -13,20 +13,9 @@ from corenn import dtypes
 from corenn.dtypes import FLOATING, INTEGER
 from corenn.errors import DTypeError, ShapeError
 from corenn.ops.creation import arange
-from corenn.ops.elementwise import (
-    abs,
-    cast,
-    clip,
-    equal,
-    greater_equal,
-    less,
-    logical_and,
-    maximum,
-    multiply,
-    negative,
-    where,
-)
+from corenn.ops.elementwise import abs, cast, clip, maximum, multiply, negative, where
 from corenn.ops.families import broadcast_shapes, normal_axis
+from corenn.ops.logic import equal, greater_equal, less, logical_and
 from corenn.ops.reduction import logsumexp
 from corenn.ops.reduction import max as max_over
 from corenn.ops.reduction import sum as sum_over
@@ -44,8 +33,13 @@ _no_axis = error(ShapeError, "axis 2 is out of range", real(), axis=2)
 _integers = error(DTypeError, "takes floating", integer())
 
 
+def _axis(call: Call, x: Spec) -> int:
+    axis = call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
+    return axis
+
+
 def _along(call: Call, x: Spec) -> Spec:
-    call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
+    _axis(call, x)
     return x.at(None)
 
 
@@ -68,7 +62,11 @@ def _(x: Tensor, *, axis: int) -> Tensor:
     return powers / sum_over(powers, axis=axis, keepdims=True)
 
 
-softmax.vjp(lambda g, out, axis: softmax_grad(g, out, axis=axis))
+@softmax.vjp
+def _(g: Tensor, out: Tensor, axis: int) -> Tensor:
+    return softmax_grad(g, out, axis=axis)
+
+
 softmax.samples(
     sample(real(-4, 4)), sample(real(-4, 4, shape=(2, 3, 2)), axis=1), sample(real(shape=(3,)), axis=0),
     sample(real(shape=(2, 0))), sample(real(shape=(0, 2))),
@@ -149,7 +147,7 @@ def _one_shape(call: Call, labels: Spec, logits: Spec) -> None:
 
 def _softmax_cross_entropy(call: Call, labels: Spec, logits: Spec) -> Spec:
     _one_shape(call, labels, logits)
-    axis = _along(call, logits) and call.attrs["axis"]
+    axis = _axis(call, logits)
     if logits.shape[axis] == 0:
         raise call.shape_error("there are no classes", logits=f"axis {axis} has extent 0")
     return Spec(_without(logits.shape, axis), logits.dtype)
@@ -159,9 +157,9 @@ def _softmax_cross_entropy(call: Call, labels: Spec, logits: Spec) -> Spec:
 def softmax_cross_entropy(labels: TensorLike, logits: TensorLike, /, *, axis: int = -1) -> Tensor:
     """``-sum(labels * log_softmax(logits))`` along ``axis``: one loss for each example, in nats.
 
-    ``labels``: distributions over the classes (one-hot or soft), of the shape of ``logits``.  The result lacks ``axis``.
-    Both have gradients.  Raises ShapeError when the shapes differ; DTypeError for integer labels (class numbers are for
-    ``sparse_softmax_cross_entropy``; cast one-hot ones).
+    ``labels``: distributions over the classes (one-hot or soft), of the shape of ``logits``.  The result lacks
+    ``axis``.  Both have gradients.  Raises ShapeError when the shapes differ; DTypeError for integer labels
+    (class numbers are for ``sparse_softmax_cross_entropy``; cast one-hot ones).
     """
 
 
@@ -232,7 +230,7 @@ softmax_cross_entropy_grad.reference(
 
 
 def _sparse(call: Call, labels: Spec, logits: Spec) -> Spec:
-    axis = _along(call, logits) and call.attrs["axis"]
+    axis = _axis(call, logits)
     shape = _without(logits.shape, axis)
     if labels.shape != shape:
         hint = None
@@ -255,8 +253,8 @@ def sparse_softmax_cross_entropy(labels: TensorLike, logits: TensorLike, /, *, a
     """``-log_softmax(logits)`` along ``axis`` at the class number of each example: its loss, in nats.
 
     ``labels``: integers, of the shape of ``logits`` without ``axis``, which is also the shape of the result.  The
-    gradient is with respect to ``logits``.  A label below 0 or not below the number of classes is a ShapeError where the
-    backend can tell without waiting for its device (NumPy can), and gives NaN, also in the gradient, elsewhere.
+    gradient is with respect to ``logits``.  A label below 0 or not below the number of classes is a ShapeError where
+    the backend can tell without waiting for its device (NumPy can), and gives NaN, also in the gradient, elsewhere.
     """
 
 
@@ -298,7 +296,8 @@ sparse_softmax_cross_entropy.terms(lambda labels, logits, *, axis: logits.static
 
 def _hits(labels: Array, logits: Array, axis: int) -> Array:
     line = np.arange(logits.shape[axis]).reshape([-1 if i == axis else 1 for i in range(logits.ndim)])
-    return np.expand_dims(labels, axis) == line
+    hits: Array = np.expand_dims(labels, axis) == line
+    return hits
 
 
 @sparse_softmax_cross_entropy.reference

@@ -121,6 +121,9 @@ def _caller(
             place = op.tensors.index(names[1])
             return lambda entry, g, needs: function(g, entry.inputs[place])
         return lambda entry, g, needs: function(g, second(entry, g, needs))
+    if len(names) == 3:
+        a, b, c = getters
+        return lambda entry, g, needs: function(a(entry, g, needs), b(entry, g, needs), c(entry, g, needs))
     return lambda entry, g, needs: function(*[get(entry, g, needs) for get in getters])
 
 
@@ -191,7 +194,7 @@ class Op:
         self.terms_function: Callable[..., int] | None = None
         self.plans: dict[tuple[Any, ...], Any] = {}
         self.public: Callable[..., Any]
-        self._kept: dict[tuple[bool, ...], tuple[tuple[int, ...], bool]] = {}
+        self._kept: dict[int, tuple[frozenset[int], bool]] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -217,16 +220,18 @@ class Op:
             return self.dtypes.get(parameter, dtypes.ALL)
         return self.dtypes
 
-    def kept(self, watched: tuple[bool, ...]) -> tuple[tuple[int, ...], bool]:
-        """Which inputs, and whether the result, must stay alive for the gradients of the ``watched`` inputs."""
-        found = self._kept.get(watched)
+    def kept(self, key: int) -> tuple[frozenset[int], bool]:
+        """Which inputs, and whether the result, must stay alive for the gradients of the watched operands.
+
+        ``key``: bit i is set where operand i is watched, and above them the bit of their number.
+        """
+        found = self._kept.get(key)
         if found is None:
-            rules = [self.joint_rule] if self.joint_rule else [r for i, r in self.rules.items() if watched[i]]
+            count, fixed = key.bit_length() - 1, len(self.tensors)
+            rules = [self.joint_rule] if self.joint_rule else [r for i, r in self.rules.items() if key >> i & 1]
             indices = frozenset().union(*(r.keeps for r in rules if r is not None))
-            fixed = len(self.tensors)
-            inputs = [i for i in indices if 0 <= i < fixed]
-            inputs += range(fixed, len(watched)) if fixed in indices else ()
-            found = self._kept[watched] = tuple(sorted(inputs)), -1 in indices
+            inputs = {i for i in indices if 0 <= i < fixed} | set(range(fixed, count) if fixed in indices else ())
+            found = self._kept[key] = frozenset(inputs), -1 in indices
         return found
 
 
@@ -337,9 +342,13 @@ def op(
 
         chosen = family if family is not None else Family(cast("Callable[..., Result]", infer), promote)
         record = Op(
-            function, name=name, family=chosen, dtypes=dtypes, results=tuple(results) if results else None,
+            function,
+            name=name,
+            family=chosen,
+            dtypes=dtypes,
+            results=tuple(results) if results else None,
             namespace=namespace,
-        )  # fmt: skip
+        )
         if record.name in TABLE:
             raise TypeError(f"op {record.name!r} is declared twice")
         TABLE[record.name] = record

@@ -13,20 +13,20 @@ import numpy as np
 
 from corenn import dtypes
 from corenn.dtypes import COMPLEX, FLOATING, INEXACT
-from corenn.errors import AttributeValueError, DTypeError, ShapeError
+from corenn.errors import AttributeValueError, DTypeError
 from corenn.ops import _special
-from corenn.ops.dispatch import scalar_beside
-from corenn.ops.elementwise import _conj, abs, cast, equal, less, less_equal, logical_and, where
+from corenn.ops.binding import scalar_beside
+from corenn.ops.elementwise import abs, cast, conjugated, where
 from corenn.ops.families import binary, unary
+from corenn.ops.logic import equal, less, less_equal, logical_and
 from corenn.ops.reduction import without_zeros
-from corenn.ops.sampling import boolean, empty_like, error, integer, literal, real, sample
+from corenn.ops.sampling import NO_BROADCAST, boolean, empty_like, error, integer, literal, real, sample
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
 _LN2, _LN10 = math.log(2), math.log(10)
 _no_integers = error(DTypeError, "takes floating", integer())
-_no_broadcast = error(ShapeError, "do not broadcast", real(shape=(3, 4)), real(shape=(3,)))
 
 
 # ---------------------------------------------------------------- exponentials and logarithms
@@ -68,13 +68,13 @@ def log10(x: TensorLike, /) -> Tensor:
 
 
 exp2.kernel(_special.single(lambda xp, x: 2.0**x))
-exp.vjp(lambda g, out: g * _conj(out))
-expm1.vjp(lambda g, out: g * (_conj(out) + 1))
+exp.vjp(lambda g, out: g * conjugated(out))
+expm1.vjp(lambda g, out: g * (conjugated(out) + 1))
 exp2.vjp(lambda g, out: g * out * _LN2)
-log.vjp(lambda g, x: g / _conj(x))
-log1p.vjp(lambda g, x: g / (_conj(x) + 1))
-log2.vjp(lambda g, x: g / (_conj(x) * _LN2))
-log10.vjp(lambda g, x: g / (_conj(x) * _LN10))
+log.vjp(lambda g, x: g / conjugated(x))
+log1p.vjp(lambda g, x: g / (conjugated(x) + 1))
+log2.vjp(lambda g, x: g / (conjugated(x) * _LN2))
+log10.vjp(lambda g, x: g / (conjugated(x) * _LN10))
 
 
 # ---------------------------------------------------------------- roots
@@ -106,9 +106,9 @@ def _(xp: Any, x: Any) -> Any:
     return xp.where(plain, root * xp.sign(x), x)
 
 
-sqrt.vjp(lambda g, out: g / (_conj(out) * 2))
+sqrt.vjp(lambda g, out: g / (conjugated(out) * 2))
 rsqrt.kernel(_special.single(lambda xp, x: 1.0 / xp.sqrt(x)))
-rsqrt.vjp(lambda g, out: g * (_conj(out) * _conj(out) * _conj(out) * -0.5))
+rsqrt.vjp(lambda g, out: g * (conjugated(out) * conjugated(out) * conjugated(out) * -0.5))
 cbrt.vjp(lambda g, out: g / (out * out * 3))
 
 
@@ -145,12 +145,12 @@ def atan(x: TensorLike, /) -> Tensor:
     """Inverse tangent in radians, from -pi/2 to pi/2; floating or complex."""
 
 
-sin.vjp(lambda g, x: g * _conj(cos(x)))
-cos.vjp(lambda g, x: -g * _conj(sin(x)))
-tan.vjp(lambda g, out: g * (_conj(out) * _conj(out) + 1))
-asin.vjp(lambda g, x: g / _conj(sqrt(1 - x) * sqrt(1 + x)))
-acos.vjp(lambda g, x: -g / _conj(sqrt(1 - x) * sqrt(1 + x)))
-atan.vjp(lambda g, x: g / _conj(x * x + 1))
+sin.vjp(lambda g, x: g * conjugated(cos(x)))
+cos.vjp(lambda g, x: -g * conjugated(sin(x)))
+tan.vjp(lambda g, out: g * (conjugated(out) * conjugated(out) + 1))
+asin.vjp(lambda g, x: g / conjugated(sqrt(1 - x) * sqrt(1 + x)))
+acos.vjp(lambda g, x: -g / conjugated(sqrt(1 - x) * sqrt(1 + x)))
+atan.vjp(lambda g, x: g / conjugated(x * x + 1))
 
 
 @op(family=binary, dtypes=FLOATING)
@@ -240,23 +240,38 @@ def atanh(x: TensorLike, /) -> Tensor:
     """Inverse hyperbolic tangent; NaN for real numbers outside [-1, 1]; floating or complex."""
 
 
-sinh.vjp(lambda g, x: g * _conj(cosh(x)))
-cosh.vjp(lambda g, x: g * _conj(sinh(x)))
-tanh.vjp(lambda g, out: g * (1 - _conj(out) * _conj(out)))
-asinh.vjp(lambda g, x: g / (_conj(sqrt(x * x + 1)) if x.dtype in COMPLEX else hypot(x, scalar_beside(1, x))))
-acosh.vjp(lambda g, x: g / _conj(sqrt(x - 1) * sqrt(x + 1)))
-atanh.vjp(lambda g, x: g / _conj((1 - x) * (1 + x)))
+sinh.vjp(lambda g, x: g * conjugated(cosh(x)))
+cosh.vjp(lambda g, x: g * conjugated(sinh(x)))
+tanh.vjp(lambda g, out: g * (1 - conjugated(out) * conjugated(out)))
+asinh.vjp(lambda g, x: g / (conjugated(sqrt(x * x + 1)) if x.dtype in COMPLEX else hypot(x, scalar_beside(1, x))))
+acosh.vjp(lambda g, x: g / conjugated(sqrt(x - 1) * sqrt(x + 1)))
+atanh.vjp(lambda g, x: g / conjugated((1 - x) * (1 + x)))
 
 for _function, _meaning, _domain in (
-    (exp, np.exp, real(-3, 3)), (expm1, np.expm1, real(-3, 3)), (exp2, np.exp2, real(-3, 3)),
-    (log, np.log, real(0.2, 4)), (log1p, np.log1p, real(-0.8, 3)), (log2, np.log2, real(0.2, 4)),
-    (log10, np.log10, real(0.2, 4)), (sqrt, np.sqrt, real(0.2, 4)), (rsqrt, lambda x: 1 / np.sqrt(x), real(0.2, 4)),
-    (cbrt, np.cbrt, real(-4, 4, away=(0.0,), gap=0.3)), (sin, np.sin, real(-4, 4)), (cos, np.cos, real(-4, 4)),
-    (tan, np.tan, real(-1.2, 1.2)), (asin, np.arcsin, real(-0.9, 0.9)), (acos, np.arccos, real(-0.9, 0.9)),
-    (atan, np.arctan, real(-4, 4)), (sinc, np.sinc, real(-3, 3)), (sinh, np.sinh, real(-3, 3)),
-    (cosh, np.cosh, real(-3, 3)), (tanh, np.tanh, real(-3, 3)), (asinh, np.arcsinh, real(-4, 4)),
-    (acosh, np.arccosh, real(1.2, 5)), (atanh, np.arctanh, real(-0.9, 0.9)),
-):  # fmt: skip
+    (exp, np.exp, real(-3, 3)),
+    (expm1, np.expm1, real(-3, 3)),
+    (exp2, np.exp2, real(-3, 3)),
+    (log, np.log, real(0.2, 4)),
+    (log1p, np.log1p, real(-0.8, 3)),
+    (log2, np.log2, real(0.2, 4)),
+    (log10, np.log10, real(0.2, 4)),
+    (sqrt, np.sqrt, real(0.2, 4)),
+    (rsqrt, lambda x: 1 / np.sqrt(x), real(0.2, 4)),
+    (cbrt, np.cbrt, real(-4, 4, away=(0.0,), gap=0.3)),
+    (sin, np.sin, real(-4, 4)),
+    (cos, np.cos, real(-4, 4)),
+    (tan, np.tan, real(-1.2, 1.2)),
+    (asin, np.arcsin, real(-0.9, 0.9)),
+    (acos, np.arccos, real(-0.9, 0.9)),
+    (atan, np.arctan, real(-4, 4)),
+    (sinc, np.sinc, real(-3, 3)),
+    (sinh, np.sinh, real(-3, 3)),
+    (cosh, np.cosh, real(-3, 3)),
+    (tanh, np.tanh, real(-3, 3)),
+    (asinh, np.arcsinh, real(-4, 4)),
+    (acosh, np.arccosh, real(1.2, 5)),
+    (atanh, np.arctanh, real(-0.9, 0.9)),
+):
     if _function.op.kernel_function is None:
         _function.kernel(_function.__name__)
     _function.samples(sample(_domain), sample(empty_like(_domain), grad=False))
@@ -269,7 +284,7 @@ for _binary in (atan2, hypot):
     _binary.samples(
         sample(real(away=(0.0,)), real(away=(0.0,))), sample(real(0.5, 2, shape=(3, 1)), real(-2, -0.5, shape=(4,)))
     )
-    _binary.error_samples(_no_broadcast, error(DTypeError, "takes floating", integer(), integer()))
+    _binary.error_samples(NO_BROADCAST, error(DTypeError, "takes floating", integer(), integer()))
 atan2.reference(np.arctan2)
 hypot.reference(np.hypot)
 
@@ -293,7 +308,7 @@ def _weight(mine: Tensor, other: Tensor) -> Tensor:
 logaddexp.kernel("logaddexp")
 logaddexp.vjp(x=lambda g, x, y: g * _weight(x, y), y=lambda g, x, y: g * _weight(y, x))
 logaddexp.samples(sample(real(), real()), sample(real(-30, 30, shape=(3, 1)), real(-30, 30, shape=(4,))))
-logaddexp.error_samples(_no_broadcast)
+logaddexp.error_samples(NO_BROADCAST)
 logaddexp.reference(np.logaddexp)
 
 
@@ -317,10 +332,11 @@ xlogy.vjp(
     y=lambda g, x, y: g * (x / where(logical_and(_is_zero(x), _is_zero(y)), 1, y)),
 )
 xlogy.samples(
-    sample(real(), real(0.3, 3)), sample(real(shape=(3, 1)), real(0.3, 3, shape=(4,))),
+    sample(real(), real(0.3, 3)),
+    sample(real(shape=(3, 1)), real(0.3, 3, shape=(4,))),
     sample(literal([0.0, 0.0, 2.0]), literal([0.0, 3.0, 1.5]), grad=False),
-)  # fmt: skip
-xlogy.error_samples(_no_broadcast)
+)
+xlogy.error_samples(NO_BROADCAST)
 xlogy.reference(lambda x, y: np.where(x == 0, 0.0, x * np.log(np.where(x == 0, 1.0, y))))
 
 
@@ -414,9 +430,11 @@ for _function, _kernel, _meaning, _samples in (
     _function.reference(_meaning)
 polygamma.kernel(_special.polygamma)
 polygamma.samples(
-    sample(real(0.5, 9), n=1), sample(real(-1.8, -0.2, away=(-1.0,), gap=0.3), n=1), sample(real(0.7, 3), n=2),
+    sample(real(0.5, 9), n=1),
+    sample(real(-1.8, -0.2, away=(-1.0,), gap=0.3), n=1),
+    sample(real(0.7, 3), n=2),
     sample(real(1, 3), n=5),
-)  # fmt: skip
+)
 polygamma.error_samples(error(AttributeValueError, "from 1 to 100", real(), n=0))
 polygamma.reference(_by_element(_zeta_sum))
 

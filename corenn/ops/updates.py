@@ -2,8 +2,9 @@
 
 Each takes the variable, its gradient and the optimizer's slots (all of one shape and dtype), then 0-d tensors for what
 changes from step to step (``learning_rate``; ``step``, counted from 1), and returns the new variable and the new slots
-in the same order.  Nothing is written in place: the caller stores the results.  Numbers fixed for a whole training run
-are attributes.  ``weight_decay`` is decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101): the variable is first
+in the same order.  Nothing is written in place: the caller stores the results.  The 0-d tensors may have any floating
+dtype (``step`` also an integer one); a Python number is taken as float32.  Numbers fixed for a whole training run are
+attributes.  ``weight_decay`` is decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101): the variable is first
 multiplied by ``1 - learning_rate * weight_decay``.
 
 Formulas are those of Keras 3 by default; attributes select the older TensorFlow 1 forms where those differ.
@@ -201,7 +202,8 @@ def _adam_rate(rate: Tensor, step: Tensor, variable: Tensor, beta_1: float, beta
 def adam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, /, *,
-    beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, nesterov: bool = False, weight_decay: float = 0.0,
+    beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, nesterov: bool = False,
+    weight_decay: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Adam (Kingma & Ba 2015, arXiv:1412.6980, end of section 2: "epsilon hat").
 

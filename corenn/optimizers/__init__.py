@@ -17,9 +17,17 @@ from corenn.optimizers.descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
 _registry: Registry[Optimizer] = Registry("optimizer", Optimizer)
 register = _registry.register
 for _class, _name in (
-    (SGD, "sgd"), (RMSprop, "rmsprop"), (Adam, "adam"), (AdamW, "adamw"), (Nadam, "nadam"), (Adamax, "adamax"),
-    (Adagrad, "adagrad"), (Adadelta, "adadelta"), (Ftrl, "ftrl"), (Lion, "lion"),
-):  # fmt: skip
+    (SGD, "sgd"),
+    (RMSprop, "rmsprop"),
+    (Adam, "adam"),
+    (AdamW, "adamw"),
+    (Nadam, "nadam"),
+    (Adamax, "adamax"),
+    (Adagrad, "adagrad"),
+    (Adadelta, "adadelta"),
+    (Ftrl, "ftrl"),
+    (Lion, "lion"),
+):
     register(_name)(_class)
 
 
@@ -33,6 +41,21 @@ def get(spec: Any) -> Any:
 
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "Optimizer", "RMSprop",
-    "clip_by_global_norm", "clip_by_norm", "clip_by_value", "get", "global_norm", "register",
-]  # fmt: skip
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
+    "get",
+    "global_norm",
+    "register",
+]

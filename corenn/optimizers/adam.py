@@ -36,6 +36,11 @@ class _Moments(Optimizer):
         check_decays(type(self).__name__, beta_1=beta_1, beta_2=beta_2)
         self.beta_1, self.beta_2, self.epsilon = float(beta_1), float(beta_2), float(epsilon)
 
+    def _settings(self, weight_decay: float) -> dict[str, Any]:
+        """The attributes that the update ops of the family have in common."""
+        common = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**common, "weight_decay": weight_decay}
+
 
 class Adam(_Moments):
     """Adam (Kingma and Ba 2015, arXiv:1412.6980), in the "epsilon hat" form of TensorFlow and Keras.
@@ -65,15 +70,9 @@ class Adam(_Moments):
         step = self.step_number(variable)
         if self.amsgrad:
             m, v, v_max = slots
-            return amsgrad_update(
-                variable, gradient, m, v, v_max, rate, step,
-                beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, weight_decay=weight_decay,
-            )  # fmt: skip
+            return amsgrad_update(variable, gradient, m, v, v_max, rate, step, **self._settings(weight_decay))
         m, v = slots
-        return adam_update(
-            variable, gradient, m, v, rate, step,
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, nesterov=False, weight_decay=weight_decay,
-        )  # fmt: skip
+        return adam_update(variable, gradient, m, v, rate, step, nesterov=False, **self._settings(weight_decay))
 
 
 class AdamW(Adam):
@@ -87,17 +86,7 @@ class Nadam(_Moments):
     """Adam with Nesterov momentum (Dozat 2016), its momentum ``beta_1 (1 - 0.96**t / 2)`` rising to beta_1."""
 
     slot_names = ("momentum", "velocity")
-
-    def __init__(
-        self,
-        learning_rate: Rate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
-        self._product, self._product_step = 1.0, 0
+    _product, _product_step = 1.0, 0
 
     def _momentum_product(self) -> float:
         """The product of the momenta of updates 1 to this one, always multiplied in that order (bit-exact resume)."""
@@ -115,9 +104,8 @@ class Nadam(_Moments):
         m, v = slots
         product = self.number(self._momentum_product(), variable)
         return nadam_update(
-            variable, gradient, m, v, rate, self.step_number(variable), product,
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, weight_decay=weight_decay,
-        )  # fmt: skip
+            variable, gradient, m, v, rate, self.step_number(variable), product, **self._settings(weight_decay)
+        )
 
 
 class Adamax(_Moments):
@@ -131,10 +119,7 @@ class Adamax(_Moments):
     ) -> tuple[Tensor, ...]:
         """One step."""
         m, u = slots
-        return adamax_update(
-            variable, gradient, m, u, rate, self.step_number(variable),
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon, weight_decay=weight_decay,
-        )  # fmt: skip
+        return adamax_update(variable, gradient, m, u, rate, self.step_number(variable), **self._settings(weight_decay))
 
 
 class Lion(Optimizer):

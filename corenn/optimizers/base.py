@@ -109,10 +109,11 @@ class Optimizer(Configurable):
         if len(given) > 1:
             raise UsageError(where, f"give one of {', '.join(limits)}, not {' and '.join(given)}")
         positive = {
-            **given, "loss_scale_factor": self.loss_scale_factor,
+            **given,
+            "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
             "ema_overwrite_frequency": self.ema_overwrite_frequency,
-        }  # fmt: skip
+        }
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise AttributeValueError(where, f"{name} must be positive", {name: value})

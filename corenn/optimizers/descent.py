@@ -45,9 +45,15 @@ class SGD(Optimizer):
         if not slots:
             return (sgd_update(variable, gradient, rate, weight_decay=weight_decay),)
         return momentum_update(
-            variable, gradient, slots[0], rate,
-            momentum=self.momentum, nesterov=self.nesterov, velocity_of="variable", weight_decay=weight_decay,
-        )  # fmt: skip
+            variable,
+            gradient,
+            slots[0],
+            rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            velocity_of="variable",
+            weight_decay=weight_decay,
+        )
 
 
 class RMSprop(Optimizer):
@@ -81,18 +87,15 @@ class RMSprop(Optimizer):
         self, variable: Variable, gradient: Tensor, slots: tuple[Variable, ...], rate: Tensor, weight_decay: float
     ) -> tuple[Tensor, ...]:
         """One step."""
-        common: dict[str, Any] = {"epsilon_inside": True, "weight_decay": weight_decay}
+        common: dict[str, Any] = {"rho": self.rho, "epsilon": self.epsilon}
+        common |= {"epsilon_inside": True, "weight_decay": weight_decay}
         if self.centered:
-            return rmsprop_centered_update(
-                variable, gradient, slots[0], slots[1], slots[2], rate,
-                rho=self.rho, momentum=self.momentum, epsilon=self.epsilon, **common,
-            )  # fmt: skip
+            s, mean, v = slots
+            return rmsprop_centered_update(variable, gradient, s, mean, v, rate, momentum=self.momentum, **common)
         if self.momentum:
-            return rmsprop_momentum_update(
-                variable, gradient, slots[0], slots[1], rate,
-                rho=self.rho, momentum=self.momentum, epsilon=self.epsilon, **common,
-            )  # fmt: skip
-        return rmsprop_update(variable, gradient, slots[0], rate, rho=self.rho, epsilon=self.epsilon, **common)
+            s, v = slots
+            return rmsprop_momentum_update(variable, gradient, s, v, rate, momentum=self.momentum, **common)
+        return rmsprop_update(variable, gradient, slots[0], rate, **common)
 
 
 class Adagrad(Optimizer):
@@ -196,11 +199,18 @@ class Ftrl(Optimizer):
     ) -> tuple[Tensor, ...]:
         """One step."""
         return ftrl_update(
-            variable, gradient, slots[0], slots[1], rate,
-            learning_rate_power=self.learning_rate_power, l1=self.l1_regularization_strength,
-            l2=self.l2_regularization_strength, l2_shrinkage=self.l2_shrinkage_regularization_strength,
-            beta=self.beta, weight_decay=weight_decay,
-        )  # fmt: skip
+            variable,
+            gradient,
+            slots[0],
+            slots[1],
+            rate,
+            learning_rate_power=self.learning_rate_power,
+            l1=self.l1_regularization_strength,
+            l2=self.l2_regularization_strength,
+            l2_shrinkage=self.l2_shrinkage_regularization_strength,
+            beta=self.beta,
+            weight_decay=weight_decay,
+        )
 
 
 def _check_start(where: str, value: float) -> None:

@@ -393,7 +393,7 @@ class Model(Layer):
             if state["optimizer"].get("slots"):
                 self._build_optimizer(self._parts())
             self.optimizer.set_state(state["optimizer"])
-            self._objectives.set_state(state.get("metrics") or [])
+            self._objectives.set_state(state["metrics"])
         for metric, values in zip(self._parts().metrics, state.get("layer_metrics") or [], strict=False):
             metric.set_state(values)
 
@@ -424,7 +424,7 @@ class Model(Layer):
         """Write all weights to a safetensors file by name, atomically."""
         from corenn.checkpoint import save_file
 
-        save_file(path, self._weights_by_name(), {"corenn_format": "weights"})
+        save_file(path, self._weights_by_name(), {"weights_of": type(self).__name__})
 
     def load_weights(self, path: Any) -> None:
         """Read all weights from a safetensors file by name; CheckpointError says what does not fit."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from corenn import losses as losses_module
 from corenn import metrics as metrics_module
-from corenn.errors import UsageError, nearest
+from corenn.errors import CheckpointError, UsageError, nearest
 from corenn.layers.naming import numbered
 from corenn.ops.elementwise import add, multiply
 from corenn.tensor import Tensor
@@ -51,7 +51,6 @@ class Objectives:
         self._losses: dict[str, Any] | None = None
         self._weights: dict[str, Any] = {}
         self._metrics: list[tuple[str, metrics_module.Metric, bool]] = []
-        self._pending: list[Any] | None = None
         _check_names(loss, losses_module.get)
         for group in (metrics, weighted_metrics):
             _check_names(group, metrics_module.get, ("accuracy", "acc", "crossentropy", "ce"))
@@ -76,9 +75,8 @@ class Objectives:
 
     # ---- matching
 
-    def _bind(self, y_pred: Any) -> dict[str, Any]:
+    def _bind(self, keys: list[str]) -> dict[str, Any]:
         loss, metrics, weighted, weights = self._given
-        keys = list(_named(y_pred))
         bound = {k: losses_module.get(v) for k, v in _spread(loss, keys, "losses").items()}
         self._weights = _spread(weights, keys, "loss_weights")
         found: list[tuple[str, metrics_module.Metric, bool]] = []
@@ -92,8 +90,6 @@ class Objectives:
         for (_, metric, _), name in zip(found, names, strict=True):
             metric.name = name
         self._metrics, self._losses = found, bound
-        if self._pending is not None:
-            self.set_state(self._pending)
         return bound
 
     def _targets(self, y: Any, keys: list[str]) -> dict[str, Any]:
@@ -108,8 +104,8 @@ class Objectives:
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
         """The weighted sum of the outputs' losses; ``None`` if no loss is compiled."""
-        bound = self._losses if self._losses is not None else self._bind(y_pred)
         predicted, weights = _named(y_pred), _named(sample_weight)
+        bound = self._losses if self._losses is not None else self._bind(list(predicted))
         wanted = self._targets(y, list(predicted))
         total: Tensor | None = None
         for key, function in bound.items():
@@ -140,29 +136,32 @@ class Objectives:
 
     # ---- state
 
-    def get_state(self) -> list[Any]:
-        """States of the loss tracker and the metrics."""
-        return [m.get_state() for m in self.all()]
+    def get_state(self) -> dict[str, Any]:
+        """States of the loss tracker and the metrics, and the names of the outputs they are matched to."""
+        outputs = None if self._losses is None else list(self._losses)
+        return {"outputs": outputs, "metrics": [m.get_state() for m in self.all()]}
 
-    def set_state(self, states: list[Any]) -> None:
-        """Take them back; before the first batch, when the metrics are made."""
-        if self._losses is None and len(states) > 1:
-            self._pending = states
-            self.tracker.set_state(states[0])
-            return
-        self._pending = None
-        for metric, state in zip(self.all(), states, strict=False):
-            metric.set_state(state)
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take them back; CheckpointError when there are others now."""
+        if self._losses is None and state["outputs"] is not None:
+            self._bind(list(state["outputs"]))
+        metrics = list(self.all())
+        if len(metrics) != len(state["metrics"]):
+            shown = {"checkpoint": len(state["metrics"]), "now": ", ".join(m.name for m in metrics)}
+            raise CheckpointError("compile", "the checkpoint was made with other metrics", shown)
+        for metric, saved in zip(metrics, state["metrics"], strict=True):
+            metric.set_state(saved)
 
     def reset_state(self) -> None:
         """Start all again."""
-        self._pending = None
         for metric in self.all():
             metric.reset_state()
 
 
 def _metric(given: Any, key: str, loss: Any) -> metrics_module.Metric:
     metric: metrics_module.Metric = metrics_module.get(given, loss=loss)
+    if isinstance(given, str):
+        metric.name = given  # "mae" is what the user will look for
     if key and not metric.name.startswith(f"{key}_"):
         metric.name = f"{key}_{metric.name}"
     return metric

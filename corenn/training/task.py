@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from abc import ABC, abstractmethod
@@ -22,7 +23,13 @@ class Settings:
 
     ``epochs``: passes over the training data.  ``steps``: end after so many steps in all (0: not).  ``batch_size``:
     examples in a step.  ``checkpoint_every``: also save after so many steps (0: at the end of epochs only).
+
+    Fields are annotated with int, float, bool, str, ``Literal``, tuples and lists of these, any of them ``| None``,
+    or ``dict[str, Any]``, whose items are set as ``field.key``.
     """
+
+    #: Settings that may be changed when a run is resumed; the others stay as they were.
+    adjustable: ClassVar[frozenset[str]] = frozenset({"epochs", "steps", "checkpoint_every"})
 
     epochs: int = 10
     steps: int = 0
@@ -40,13 +47,17 @@ class Settings:
         return dataclasses.asdict(self)
 
     def change(self, values: Mapping[str, Any]) -> None:
-        """Set some by name; text is read as the field's type.  UsageError for unknown names and wrong types."""
+        """Set some by name; text is read as the field's type.  UsageError for unknown names and wrong values."""
         hints = typing.get_type_hints(type(self))
         known = [f.name for f in dataclasses.fields(self)]
         for name, value in values.items():
-            if name not in known:
+            field, dot, key = name.partition(".")
+            if field not in known or (dot and not isinstance(getattr(self, field), dict)):
                 raise UsageError("settings", f"there is no setting {name!r}", hint=nearest(name, known))
-            setattr(self, name, _read(name, value, hints[name]))
+            if dot:
+                getattr(self, field)[key] = _read_free(value)
+            else:
+                setattr(self, name, _read(name, value, hints[name]))
         self.check()
 
 
@@ -55,7 +66,7 @@ def parse_assignments(items: Sequence[str]) -> dict[str, str]:
     found = {}
     for item in items:
         name, equals, value = item.partition("=")
-        if not equals or not name:
+        if not equals or not name.strip():
             raise UsageError("--set", f"{item!r} is not of the form key=value", hint="--set learning_rate=0.01")
         found[name.strip()] = value.strip()
     return found
@@ -66,48 +77,97 @@ def _read(name: str, value: Any, kind: Any) -> Any:
     options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
     if types.NoneType in options and value in (None, "none", "None", ""):
         return None
+    options = tuple(o for o in options if o is not types.NoneType)
     for option in options:
-        if option is not types.NoneType:
-            try:
-                return _read_one(value, option)
-            except (ValueError, TypeError):
-                continue
-    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options if o is not types.NoneType)
+        try:
+            return _read_one(value, option)
+        except (ValueError, TypeError, OverflowError):
+            continue
+    wanted = " or ".join(_kind_name(o) for o in options)
     raise UsageError("settings", f"{name} takes {wanted}, not {value!r}", hint=f"--set {name}={_example(options[0])}")
 
 
 def _read_one(value: Any, kind: Any) -> Any:
+    """``value`` as one type; ValueError, TypeError or OverflowError if it is none of it."""
     origin = typing.get_origin(kind)
     if origin in (tuple, list):
-        inner = (typing.get_args(kind) or (str,))[0]
-        items = value.strip("()[] ").split(",") if isinstance(value, str) else value
-        return origin(_read_one(item.strip() if isinstance(item, str) else item, inner) for item in items if item != "")
+        return _read_items(value, origin, typing.get_args(kind) or (Any, ...))
+    if origin is typing.Literal:
+        choices = {str(choice): choice for choice in typing.get_args(kind)}
+        return choices[str(value)] if str(value) in choices else _refuse(value)
     if kind is bool:
         text = str(value).lower()
-        if text not in ("true", "false", "1", "0", "yes", "no"):
-            raise ValueError(value)
-        return text in ("true", "1", "yes")
+        return text in _TRUE if text in _TRUE + _FALSE else _refuse(value)
     if kind is int:
-        number = float(value)
-        if number != int(number):
-            raise ValueError(value)
-        return int(str(value)) if str(value).lstrip("+-").isdecimal() else int(number)
+        return _read_int(value)
     if kind is float:
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) and not isinstance(value, bool) else _refuse(value)
     if kind is str:
         return str(value)
-    return json.loads(value) if isinstance(value, str) else value
+    return _read_free(value)
+
+
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+def _refuse(value: Any) -> Any:
+    raise ValueError(value)
+
+
+def _read_int(value: Any) -> int:
+    """An integer, also one written as ``1e3``."""
+    if isinstance(value, bool):
+        _refuse(value)
+    try:
+        return int(value) if isinstance(value, (int, str)) else _refuse(value)
+    except ValueError:
+        number = float(value)
+        return int(number) if number == int(number) else _refuse(value)
+
+
+def _read_items(value: Any, origin: Any, kinds: tuple[Any, ...]) -> Any:
+    """Items separated by commas, or a JSON list, as a tuple or list."""
+    items = [i.strip() for i in value.strip("()[] ").split(",")] if isinstance(value, str) else list(value)
+    items = [i for i in items if i != ""]
+    if origin is tuple and kinds[-1] is not ... and len(items) != len(kinds):
+        _refuse(value)
+    each = kinds if origin is tuple and kinds[-1] is not ... else (kinds[0],) * len(items)
+    return origin(_read_one(item, kind) for item, kind in zip(items, each, strict=True))
+
+
+def _read_free(value: Any) -> Any:
+    """Text as the JSON value it spells (``64``, ``true``, ``16,32`` as a list), or as itself."""
+    if not isinstance(value, str):
+        return value
+    for text in (value, f"[{value}]") if "," in value else (value,):
+        try:
+            return json.loads(text)
+        except ValueError:
+            continue
+    return value
+
+
+def _kind_name(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
+    inner = [_kind_name(a) for a in typing.get_args(kind) if a is not ...]
+    if typing.get_origin(kind) in (tuple, list):
+        return f"a list of {inner[0]}" if len(set(inner)) == 1 else f"({', '.join(inner)})"
+    return {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}.get(kind, str(kind))
 
 
 def _example(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return str(typing.get_args(kind)[0])
     return {int: "10", float: "0.01", bool: "true", str: "name"}.get(kind, "64,32")
 
 
 class Task(ABC):
     """Something a person can run.  Subclass it, name its ``Settings``, and write ``run``.
 
-    The factory of a ``TaskRecord`` is the subclass.  ``summary`` is one line; ``default_dataset`` the name of the data set
-    used if the user names none (``None`` for tasks without one).
+    The factory of a ``TaskRecord`` is the subclass.  ``summary`` is one line; ``default_dataset`` the name of the data
+    set used if the user names none (``None`` for tasks without one).
     """
 
     Settings: ClassVar[type[Settings]] = Settings

@@ -15,18 +15,8 @@ from corenn.autodiff import vjp
 from corenn.device import device
 from corenn.dtypes import float32, float64
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
-from corenn.ops.convolution import (
-    conv,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_input_grad,
-    conv_transpose,
-    conv_weight_grad,
-    depthwise_conv,
-    separable_conv,
-    separable_conv2d,
-)
+from corenn.ops.convolution import conv, conv_input_grad, conv_transpose, conv_weight_grad
+from corenn.ops.convolution_forms import conv1d, conv2d, conv3d, depthwise_conv, separable_conv, separable_conv2d
 from corenn.ops.dispatch import infer
 from corenn.ops.windows import LAYOUTS, phases, same_padding
 from corenn.spec import Spec

@@ -96,7 +96,7 @@ MISTAKES = [
                  id="nondeterministic"),
     pytest.param("negative", wrong_in_single, "L1/negative/0/float32", "elements differ", id="one-dtype"),
     pytest.param("negative", wrong_in_the_tail, "L1/negative/large/float32", "0.0 where", id="tail-of-a-block"),
-    pytest.param("square", refusing_empty, "L1/square/empty/float32", "ValueError: no elements", id="empty-not-sampled"),
+    pytest.param("square", refusing_empty, "L1/square/empty/float32", "ValueError: no elements", id="empty-unsampled"),
     pytest.param("square", lambda x: np.atleast_1d(x * x), "L1/square/scalar/float32", "returned shape (1,)", id="0-d"),
     pytest.param("maximum", off_at_zero, "L1/maximum/special/float32", "0.0 where nan", id="nan"),
     pytest.param("squared_difference", lambda x, y: np.abs(x - y), "L3/squared_difference/0/float32",

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from corenn_cupy import plugin
 
 from corenn.backend import get_backend
 from corenn.errors import BackendError
 from corenn.plugin import registry
-from corenn_cupy import plugin
 
 REASON = plugin.unavailable()
 

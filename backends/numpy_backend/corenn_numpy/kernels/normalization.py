@@ -47,28 +47,33 @@ def _width(x: Array, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[x.ndim - len(axes) :])
 
 
-def _normalize(x: Array, epsilon: float, center: bool, out: Array) -> Array:
-    """``out = (x - mean) / deviation`` by rows; returns 1 / deviation as a column."""
+def _center(x: Array, epsilon: float, center: bool, out: Array) -> Array:
+    """``out = x - mean`` by rows; returns 1 / deviation as a column."""
     width = x.shape[1]
     if center:
         np.subtract(x, (row_sum(x) / width)[:, None], out=out)
-        x = out
-    inverse: Array = (1 / np.sqrt(row_dot(x, x) / width + epsilon))[:, None]
-    np.multiply(x, inverse, out=out)
+    else:
+        out[...] = x
+    inverse: Array = (1 / np.sqrt(row_dot(out, out) / width + epsilon))[:, None]
     return inverse
 
 
 def standardize(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *,
-    axis: tuple[int, ...], epsilon: float, center: bool,
-) -> Array:  # fmt: skip
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    *,
+    axis: tuple[int, ...],
+    epsilon: float,
+    center: bool,
+) -> Array:
     """See the op."""
     rows = as_rows(x, _width(x, axis))
     scale, shift = (None if v is None else v.reshape(-1) for v in (gamma, beta))
     out = np.empty_like(rows)
     for part in blocks(*rows.shape):
         y = out[part]
-        _normalize(rows[part], epsilon, center, y)
+        y *= _center(rows[part], epsilon, center, y)
         if scale is not None:
             y *= scale
         if shift is not None:
@@ -83,42 +88,50 @@ def standardize_affine_grad(
     width = _width(x, axis)
     rows, slopes, scale = as_rows(x, width), as_rows(g, width), gamma.reshape(-1)
     out, by_gamma, by_beta = np.empty_like(rows), np.zeros(width), np.zeros(width)
+    spare = _scratch(rows)
     for part in blocks(*rows.shape):
-        normal, d = np.empty_like(out[part]), out[part]
-        inverse = _normalize(rows[part], epsilon, center, normal)
-        by_gamma += column_dot(slopes[part], normal)
-        by_beta += column_sum(slopes[part])
-        np.multiply(slopes[part], scale, out=d)
-        _project_out(d, normal, inverse, center)
-    return (
-        out.reshape(x.shape),
-        by_gamma.astype(x.dtype).reshape(gamma.shape),
-        by_beta.astype(x.dtype).reshape(gamma.shape),
-    )
+        d, slope = out[part], slopes[part]
+        centered = spare[: d.shape[0]]
+        inverse = _center(rows[part], epsilon, center, centered)
+        np.multiply(slope, inverse, out=d)
+        by_gamma += column_dot(d, centered)
+        by_beta += column_sum(slope)
+        d *= scale
+        _project_out(d, centered, inverse, center)
+    by_scale, by_shift = (v.astype(x.dtype).reshape(gamma.shape) for v in (by_gamma, by_beta))
+    return out.reshape(x.shape), by_scale, by_shift
 
 
-def _project_out(d: Array, normal: Array, inverse: Array, center: bool) -> None:
-    """Take from the rows of ``d``, in place, their parts along ``normal`` and along the constant; then scale."""
+def _scratch(rows: Array) -> Array:
+    """A buffer for one block."""
+    return np.empty_like(rows[next(blocks(*rows.shape), slice(0, 0))])
+
+
+def _project_out(d: Array, centered: Array, inverse: Array, center: bool) -> None:
+    """Take from the rows of ``d``, in place, their parts along ``centered`` and along the constant.
+
+    ``d`` has been divided by the deviation; ``centered`` is spent.
+    """
     width = d.shape[1]
-    along = (row_dot(d, normal) / width)[:, None]
+    along = row_dot(d, centered)[:, None] * inverse * inverse / width
     mean = (row_sum(d) / width)[:, None] if center else None
-    normal *= along
-    d -= normal
+    centered *= along
+    d -= centered
     if mean is not None:
         d -= mean
-    d *= inverse
 
 
 def standardize_grad(g: Array, x: Array, *, axis: tuple[int, ...], epsilon: float, center: bool) -> Array:
     """See the op."""
     width = _width(x, axis)
     rows, slopes = as_rows(x, width), as_rows(g, width)
-    out = np.empty_like(rows)
+    out, spare = np.empty_like(rows), _scratch(rows)
     for part in blocks(*rows.shape):
-        normal, d = np.empty_like(out[part]), out[part]
-        inverse = _normalize(rows[part], epsilon, center, normal)
-        d[...] = slopes[part]
-        _project_out(d, normal, inverse, center)
+        d = out[part]
+        centered = spare[: d.shape[0]]
+        inverse = _center(rows[part], epsilon, center, centered)
+        np.multiply(slopes[part], inverse, out=d)
+        _project_out(d, centered, inverse, center)
     return out.reshape(x.shape)
 
 
@@ -150,6 +163,10 @@ class _Channels:
     def blocks(self) -> Iterator[slice]:
         """Slices of the rows that stay in the cache."""
         return blocks(self.shape[0], math.prod(self.shape[1:]), 2 * BLOCK)
+
+    def scratch(self, x: Array) -> Array:
+        """A buffer for one block of ``x``, which is in this form."""
+        return np.empty_like(x[next(self.blocks(), slice(0, 0))])
 
     def spread(self, vector: Array) -> Array:
         """A vector over the channels, to broadcast to a block."""
@@ -195,9 +212,10 @@ def batch_norm_training(
     for part in form.blocks():
         total += form.sum(flat[part])
     mean = (total / form.count).astype(x.dtype)
-    total, middle = np.zeros(form.channels), form.spread(mean)
+    total, middle, spare = np.zeros(form.channels), form.spread(mean), form.scratch(flat)
     for part in form.blocks():
-        centered = flat[part] - middle
+        centered = spare[: flat[part].shape[0]]
+        np.subtract(flat[part], middle, out=centered)
         total += form.dot(centered, centered)
     variance = (total / form.count).astype(x.dtype)
     return _apply(form, flat, mean, variance, gamma, beta, epsilon).reshape(x.shape), mean, variance
@@ -218,10 +236,12 @@ def batch_norm_grad(
     """See the op."""
     form = _Channels(x, axis)
     flat, slopes, middle = form.view(x), form.view(g), form.spread(mean)
-    by_beta, along = np.zeros(form.channels), np.zeros(form.channels)
+    by_beta, along, spare = np.zeros(form.channels), np.zeros(form.channels), form.scratch(flat)
     for part in form.blocks():
+        centered = spare[: flat[part].shape[0]]
+        np.subtract(flat[part], middle, out=centered)
         by_beta += form.sum(slopes[part])
-        along += form.dot(slopes[part], flat[part] - middle)
+        along += form.dot(slopes[part], centered)
     inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
     by_gamma = along * inverse
     scale = inverse if gamma is None else inverse * gamma
@@ -230,7 +250,9 @@ def batch_norm_grad(
     of_g, of_x, rest = (form.spread(v.astype(x.dtype)) for v in (scale, slope, offset))
     out = np.empty_like(flat)
     for part in form.blocks():
-        centered, d = flat[part] - middle, out[part]
+        d = out[part]
+        centered = spare[: d.shape[0]]
+        np.subtract(flat[part], middle, out=centered)
         centered *= of_x
         np.multiply(slopes[part], of_g, out=d)
         d += centered
@@ -242,7 +264,7 @@ def batch_norm_grad(
 
 
 def _grouped(x: Spec | None, scales: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
-    """Whether all axes but the batch and one of groups are normalised, and gamma and beta are vectors from that one on."""
+    """Whether all axes but the batch and one of groups are normalised; gamma and beta have the axes from there on."""
     if x is None or 0 in x.shape:
         return False
     kept = [a for a in range(x.ndim) if a not in attrs["axis"]]

@@ -58,8 +58,8 @@ def _from_tanh(y: Array) -> None:
 
 
 def lstm(
-    x: Array, h0: Array, c0: Array, kernel: Array, recurrent_kernel: Array, bias: Array | None, lengths: Array | None, *,
-    reverse: bool,
+    x: Array, h0: Array, c0: Array, kernel: Array, recurrent_kernel: Array, bias: Array | None, lengths: Array | None,
+    *, reverse: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See the op."""
     batch, steps = x.shape[:2]

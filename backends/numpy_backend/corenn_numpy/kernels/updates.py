@@ -314,8 +314,8 @@ def rmsprop_momentum_update(
 
 
 def rmsprop_centered_update(
-    variable: Array, gradient: Array, mean_square: Array, mean_gradient: Array, velocity: Array, learning_rate: Array, *,
-    rho: float, momentum: float, epsilon: float, epsilon_inside: bool, weight_decay: float,
+    variable: Array, gradient: Array, mean_square: Array, mean_gradient: Array, velocity: Array, learning_rate: Array,
+    *, rho: float, momentum: float, epsilon: float, epsilon_inside: bool, weight_decay: float,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See the op."""
     rate = float(learning_rate)

@@ -1,0 +1,159 @@
+"""What people coming from other libraries look for, and what it is called here: read only when a name is not found.
+
+Nothing in corenn depends on these tables; they make an error say what to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from corenn.errors import nearest
+
+#: Where a name is looked for when somebody expects it elsewhere, in this order.
+_OPS = ("", "nn", "random", "linalg", "image")
+_HOMES = (*_OPS, "layers", "training", "data", "losses", "optimizers", "metrics")
+
+#: Names at the top of other libraries.
+_NAMES = {
+    "absolute": "corenn.abs",
+    "allclose": "numpy.allclose(x, y), which takes tensors",
+    "array": "corenn.tensor",
+    "array_equal": "corenn.all(x == y)",
+    "as_tensor": "corenn.asarray",
+    "bmm": "corenn.matmul",
+    "bool": "corenn.bool_",
+    "callbacks": "corenn.training.callbacks",
+    "cat": "corenn.concatenate",
+    "chunk": "corenn.split",
+    "constant": "corenn.tensor",
+    "convert_to_tensor": "corenn.asarray",
+    "cross_entropy": "corenn.nn.sparse_softmax_cross_entropy, of class numbers",
+    "cuda": "corenn.device('cuda')",
+    "DataLoader": "corenn.data.Dataset",
+    "div": "corenn.divide",
+    "double": "corenn.float64",
+    "dtype": "corenn.as_dtype('float32'), or corenn.float32",
+    "empty": "corenn.zeros",
+    "float": "corenn.float32",
+    "floordiv": "corenn.floor_divide",
+    "F1": "corenn.metrics.F1Score",
+    "half": "corenn.float16",
+    "hstack": "corenn.concatenate((a, b), axis=1)",
+    "inf": "math.inf",
+    "int": "corenn.int32",
+    "isclose": "numpy.isclose(x, y), which takes tensors",
+    "keras": "in corenn itself: corenn.layers, corenn.Sequential, corenn.losses, ...",
+    "Linear": "corenn.layers.Dense",
+    "load": "model.load_weights(path), or corenn.checkpoint",
+    "long": "corenn.int64",
+    "manual_seed": "corenn.random.seed",
+    "mm": "corenn.matmul",
+    "mod": "corenn.remainder",
+    "Module": "corenn.Model, or corenn.layers.Layer",
+    "mse": "corenn.losses.mean_squared_error",
+    "mse_loss": "corenn.losses.mean_squared_error",
+    "mul": "corenn.multiply",
+    "nan": "math.nan",
+    "nan_to_num": "corenn.where(corenn.isnan(x), 0.0, x)",
+    "newaxis": "None, as in x[:, None]",
+    "no_grad": "not needed: only a GradientTape records; corenn.stop_gradient(x) cuts a gradient",
+    "numpy": "x.numpy()",
+    "optim": "corenn.optimizers",
+    "Parameter": "corenn.Variable",
+    "permute": "corenn.transpose(x, axes=...)",
+    "pi": "math.pi",
+    "placeholder": "corenn.layers.Input, or plain arguments of a function",
+    "pow": "corenn.power",
+    "rand": "corenn.random.uniform",
+    "randint": "corenn.random.integers",
+    "randn": "corenn.random.normal",
+    "save": "model.save_weights(path), or corenn.checkpoint",
+    "set_seed": "corenn.random.seed",
+    "shape": "x.shape",
+    "sub": "corenn.subtract",
+    "take": "corenn.gather",
+    "to_numpy": "x.numpy()",
+    "unsqueeze": "corenn.expand_dims(x, axis=...)",
+    "var": "corenn.variance",
+    "vstack": "corenn.concatenate((a, b), axis=0)",
+}
+
+#: Methods and attributes of arrays and tensors elsewhere.
+_TENSOR = {
+    "assign": "x = value, or corenn.Variable, which has assign()",
+    "backward": "with corenn.GradientTape() as tape: ...; tape.gradient(loss, variables)",
+    "bool": "x.astype('bool')",
+    "clone": "x itself: tensors never change",
+    "copy": "x itself (tensors never change), or x.numpy() for an array to write to",
+    "cpu": "x.to('numpy'), or x.numpy() for an array",
+    "cuda": "x.to('cuda')",
+    "detach": "corenn.stop_gradient(x)",
+    "double": "x.astype('float64')",
+    "fill": "corenn.full_like(x, value)",
+    "float": "x.astype('float32')",
+    "get_shape": "x.shape",
+    "grad": "with corenn.GradientTape() as tape: ...; tape.gradient(loss, x)",
+    "half": "x.astype('float16')",
+    "int": "x.astype('int32')",
+    "long": "x.astype('int64')",
+    "masked_fill": "corenn.where(mask, value, x)",
+    "numel": "x.size",
+    "permute": "x.transpose(0, 2, 1)",
+    "requires_grad": "corenn.Variable(x), or tape.watch(x)",
+    "requires_grad_": "corenn.Variable(x), or tape.watch(x)",
+    "type": "x.astype('float32')",
+    "unsqueeze": "corenn.expand_dims(x, axis=0), or x[None]",
+    "var": "corenn.variance(x)",
+    "view": "x.reshape(...)",
+}
+
+#: Attributes of ops elsewhere, by what they are called here.
+KEYWORDS = {"dim": "axis", "dims": "axes", "keepdim": "keepdims", "keep_dims": "keepdims", "perm": "axes"}
+
+
+def find(name: str, homes: tuple[str, ...] = _HOMES) -> str | None:
+    """Where a public name is, as ``corenn.module.name``, or what serves for one of another library; else ``None``."""
+    if name in _NAMES:
+        return _NAMES[name]
+    plain = name.removeprefix("reduce_").replace("arc", "a")
+    for home in homes:
+        module = importlib.import_module(f"corenn.{home}" if home else "corenn")
+        for spelling in (name, plain):
+            if spelling in module.__all__:
+                return f"{module.__name__}.{spelling}"
+    return None
+
+
+def missing_name(module: str, name: str, known: list[str]) -> AttributeError:
+    """The error for ``module.name`` that does not exist, with where it is, what serves instead or the nearest names."""
+    place = None if name.startswith("_") else find(name)
+    hint = f"use {place}" if place else nearest(name, known)
+    return AttributeError(f"module {module!r} has no attribute {name!r}; {hint}", name=name)
+
+
+def module_getattr(module: str, known: list[str]) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a module that only explains."""
+
+    def explain(name: str) -> Any:
+        raise missing_name(module, name, known)
+
+    return explain
+
+
+def missing_method(kind: str, name: str) -> str:
+    """The message for ``tensor.name`` that does not exist, with what serves instead."""
+    what = f"{kind!r} object has no attribute {name!r}"
+    if name.startswith("_"):
+        return what
+    if name.endswith("_") and name[:-1] in ("add", "sub", "mul", "div", "copy", "zero", "fill"):
+        return f"{what}; tensors never change: corenn.Variable has assign(), assign_add() and assign_sub()"
+    place = _TENSOR.get(name)
+    if place is None:
+        found = find(name, _OPS)  # loads nothing: some libraries ask every object for many attributes
+        place = f"{found}(x)" if found and found.startswith("corenn.") and "(" not in found else found
+    return f"{what}; use {place}" if place else what
+
+
+__all__ = ["KEYWORDS", "find", "missing_method", "missing_name", "module_getattr"]
