@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from corenn.errors import nearest
+from corenn.errors import UsageError, nearest
 
 #: Where a name is looked for when somebody expects it elsewhere, in this order.
 _OPS = ("", "nn", "random", "linalg", "image")
@@ -133,13 +133,38 @@ def missing_name(module: str, name: str, known: list[str]) -> AttributeError:
     return AttributeError(f"module {module!r} has no attribute {name!r}; {hint}", name=name)
 
 
-def module_getattr(module: str, known: list[str]) -> Callable[[str], Any]:
-    """A ``__getattr__`` for a module that only explains."""
+def guide(module: str, public: list[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a module: one explains a name that is not there, the other lists the rest."""
 
     def explain(name: str) -> Any:
-        raise missing_name(module, name, known)
+        raise missing_name(module, name, public)
 
-    return explain
+    return explain, lambda: sorted(public)
+
+
+def refuse_keywords(where: str, given: dict[str, Any]) -> None:
+    """UsageError for keywords a method does not have; those that NumPy passes by itself, ``None``, are let through.
+
+    ``numpy.sum(x)`` calls ``x.sum(axis=None, dtype=None, out=None)``.
+    """
+    for name, value in given.items():
+        if name in ("dtype", "out"):
+            if value is not None:
+                hint = "cast before: x.astype(dtype)" if name == "dtype" else "tensors never change: use the result"
+                raise UsageError(where, f"takes no {name!r}", hint=hint)
+        else:
+            hint = f"it is called {KEYWORDS[name]!r}" if name in KEYWORDS else None
+            raise UsageError(where, f"takes no {name!r}", hint=hint)
+
+
+def numpy_function(name: str, operands: int, writes: bool) -> str:
+    """What to use in place of a NumPy function of tensors, or of one that writes into an array (``out=``)."""
+    if writes:
+        return "numpy arrays take arrays: array += x.numpy(); or array = array + x, which is a tensor"
+    place = find({"rint": "round", "invert": "bitwise_invert", "conjugate": "conj"}.get(name, name), _OPS)
+    arguments = ", ".join("xy"[:operands])
+    instead = f"use {place}({arguments})" if place and place.startswith("corenn.") else "use a corenn op"
+    return f"{instead}, or convert first: numpy.{name}(x.numpy())"
 
 
 def missing_method(kind: str, name: str) -> str:
@@ -156,4 +181,4 @@ def missing_method(kind: str, name: str) -> str:
     return f"{what}; use {place}" if place else what
 
 
-__all__ = ["KEYWORDS", "find", "missing_method", "missing_name", "module_getattr"]
+__all__ = ["KEYWORDS", "find", "guide", "missing_method", "missing_name", "numpy_function", "refuse_keywords"]

@@ -1,5 +1,8 @@
 """Linear algebra: decompositions, equations, products and norms."""
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.ops.arranging import diagonal, trace
 from corenn.ops.contraction import matmul, outer, tensordot, vecdot
 from corenn.ops.decompositions import cholesky, eigh, qr, svd
@@ -31,3 +34,6 @@ __all__ = [
     "triangular_solve",
     "vecdot",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

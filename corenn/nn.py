@@ -1,5 +1,8 @@
 """Building blocks of networks: activations, convolution, pooling, normalisation, attention, recurrence, losses."""
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.ops.activations import (
     celu,
     elu,
@@ -100,3 +103,6 @@ __all__ = [
     "tanh",
     "threshold",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

@@ -1,5 +1,8 @@
 """Random numbers: the same bits on every backend from the same seed (Philox 4x64-10, see ``corenn.philox``)."""
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.ops.random import (
     Generator,
     bernoulli,
@@ -39,3 +42,6 @@ __all__ = [
     "truncated_normal",
     "uniform",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

@@ -138,7 +138,7 @@ class GradientTape:
         key, bit = 0, 1  # which operands are watched, as bits, below one for how many there are
         for i, t in enumerate(tensors):
             if t.__class__ is Tensor:
-                node = t.node  # type: ignore[union-attr]  # a tensor, not None
+                node = t.node
             elif t is None:
                 node = None
             else:

@@ -7,9 +7,15 @@
         ...
 """
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.data.dataset import Dataset, UnknownLengthError
 from corenn.data.iterator import DatasetIterator
 from corenn.data.protocol import INFINITE, UNKNOWN
 from corenn.data.structure import ArraySpec
 
 __all__ = ["INFINITE", "UNKNOWN", "ArraySpec", "Dataset", "DatasetIterator", "UnknownLengthError"]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

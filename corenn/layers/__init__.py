@@ -4,6 +4,9 @@ A layer is a function of tensors that is built when it is first called: ``Dense(
 name, ``register()`` makes your own known to files.
 """
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.layers.activation import ELU, GELU, LeakyReLU, LogSoftmax, PReLU, ReLU, Softmax
 from corenn.layers.attention import MultiHeadAttention
 from corenn.layers.base import Layer, get, names, register, reset_names
@@ -94,3 +97,6 @@ __all__ = [
     "TimeDistributed", "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D",
     "ZeroPadding2D", "ZeroPadding3D", "get", "names", "register", "reset_names",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

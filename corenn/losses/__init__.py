@@ -1,6 +1,9 @@
 """Losses: functions of labels and predictions (``mean_squared_error``), and objects that weigh and reduce
 (``MeanSquaredError``).  ``get("mse")`` finds one by name."""
 
+from typing import TYPE_CHECKING
+
+from corenn.advice import guide
 from corenn.losses.functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -84,3 +87,6 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "squared_hinge",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

@@ -7,8 +7,9 @@ tensor; ``float`` of it for a number), ``metric.reset_state()`` to start anew.  
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from corenn.advice import guide
 from corenn.errors import UsageError
 from corenn.metrics.accuracy import (
     Accuracy,
@@ -151,3 +152,6 @@ __all__ = [
     "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

@@ -6,8 +6,9 @@ tape's gradients.  Formulas and defaults are those of Keras 3.  ``get("adam")`` 
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from corenn.advice import guide
 from corenn.configurable import Registry
 from corenn.optimizers.adam import Adam, Adamax, AdamW, Lion, Nadam
 from corenn.optimizers.base import Optimizer
@@ -59,3 +60,6 @@ __all__ = [
     "global_norm",
     "register",
 ]
+
+if not TYPE_CHECKING:  # type checkers know which names there are
+    __getattr__, __dir__ = guide(__name__, __all__)

@@ -263,7 +263,7 @@ class Run:
         print(text, file=sys.stderr, flush=True)
 
     def dataset(self, **options: Any) -> Any:
-        """The data set of this run, from ``--dataset`` and ``--data-dir`` (``corenn_datasets.DatasetSplits`` or alike)."""
+        """The data set of this run: what its loader gives for ``--dataset``, ``--data-dir`` and ``options``."""
         name = self.config["dataset"]
         if name is None:
             raise UsageError(self.config["task"], "needs a data set", hint="--dataset NAME; see corenn datasets")

@@ -20,7 +20,8 @@ where, result = sys.argv[1:]
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(48, 6, 6, 1)).astype("float32"), rng.integers(0, 3, 48)
 corenn.random.seed(7)
-model = Sequential([L.Conv2D(3, 3), L.BatchNormalization(), L.ReLU(), L.Dropout(0.3), L.Flatten(), L.Dense(3, "softmax")])
+head = [L.Flatten(), L.Dense(3, "softmax")]
+model = Sequential([L.Conv2D(3, 3), L.BatchNormalization(), L.ReLU(), L.Dropout(0.3), *head])
 model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
 
 def report(batch):

