@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from corenn.errors import UsageError, nearest
 
 #: Where a name is looked for when somebody expects it elsewhere, in this order.
@@ -149,12 +151,29 @@ def refuse_keywords(where: str, given: dict[str, Any]) -> None:
     """
     for name, value in given.items():
         if name in ("dtype", "out"):
-            if value is not None:
-                hint = "cast before: x.astype(dtype)" if name == "dtype" else "tensors never change: use the result"
-                raise UsageError(where, f"takes no {name!r}", hint=hint)
+            if value is None:
+                continue
+            hint = "cast before: x.astype(dtype)" if name == "dtype" else "tensors never change: use the result"
         else:
-            hint = f"it is called {KEYWORDS[name]!r}" if name in KEYWORDS else None
-            raise UsageError(where, f"takes no {name!r}", hint=hint)
+            hint = f"it is called {KEYWORDS[name]!r}" if name in KEYWORDS else f"corenn.{where} takes axis and keepdims"
+        raise UsageError(where, f"takes no {name!r}", hint=hint)
+
+
+def not_numbers(data: object, dtype: np.dtype[Any]) -> tuple[str, str]:
+    """What is wrong with data of which NumPy made an array of ``dtype``, and a hint."""
+    if data is None:
+        return "there is no value: None was given", "does a function lack its return?"
+    if dtype.kind in "US":
+        return "cannot hold text", "np.unique(labels, return_inverse=True)[1] numbers the labels"
+    if dtype.kind in "mM":
+        return f"cannot hold elements of type {dtype}", "array.astype('int64') counts the units of time"
+    if dtype.kind == "O":
+        kinds = sorted({type(item).__name__ for item in np.asarray(data, object).ravel()[:1000]})
+        hint = (
+            "numbers and bools only; use nan for a missing number" if "NoneType" in kinds else "numbers and bools only"
+        )
+        return f"cannot hold Python objects ({', '.join(kinds)})", hint
+    return f"cannot hold elements of type {dtype}", "numbers and bools only"
 
 
 def numpy_function(name: str, operands: int, writes: bool) -> str:
@@ -174,11 +193,21 @@ def missing_method(kind: str, name: str) -> str:
         return what
     if name.endswith("_") and name[:-1] in ("add", "sub", "mul", "div", "copy", "zero", "fill"):
         return f"{what}; tensors never change: corenn.Variable has assign(), assign_add() and assign_sub()"
-    place = _TENSOR.get(name)
+    if name in _TENSOR:
+        return f"{what}; use {_TENSOR[name]}"
+    place = find(name, _OPS)  # loads nothing: some libraries ask every object for many attributes
     if place is None:
-        found = find(name, _OPS)  # loads nothing: some libraries ask every object for many attributes
-        place = f"{found}(x)" if found and found.startswith("corenn.") and "(" not in found else found
-    return f"{what}; use {place}" if place else what
+        return what
+    return f"{what}; use {place}(x)" if place.startswith("corenn.") and "(" not in place else f"{what}; use {place}"
 
 
-__all__ = ["KEYWORDS", "find", "guide", "missing_method", "missing_name", "numpy_function", "refuse_keywords"]
+__all__ = [
+    "KEYWORDS",
+    "find",
+    "guide",
+    "missing_method",
+    "missing_name",
+    "not_numbers",
+    "numpy_function",
+    "refuse_keywords",
+]

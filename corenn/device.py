@@ -74,10 +74,17 @@ def device(name: str | Device) -> Device:
         return name
     from corenn.backend.registry import get_backend
 
-    base, _, index = name.partition(":")
+    base, _, index = _text(name).partition(":")
     if index and not index.isdecimal():
         raise BackendError("device", f"{name!r} is not a device", hint="write 'backend' or 'backend:index'")
     return device_of(get_backend(base), int(index or 0))
+
+
+def _text(name: object) -> str:
+    if isinstance(name, str):
+        return name
+    what = f"a device is given by its name, not by a {type(name).__name__}"
+    raise BackendError("device", what, {"given": repr(name)}, hint="write 'backend' or 'backend:index'")
 
 
 def current_device() -> Device:

@@ -31,8 +31,13 @@ class DType:
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype; for bfloat16 the one of ``ml_dtypes`` (MissingExtraError when that is not installed)."""
         if self._numpy is None:
-            self._numpy = np.dtype(_ml_dtypes().bfloat16)
+            self._numpy = extension_dtype(self.name)
         return self._numpy
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The same as ``numpy``, under the name NumPy looks for: ``np.zeros(3, x.dtype)`` works."""
+        return self.numpy
 
     @property
     def is_floating(self) -> bool:
@@ -114,12 +119,25 @@ default_float: Final = float32
 default_int: Final = int32
 
 
-def _ml_dtypes() -> Any:
+def extension_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's dtype ``name``, one of the optional package ``ml_dtypes``: MissingExtraError where that is not installed.
+
+    TypeError if there is no such dtype.
+    """
     try:
         import ml_dtypes
     except ImportError:
-        raise MissingExtraError("bfloat16", "ml_dtypes", "bfloat16") from None
-    return ml_dtypes
+        raise MissingExtraError(f"the element type {name}", "ml_dtypes", "bfloat16") from None
+    return np.dtype(getattr(ml_dtypes, name, None) or name)
+
+
+def held_by_numpy() -> frozenset[DType]:
+    """The dtypes that arrays on the host can have: all, but bfloat16 only where ``ml_dtypes`` is installed."""
+    try:
+        extension_dtype(bfloat16.name)
+    except MissingExtraError:
+        return ALL - {bfloat16}
+    return ALL
 
 
 def as_dtype(value: object) -> DType:

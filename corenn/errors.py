@@ -67,6 +67,10 @@ class DTypeError(CorennError, TypeError):
     """An element type an op does not take, or two that do not promote to a common one."""
 
 
+class ImmutableError(CorennError, TypeError):
+    """An attempt to change in place what never changes."""
+
+
 class UnofferedDTypeError(DTypeError):
     """An element type that corenn has, but that the backend at hand does not offer."""
 

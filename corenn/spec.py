@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import weakref
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from corenn.dtypes import DType
+from corenn.errors import UsageError
 
 if TYPE_CHECKING:
     from corenn.device import Device
@@ -70,6 +71,10 @@ class Spec:
     def shaped(self, shape: Shape) -> Spec:
         """The same dtype and device with another shape."""
         return Spec(shape, self.dtype, self.device)
+
+    def __getitem__(self, axis: object) -> NoReturn:
+        raise UsageError("Spec", "holds the dtype and device as well as the shape", {"spec": self},
+                         hint=f"spec.shape[{axis}] is an extent")  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.dtype.name}[{', '.join('?' if n is None else str(n) for n in self.shape)}]"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from corenn import advice
 from corenn.dtypes import DType, as_dtype
-from corenn.errors import BackendError, DTypeError, ShapeError
+from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError
 from corenn.spec import Spec
 
 if TYPE_CHECKING:
@@ -150,12 +151,10 @@ class Tensor:
         name = _UFUNC_OPERATORS.get(ufunc.__name__)
         if name is not None and method == "__call__" and not kwargs and out is None:
             return getattr(_ops, name)(*inputs)  # type: ignore[no-any-return]  # ndarray + tensor is corenn.add
-        mine = ufunc.__name__ if hasattr(_ops, ufunc.__name__) else None
-        advice = f"use corenn.{mine}(x)" if mine else "use a corenn op"
         raise DTypeError(
             f"numpy.{ufunc.__name__}",
             "does not take corenn tensors (it would leave the device and the tape)",
-            hint=f"{advice}, or convert first: numpy.{ufunc.__name__}(x.numpy())",
+            hint=advice.numpy_function(ufunc.__name__, ufunc.nin, out is not None),
         )
 
     def __dlpack__(self, **kwargs: Any) -> Any:
@@ -192,6 +191,9 @@ class Tensor:
         if not self.spec.shape:
             raise TypeError("a 0-d tensor cannot be iterated over")
         return (self[i] for i in range(self.shape[0]))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(advice.missing_method(type(self).__name__, name), name=name, obj=self)
 
     __hash__ = object.__hash__
 
@@ -331,9 +333,11 @@ class Tensor:
         return _ops.index(self, index)  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "tensors are immutable: x = corenn.index_update(x, value, index=...) makes a changed copy, "
-            "and corenn.Variable has assign()"
+        raise ImmutableError(
+            "x[...] = value",
+            "tensors are immutable",
+            {"x": self.spec},
+            hint="x = corenn.index_update(x, value, index=...) makes a changed copy, and corenn.Variable has assign()",
         )
 
     # ---- the ops people write as methods
@@ -362,32 +366,46 @@ class Tensor:
         """All elements in one axis, in C order."""
         return _ops.reshape(self, shape=(-1,))  # type: ignore[no-any-return]
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.sum``."""
+        if other:
+            advice.refuse_keywords("sum", other)
         return _ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.mean``."""
+        if other:
+            advice.refuse_keywords("mean", other)
         return _ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.max``."""
+        if other:
+            advice.refuse_keywords("max", other)
         return _ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.min``."""
+        if other:
+            advice.refuse_keywords("min", other)
         return _ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def argmax(self, axis: Any = None) -> Tensor:
+    def argmax(self, axis: Any = None, **other: Any) -> Tensor:
         """``corenn.argmax``."""
+        if other:
+            advice.refuse_keywords("argmax", other)
         return _ops.argmax(self, axis=axis)  # type: ignore[no-any-return]
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def all(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.all``."""
+        if other:
+            advice.refuse_keywords("all", other)
         return _ops.all(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def any(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.any``."""
+        if other:
+            advice.refuse_keywords("any", other)
         return _ops.any(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
@@ -432,13 +450,26 @@ def host_array(data: Any, dtype: DType | None = None) -> np.ndarray[Any, Any]:
             if hasattr(data, "__dlpack__"):
                 raise BackendError("tensor", "the array lives on another device", hint="corenn.from_dlpack") from error
             raise
-        if dtype is None and not hasattr(data, "dtype"):
-            array = _default_precision(array)
+        if not hasattr(data, "dtype"):
+            if dtype is None:
+                array = _default_precision(array)
+            elif dtype.is_integer and array.dtype.kind in "iu":
+                _check_range(array, dtype)
     if array.dtype.kind not in "biufcV" or array.dtype.fields:
-        raise DTypeError("tensor", f"cannot hold elements of type {array.dtype}", hint="numbers and bools only")
+        what, hint = advice.not_numbers(data, array.dtype)
+        raise DTypeError("tensor", what, hint=hint)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array.astype(dtype.numpy) if dtype is not None and array.dtype != dtype.numpy else array
+
+
+def _check_range(array: np.ndarray[Any, Any], dtype: DType) -> None:
+    """DTypeError for Python ints that the dtype asked for cannot hold; arrays wrap, as in NumPy."""
+    info = np.iinfo(dtype.numpy)
+    if array.size and (array.min() < info.min or array.max() > info.max):
+        worst = array.max() if array.max() > info.max else array.min()
+        hint = f"{dtype.name} holds {info.min} to {info.max}"
+        raise DTypeError("tensor", f"{worst} does not fit in {dtype}", hint=hint)
 
 
 def _default_precision(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

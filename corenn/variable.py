@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from corenn.errors import BackendError, DTypeError, ShapeError
+from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError
 from corenn.ops.creation import tensor
 from corenn.tensor import Tensor
 
@@ -66,6 +66,17 @@ class Variable(Tensor):
     def assign_sub(self, delta: Any) -> Variable:
         """Subtract ``delta`` (broadcast to the variable's shape)."""
         return self.assign(self.value() - delta)
+
+    def _refuse_in_place(self, other: Any) -> NoReturn:
+        raise ImmutableError(
+            f"{self.name!r} += value",
+            "a variable is not changed by +=, -= and the like",
+            {"variable": self.spec},
+            hint="v.assign_add(value) or v.assign(...) changes it; y = v + value makes a new tensor",
+        )
+
+    # Without these, v += 1 would make v a plain tensor, which no tape watches and no optimizer trains.
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _refuse_in_place
 
     def move_to(self, device: Any) -> Variable:
         """Move the value to another device, in place; optimizers and layers keep the same variable."""

@@ -14,7 +14,7 @@ CORE = ROOT / "corenn"
 
 # Rooms in the order of knowledge: a module may import rooms of its own rank or below, at import time.
 ROOMS = (
-    "errors dtypes spec tree",
+    "errors advice dtypes spec tree",
     "device tensor philox backend plugin display configurable",
     "ops",
     "nn random linalg image variable",

@@ -145,7 +145,7 @@ MISTAKES = [
     ("item", lambda x: x.item(), ShapeError, ["one element", "x.tolist()"]),
     ("assignment", lambda x: x.__setitem__(0, 1.0), TypeError, ["immutable", "corenn.index_update"]),
     ("ragged", lambda x: corenn.tensor([[1], [2, 3]]), ShapeError, ["ragged"]),
-    ("strings", lambda x: corenn.tensor(["a"]), DTypeError, ["numbers and bools"]),
+    ("strings", lambda x: corenn.tensor(["a"]), DTypeError, ["cannot hold text"]),
     ("dtype name", lambda x: x.cast("flaot32"), DTypeError, ["did you mean", "float32"]),
     ("device", lambda x: x.to("gpu"), BackendError, ["gpu", "numpy"]),
     ("missing name", lambda x: corenn.tanhh, AttributeError, ["did you mean 'tanh'"]),

@@ -43,8 +43,10 @@ def describe(name: str, as_json: bool) -> str:
     }
     if as_json:
         return json.dumps(facts, indent=2)
-    return "\n\n".join([str(facts["signature"]), str(facts["doc"])]) + "\n\n" + "\n".join(
-        f"{k}: {v}" for k, v in facts.items() if k not in ("name", "signature", "doc")
+    return (
+        "\n\n".join([str(facts["signature"]), str(facts["doc"])])
+        + "\n\n"
+        + "\n".join(f"{k}: {v}" for k, v in facts.items() if k not in ("name", "signature", "doc"))
     )
 
 

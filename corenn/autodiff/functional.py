@@ -48,6 +48,9 @@ def value_and_grad(function: Callable[..., Any], argnums: Arguments = 0, has_aux
     gradient repeats; zeros where the result does not depend on them.  Raises ShapeError for a result of several
     elements, GradientError for one that is not floating.
     """
+    if not callable(function):
+        raise UsageError("grad", "takes a function of tensors", {"given": type(function).__name__},
+                         hint="corenn.grad(lambda x: corenn.sum(x ** 2))(x), or a GradientTape")  # fmt: skip
 
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> Any:
@@ -56,7 +59,8 @@ def value_and_grad(function: Callable[..., Any], argnums: Arguments = 0, has_aux
             result = function(*given, **options)
             value = result[0] if has_aux else result
         if not isinstance(value, Tensor):
-            raise UsageError("grad", f"the function returned a {type(value).__name__}, not a tensor")
+            raise UsageError("grad", "the function must return a tensor", {"result": type(value).__name__},
+                             hint="use corenn ops to the end: float(x) and x.numpy() leave the tape")  # fmt: skip
         if value.size != 1:
             raise ShapeError(
                 "grad",

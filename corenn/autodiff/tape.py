@@ -282,9 +282,10 @@ class GradientTape:
     def _gradient(self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, consume: bool) -> Any:
         if self._spent:
             raise GradientError(
-                "gradient", "this tape has given its gradients already and is empty",
-                hint="GradientTape(persistent=True) can be asked again; or ask once for all sources: gradient(y, [a, b])",
-            )  # fmt: skip
+                "gradient",
+                "this tape has given its gradients already and is empty",
+                hint="GradientTape(persistent=True) can be asked again; or ask once for all: gradient(y, [a, b])",
+            )
         single = isinstance(sources, Tensor)
         flat = [sources] if single else tree.leaves(sources)
         pausing = self._recording and not self.persistent

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from corenn.backend.contract import Backend
-from corenn.errors import BackendError, CorennError
+from corenn.dtypes import BY_NAME
+from corenn.errors import BackendError, CorennError, hide_frames_of
 
 _loaded: dict[str, Backend] = {}
 _lock = threading.RLock()
@@ -31,7 +33,8 @@ def _load(name: str) -> Backend:
     try:
         record = registry.get("backend", name)
     except CorennError as error:
-        raise BackendError("backend", error.what, error.operands, hint=error.hint) from None
+        hint = f"x.astype({name!r}) converts elements" if name in BY_NAME else error.hint
+        raise BackendError("backend", error.what, error.operands, hint=hint) from None
     reason = record.unavailable_reason()
     if reason is not None:
         raise BackendError("backend", f"{name!r} is not available here: {reason}", hint=record.install_hint or None)
@@ -40,8 +43,16 @@ def _load(name: str) -> Backend:
     else:
         backend = record.load()()
         check_backend(backend)
+        _hide_frames(backend)
     _loaded[name] = _loaded[record.name] = backend
     return backend
+
+
+def _hide_frames(backend: Backend) -> None:
+    """Errors raised in kernels name the caller's line: the files of the backend's package count as corenn's own."""
+    package = sys.modules.get(type(backend).__module__.partition(".")[0])
+    for directory in getattr(package, "__path__", ()):
+        hide_frames_of(directory)
 
 
 def best_available() -> str:

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from corenn.errors import CheckpointError, MissingExtraError
+from corenn.dtypes import extension_dtype
+from corenn.errors import CheckpointError
 
 LENGTH = struct.Struct("<Q")
 MAX_HEADER = 100_000_000  # bytes; the limit of the reference implementation
@@ -147,15 +148,6 @@ def _dtype(code: str, name: str, path: str) -> np.dtype[Any]:
     if code in _EXTENSION_CODES:
         return extension_dtype(_NAMES[code])
     return np.dtype(_NAMES[code]).newbyteorder("<")
-
-
-def extension_dtype(name: str) -> np.dtype[Any]:
-    """The element type ``name`` of ml_dtypes, an optional package.  Raises MissingExtraError, or TypeError."""
-    try:
-        import ml_dtypes
-    except ImportError as error:
-        raise MissingExtraError(f"the element type {name}", "ml_dtypes", "bfloat16") from error
-    return np.dtype(getattr(ml_dtypes, name, None) or name)
 
 
 def _check_cover(entries: list[Entry], available: int, path: str) -> None:

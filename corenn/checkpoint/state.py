@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corenn.checkpoint._layout import CODES, extension_dtype
+from corenn.checkpoint._layout import CODES
+from corenn.dtypes import extension_dtype
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError
 
 STATE_KEY = "state"

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from corenn.data.protocol import Node
 from corenn.data.structure import Element, Mismatch, leaves, map_leaves, named_leaves
-from corenn.errors import CorennError, DataError, MissingExtraError
+from corenn.dtypes import extension_dtype
+from corenn.errors import CorennError, DataError
 
 _FORMAT = "corenn dataset cache"
 _VERSION = 1
@@ -223,12 +224,7 @@ def _dtype(name: str) -> np.dtype[Any]:
     try:
         return np.dtype(name)
     except TypeError:
-        try:
-            import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
-        except ImportError:
-            raise MissingExtraError(f"a cache of {name}", "ml_dtypes", "bfloat16") from None
-        kind: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
-        return kind
+        return extension_dtype(name)
 
 
 def plain_structure(node: Node, element: Element) -> Any:

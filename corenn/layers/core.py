@@ -119,7 +119,7 @@ class Dense(WithWeights):
         require_floating(self.name, x)
         if x.ndim < 2:
             raise ShapeError(self.name, "Dense takes inputs of at least 2 axes (batch, features)", {"x": x},
-                             hint="add the batch axis: x[None] for one example")  # fmt: skip
+                             hint="x[None] for one example, x[:, None] for examples of one feature")  # fmt: skip
         self.kernel = self.add_kernel((x.static[-1], self.units))
         self.bias = self.add_bias((self.units,))
 

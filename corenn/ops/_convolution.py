@@ -281,6 +281,7 @@ def interleave(pieces: Sequence[Tensor], strides: Sequence[int], layout: str) ->
 
 
 def canonical(op: Op, operands: Sequence[np.ndarray[Any, Any]], attrs: dict[str, Any]) -> tuple[dict[str, Any], Spec]:
+    """The attributes of a call in canonical form, and the spec of its result; for references."""
     from corenn.ops.dispatch import infer
 
     done = dict(attrs)

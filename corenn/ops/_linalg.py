@@ -36,11 +36,13 @@ def square_extent(call: Call, a: Spec, name: str = "a") -> int | None:
 
 
 def check_matrices(call: Call, a: Spec, name: str = "a") -> None:
+    """ShapeError unless the operand has at least two axes."""
     if a.ndim < 2:
         raise call.shape_error("takes matrices in the last two axes", **{name: f"has {a.ndim} axes"})
 
 
 def same_square(call: Call, a: Spec) -> Spec:
+    """The result of an op from square matrices to matrices like them."""
     square_extent(call, a)
     return a.at(None)
 
@@ -70,6 +72,7 @@ DIVERGED = refusing("the decomposition did not converge", "look for NaN or infin
 
 
 def adjoint_array(xp: Any, a: Any) -> Any:
+    """Conjugate transpose of raw matrices."""
     a = xp.matrix_transpose(a)
     return xp.conj(a) if xp.isdtype(a.dtype, "complex floating") else a
 
@@ -110,6 +113,7 @@ def times(a: Tensor, b: Tensor, *, adjoint_a: bool = False, adjoint_b: bool = Fa
 
 
 def hermitian(x: Tensor) -> Tensor:
+    """``(x + adjoint(x)) / 2``."""
     return multiply(add(x, adjoint_of(x)), 0.5)
 
 

@@ -53,12 +53,14 @@ def _set_window(call: Call, extents: Shape, name: str) -> Shape:
 
 
 def infer_pool(call: Call, x: Spec) -> Spec:
+    """The result of ``max_pool`` and ``avg_pool``."""
     layout = set_layout(call, x.ndim, "x")
     extents = _set_window(call, spatial(x.shape, layout), "x")
     return Spec(arrange(x.shape[0], extents, x.shape[channel_axis(layout)], layout), x.dtype)
 
 
 def infer_max_pool_grad(call: Call, x: Spec, dy: Spec) -> Spec:
+    """The result of ``max_pool_grad``."""
     result = infer_pool(call, x)
     if not _compatible(result.shape, dy.shape):
         raise call.shape_error(f"dy needs the shape of the result, {list(result.shape)}", x="", dy="")
@@ -66,12 +68,14 @@ def infer_max_pool_grad(call: Call, x: Spec, dy: Spec) -> Spec:
 
 
 def infer_max_pool_gather(call: Call, x: Spec, h: Spec) -> Spec:
+    """The result of ``max_pool_gather``."""
     if not _compatible(x.shape, h.shape):
         raise call.shape_error("x and h need one shape", x="", h="")
     return infer_pool(call, x)
 
 
 def infer_avg_pool_grad(call: Call, dy: Spec) -> Spec:
+    """The result of ``avg_pool_grad``."""
     layout = set_layout(call, dy.ndim, "dy")
     size = set_ints(call, "size", dy.ndim - 2, 0)
     extents = _set_window(call, size, "size")
@@ -141,6 +145,7 @@ class Axis:
 
 
 def axes_of(layout: str, window: Sequence[int], strides: Sequence[int], padding: Pairs) -> list[Axis]:
+    """The window, stride and padding of each spatial axis."""
     return [Axis(*each) for each in zip(spatial_axes(layout), window, strides, padding, strict=True)]
 
 
@@ -172,6 +177,7 @@ def canonical(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> tuple[d
 
 
 def last(x: Any, attrs: dict[str, Any]) -> Any:
+    """``x`` with its channels on the last axis; for references."""
     return np.moveaxis(x, channel_axis(attrs["layout"]), -1)
 
 

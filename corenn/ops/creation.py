@@ -10,13 +10,13 @@ from corenn import dtypes
 from corenn.device import Device
 from corenn.device import device as find_device
 from corenn.dtypes import DType, as_dtype
-from corenn.errors import AttributeValueError, BackendError, UsageError
+from corenn.errors import AttributeValueError, BackendError, CorennError, DTypeError, UsageError
 from corenn.ops.binding import make_tensor
 from corenn.ops.families import static_shape
 from corenn.ops.sampling import error, sample
 from corenn.ops.table import Call, TensorLike, op
 from corenn.spec import Spec
-from corenn.tensor import Tensor
+from corenn.tensor import _SCALARS, Tensor
 
 DeviceLike = str | Device | None
 DTypeLike = DType | str | None | object
@@ -33,6 +33,9 @@ def tensor(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Ten
     ``device``: that of a tensor given, else the current one.  Raises ShapeError for ragged lists, DTypeError for
     elements that are not numbers or that the backend does not offer.
     """
+    if isinstance(dtype, int) and not isinstance(dtype, bool):
+        raise UsageError("tensor", "the data is one argument", {"data": repr(data), "dtype": dtype},
+                         hint=f"corenn.tensor([{data!r}, {dtype}, ...])")  # fmt: skip
     where = _place(device)
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Tensor):
@@ -108,20 +111,35 @@ def _on(device: DeviceLike, make: Any, **attrs: Any) -> Tensor:
         return make(**attrs)  # type: ignore[no-any-return]
 
 
+def _filled(where: str, shape: Any, value: Any, dtype: DTypeLike, device: DeviceLike) -> Tensor:
+    if isinstance(dtype, int) and not isinstance(dtype, bool):
+        hint = f"corenn.{where}(({shape}, {dtype}, ...))"
+        raise UsageError(where, "the shape is one argument, a tuple", {"shape": repr(shape), "dtype": dtype}, hint=hint)
+    if not isinstance(value, _SCALARS):
+        if not hasattr(value, "item"):
+            raise DTypeError(where, f"the value must be a number, not a {type(value).__name__}", {"value": repr(value)})
+        value = value.item()  # a NumPy scalar or a tensor of one element
+    chosen = dtypes.default_dtype(value) if dtype is None else as_dtype(dtype)
+    try:
+        return _on(device, fill, shape=shape, value=value, dtype=chosen)
+    except CorennError as error:
+        error.where = where  # not the op beneath
+        raise
+
+
 def full(shape: Any, value: float | complex, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """A tensor of ``shape`` (int or ints) with every element ``value``; dtype from the value unless given."""
-    chosen = dtypes.default_dtype(value) if dtype is None else as_dtype(dtype)
-    return _on(device, fill, shape=shape, value=value, dtype=chosen)
+    return _filled("full", shape, value, dtype, device)
 
 
 def zeros(shape: Any, dtype: DTypeLike = dtypes.float32, device: DeviceLike = None) -> Tensor:
     """A tensor of ``shape`` (int or ints) of zeros; float32 unless ``dtype`` is given."""
-    return _on(device, fill, shape=shape, value=0, dtype=as_dtype(dtype))
+    return _filled("zeros", shape, 0, dtype, device)
 
 
 def ones(shape: Any, dtype: DTypeLike = dtypes.float32, device: DeviceLike = None) -> Tensor:
     """A tensor of ``shape`` (int or ints) of ones; float32 unless ``dtype`` is given."""
-    return _on(device, fill, shape=shape, value=1, dtype=as_dtype(dtype))
+    return _filled("ones", shape, 1, dtype, device)
 
 
 def full_like(x: TensorLike, value: float | complex, dtype: DTypeLike = None) -> Tensor:

@@ -216,7 +216,7 @@ def _missing(kind: str, name: str, catalogue: Catalogue) -> PluginError:
     from corenn.plugin.problems import as_operands
 
     records = catalogue.records[kind]
-    operands = {"available": ", ".join(records) or "none"}
+    operands = {"installed": ", ".join(records) or "none"}
     refused = catalogue.refused.get((kind, name))
     operands |= as_operands(problem for problem in catalogue.problems if problem is not refused)
     off = sorted({info.name for info in catalogue.plugins if info.status == "off"})

@@ -9,7 +9,7 @@ import numpy as np
 
 from corenn import tree
 from corenn.data import Dataset
-from corenn.errors import DataError, DTypeError, ShapeError, UsageError
+from corenn.errors import CorennError, DataError, DTypeError, ShapeError, UsageError
 from corenn.ops.creation import asarray
 from corenn.tensor import Tensor
 
@@ -75,6 +75,10 @@ def _batches_of(where: str, x: Any) -> Callable[[], Iterator[Any]]:
     """A function that starts a pass over the batches of a callable, a generator or a sequence."""
     if callable(x):
         return lambda: map(_tidy, x())
+    if isinstance(x, (str, bytes)):
+        raise UsageError(
+            where, f"cannot take data from text: {x[:40]!r}", hint="read the file first: np.loadtxt, np.load"
+        )
     if isinstance(x, Iterator):
         # A generator can be read once: the second epoch continues where the first stopped.
         return lambda: map(_tidy, x)
@@ -130,6 +134,12 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
+def advise(error: CorennError, batch: Any) -> None:
+    """Put a better hint on an error about a batch that is no batch."""
+    if any(np.ndim(leaf) == 0 for leaf in tree.leaves(batch)):
+        error.hint = "the data gives single examples, not batches: dataset.batch(32)"
+
+
 def as_tensors(structure: Any) -> Any:
     """A batch of host arrays as tensors on the current device: doubles become float32, the default precision."""
     if structure.__class__ is np.ndarray:
@@ -172,7 +182,8 @@ def class_weights(y: Any, weights: Mapping[int, float]) -> np.ndarray[Any, Any]:
     labels = labels.reshape(-1).astype(int)
     missing = sorted({int(c) for c in labels} - set(weights))
     if missing:
-        raise UsageError("fit", f"class_weight has no weight for the classes {missing[:10]}")
+        what = f"class_weight has no weight for the classes {', '.join(map(str, missing[:10]))}"
+        raise UsageError("fit", what, hint="give every class a weight, 1.0 for those that need none")
     return np.asarray([weights[int(c)] for c in labels], np.float32)
 
 
@@ -189,6 +200,6 @@ def with_class_weights(dataset: Dataset, weights: Mapping[int, float]) -> Datase
 
 
 __all__ = [
-    "BATCH_SIZE", "as_batches", "as_tensors", "class_weights", "host", "is_arrays", "split", "unpack",
+    "BATCH_SIZE", "advise", "as_batches", "as_tensors", "class_weights", "host", "is_arrays", "split", "unpack",
     "with_class_weights",
 ]  # fmt: skip

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from corenn.data import INFINITE, Dataset, DatasetIterator
-from corenn.errors import CheckpointError, DataError, UsageError
+from corenn.errors import CheckpointError, CorennError, DataError, UsageError
 from corenn.layers.phase import structure_changed
 from corenn.ops import random
+from corenn.training.feeding import advise
 
 if TYPE_CHECKING:
     from corenn.training.callbacks.base import CallbackList
@@ -69,8 +72,8 @@ class Loop:
     ) -> None:
         for name, value, least in (("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0),
                                    ("steps_per_epoch", steps_per_epoch, 1), ("most_steps", most_steps, 0)):  # fmt: skip
-            if value is not None and value < least:
-                raise UsageError("fit", f"{name} must be at least {least}, not {value}")
+            if value is not None and (not isinstance(value, (int, np.integer)) or value < least):
+                raise UsageError("fit", f"{name} must be an integer of at least {least}, not {value!r}")
         self.model, self.dataset, self.epochs = model, dataset, epochs
         self.epoch, self.step, self.total_steps = initial_epoch, 0, 0
         self.stop = self.interrupted = False
@@ -145,7 +148,11 @@ class Loop:
                 iterator, batch = self._next_pass()
             for begin in begins:
                 begin(self.step)
-            loss = train_step(batch)
+            try:
+                loss = train_step(batch)
+            except CorennError as error:
+                advise(error, batch)
+                raise
             self.step, self.total_steps = self.step + 1, self.total_steps + 1
             if ends:
                 logs = Logs(self.model, loss)

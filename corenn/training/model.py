@@ -170,6 +170,9 @@ class Model(Layer):
         if parts.optimizer is not optimizer:
             self._build_optimizer(parts)
         variables = parts.trainable
+        if not variables:
+            hint = "add layers with weights, or thaw those there are: layer.trainable = True"
+            raise UsageError("fit", "the model has nothing to train", hint=hint)
         gradients = tape.gradient(target, variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._objectives.update(y, y_pred, weight, loss)
@@ -251,7 +254,7 @@ class Model(Layer):
     def _run(self, loop: Loop, callbacks: Iterable[Callback] | None, verbose: Any, validate: Any) -> Any:
         from corenn.training.callbacks import History, Progress
 
-        given = list(callbacks or ())
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
         history = next((c for c in given if isinstance(c, History)), None) or History()
         extra: list[Callback] = [] if history in given else [history]
         if verbose not in (0, False) and not any(isinstance(c, Progress) for c in given):
@@ -267,6 +270,8 @@ class Model(Layer):
         if every < 1:
             raise UsageError("fit", f"validation_freq must be at least 1, not {every}")
         where = "fit, validation_data"
+        if not isinstance(data, (Dataset, tuple, list, dict)) and feeding.is_arrays(data):
+            raise UsageError(where, "it is a single array", hint="validation_data=(x, y)")
         if isinstance(data, (tuple, list)) and feeding.is_arrays([p for p in data if p is not None]):
             if not 2 <= len(data) <= 3:
                 raise UsageError(where, f"there are {len(data)} parts", hint="(x, y) or (x, y, sample_weight)")

@@ -7,7 +7,7 @@ from typing import Any
 
 from corenn import losses as losses_module
 from corenn import metrics as metrics_module
-from corenn.errors import CheckpointError, UsageError, nearest
+from corenn.errors import CheckpointError, ShapeError, UsageError, nearest
 from corenn.layers.naming import numbered
 from corenn.ops.elementwise import add, multiply
 from corenn.tensor import Tensor
@@ -113,7 +113,11 @@ class Objectives:
                 continue
             if wanted.get(key) is None:
                 raise UsageError("fit", "the loss needs targets, and y is missing", hint="fit(x, y), or yield (x, y)")
-            value = function(wanted[key], predicted[key], sample_weight=weights.get(key, weights.get("")))
+            try:
+                value = function(wanted[key], predicted[key], sample_weight=weights.get(key, weights.get("")))
+            except ShapeError as error:
+                _check_labels(wanted[key], predicted[key], error)
+                raise
             if self._weights.get(key) is not None:
                 value = multiply(value, float(self._weights[key]))
             total = value if total is None else add(total, value)
@@ -165,6 +169,16 @@ def _metric(given: Any, key: str, loss: Any) -> metrics_module.Metric:
     if key and not metric.name.startswith(f"{key}_"):
         metric.name = f"{key}_{metric.name}"
     return metric
+
+
+def _check_labels(y: Tensor, y_pred: Tensor, error: ShapeError) -> None:
+    """After an error: ShapeError that names a class number outside the model's classes, if that is what was wrong."""
+    if y.dtype.is_integer and y.size and y_pred.ndim:
+        least, most, classes = int(y.numpy().min()), int(y.numpy().max()), y_pred.shape[-1]
+        if least < 0 or most >= classes:
+            what = f"there is a class number {most if most >= classes else least}, and the model has {classes} classes"
+            hint = f"number the classes from 0 to {classes - 1}, or give the last layer more units"
+            raise ShapeError("fit", what, {"y": y.spec, "output": y_pred.spec}, hint=hint) from error
 
 
 def _check_names(given: Any, get: Any, later: tuple[str, ...] = ()) -> None:

@@ -35,7 +35,7 @@ def test_a_look_up_that_fails_helps(site: Site, registry: PluginRegistry) -> Non
         registry.get("backend", "numppy")
     error = caught.value
     assert error.what == "no backend is called 'numppy'"
-    assert error.operands["available"] == "cupy, numpy"
+    assert error.operands["installed"] == "cupy, numpy"
     assert "minelib_that_is_missing" in error.operands["plugin 'broken' of broken"]
     assert "pip install" in error.operands["plugin 'broken' of broken"]
     assert error.hint is not None
@@ -48,7 +48,7 @@ def test_a_look_up_far_from_everything(site: Site, registry: PluginRegistry) -> 
         registry.get("backend", "zzzzzz")
     with pytest.raises(PluginError) as caught:
         registry.get("task", "digits")
-    assert caught.value.operands == {"available": "none"}
+    assert caught.value.operands == {"installed": "none"}
 
 
 def test_an_alias_is_among_the_nearest_names(site: Site, registry: PluginRegistry) -> None:

@@ -66,9 +66,8 @@ STOPPING: list[tuple[dict[str, Any], list[float], int]] = [
     ({}, [3, 2, 2, 1], 3),  # equal is no improvement
     ({"patience": 2}, [3, 4, 4, 2, 1], 3),
     ({"patience": 2}, [3, 4, 2, 4, 4, 1], 5),  # an improvement starts the count anew
-    ({"patience": 2, "min_delta": 0.5}, [3, 2.6, 2.2, 2.1, 1], 4),  # 2.2 improves on 3, 2.6 did not
+    ({"patience": 1, "min_delta": 0.5}, [3, 2.4, 2.2, 1], 3),  # 2.4 improves on 3 by more than 0.5, 2.2 does not
     ({"patience": 1, "min_delta": -0.5}, [3, 2.6, 2.4, 2], 2),  # the sign of min_delta does not matter
-    ({"patience": 1, "baseline": 1.0}, [3, 2, 0.5, 0.4, 0.4], 3),  # see test_baseline
     ({"patience": 0, "start_from_epoch": 2}, [1, 9, 8, 9], 4),
     ({"patience": 1}, [3, NAN, NAN, 1], 2),  # NaN never improves
     ({"mode": "max"}, [3, 4, 4], 3),
@@ -79,8 +78,6 @@ STOPPING: list[tuple[dict[str, Any], list[float], int]] = [
 @pytest.mark.parametrize(("arguments", "values", "epochs"), STOPPING)
 def test_early_stopping(arguments: dict[str, Any], values: list[float], epochs: int) -> None:
     early = EarlyStopping("val_loss", **arguments)
-    if arguments.get("baseline") is not None:
-        pytest.skip("has a test of its own")
     _, history = play("val_loss", values, early)
     assert history.epoch == list(range(epochs))
     stopped = epochs < len(values) or early.stopped_epoch is not None
@@ -207,19 +204,12 @@ def test_only_the_best_checkpoint(
 
 
 def test_checkpoints_every_so_many_steps(tmp_path: Path) -> None:
-    saver = ModelCheckpoint(str(tmp_path / "{epoch}-{loss:.0f}.safetensors"), save_freq=3)
+    saver = ModelCheckpoint(str(tmp_path / "{epoch}.safetensors"), save_freq=3)
     seen: list[Any] = []
     watch = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(saver.last_saved))
     play("x", [0, 0], saver, watch, steps=4)
-    names = [None if s is None else Path(s).name for s in seen]
-    assert (
-        names
-        == [None, None, "1--1.safetensors", "1--1.safetensors"]
-        + ["1--1.safetensors", "2--0.safetensors"]
-        + ["2--0.safetensors"] * 2
-        or names[2:] == names[2:]
-    )
-    assert [steps_in(tmp_path / n) for n in sorted(p.name for p in tmp_path.iterdir())] == [3, 6]
+    assert [s and Path(s).name[0] for s in seen] == [None, None, "1", "1", "1", "2", "2", "2"]
+    assert [steps_in(tmp_path / f"{n}.safetensors") for n in (1, 2)] == [3, 6]
 
 
 def test_paths_that_name_what_the_logs_lack(tmp_path: Path) -> None:
@@ -234,8 +224,9 @@ def test_paths_that_name_what_the_logs_lack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rising"),
     [
-        ("val_loss", False), ("loss", False), ("accuracy", True), ("val_sparse_categorical_accuracy", True), ("acc", True),
-        ("auc", True), ("mae", False), ("val_mean_squared_error", False), ("f1_score", True), ("precision", True),
+        ("val_loss", False), ("loss", False), ("accuracy", True), ("val_sparse_categorical_accuracy", True),
+        ("acc", True), ("auc", True), ("mae", False), ("val_mean_squared_error", False), ("f1_score", True),
+        ("precision", True),
         ("categorical_crossentropy", False), ("false_positives", False), ("r2_score", True), ("kl_divergence", False),
     ],
 )  # fmt: skip
@@ -294,7 +285,8 @@ def test_moments_come_in_order() -> None:
 def test_moments_of_an_evaluation() -> None:
     seen: list[Any] = []
     callback = LambdaCallback(
-        on_test_begin=lambda: seen.append("begin"), on_test_batch_end=lambda i, logs: seen.append(i), on_test_end=seen.append
+        on_test_begin=lambda: seen.append("begin"), on_test_batch_end=lambda i, logs: seen.append(i),
+        on_test_end=seen.append,
     )  # fmt: skip
     model = counting()
     x = np.zeros((3, 1), np.float32)
@@ -363,7 +355,7 @@ def test_mistakes(make: Any, message: str) -> None:
 
 
 def test_callbacks_say_how_they_were_made() -> None:
-    for callback in (EarlyStopping("loss", patience=3), ReduceLROnPlateau(factor=0.5), BackupAndRestore("d", info={"a": 1}),
-                     ModelCheckpoint("p", save_freq=3), Progress(2), History()):  # fmt: skip
+    for callback in (EarlyStopping("loss", patience=3), ReduceLROnPlateau(factor=0.5), History(), Progress(2),
+                     BackupAndRestore("d", info={"a": 1}), ModelCheckpoint("p", save_freq=3)):  # fmt: skip
         again = type(callback).from_config(callback.get_config())
         assert again.get_config() == callback.get_config()

@@ -64,11 +64,7 @@ class CupyBackend(Backend):
 
     def dtypes(self) -> frozenset[DType]:
         """All that CuPy has; bfloat16 where ml_dtypes is installed."""
-        try:
-            import ml_dtypes  # noqa: F401
-        except ImportError:
-            return dtypes.ALL - {dtypes.bfloat16}
-        return dtypes.ALL
+        return dtypes.held_by_numpy()
 
     def dtype(self, dtype: DType) -> np.dtype[Any]:
         """CuPy shares NumPy's dtypes."""

@@ -37,11 +37,7 @@ class NumpyBackend(Backend):
 
     def dtypes(self) -> frozenset[DType]:
         """All; bfloat16 where ml_dtypes is installed."""
-        try:
-            import ml_dtypes  # noqa: F401
-        except ImportError:
-            return dtypes.ALL - {dtypes.bfloat16}
-        return dtypes.ALL
+        return dtypes.held_by_numpy()
 
     def dtype(self, dtype: DType) -> np.dtype[Any]:
         """NumPy's dtype."""

@@ -88,11 +88,13 @@ def _overrides(callback: Callback, moment: str) -> bool:
 class CallbackList:
     """Callbacks in order; calls only those that override a moment."""
 
-    def __init__(self, callbacks: Iterable[Callback], model: Model, loop: Loop | None = None) -> None:
-        self.callbacks = list(callbacks)
+    def __init__(self, callbacks: Iterable[Any], model: Model, loop: Loop | None = None) -> None:
+        self.callbacks: list[Any] = list(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                raise UsageError("fit", f"{callback!r} is not a callback", hint="subclass corenn.training.Callback")
+                made = isinstance(callback, type) and issubclass(callback, Callback)
+                hint = f"{callback.__name__}(...), with brackets" if made else "subclass corenn.training.Callback"
+                raise UsageError("fit", f"{callback!r} is not a callback", hint=hint)
             callback.model = model
             if loop is not None:
                 callback.loop = loop

@@ -1,0 +1,212 @@
+"""The commands of ``corenn``.
+
+Nothing of corenn is imported before a command needs it: help and shell completion must not wait for NumPy.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="corenn",
+    help="A deep-learning framework whose core knows no array library.",
+    epilog="Plugins may add commands; corenn info lists them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def run(
+    task: Annotated[str | None, typer.Argument(help="What to run; see corenn tasks. Default: digits.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A name from corenn datasets.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Directory that holds the data set's files.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training data.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps in all.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**64 - 1, help="Seed of everything random.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, see corenn tasks TASK; may repeat."),
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="Directory of the run. Default: runs/TASK-TIME.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|PATH",
+            help="Continue the run in a directory; auto: that of --out, or the newest unfinished one in runs, "
+            "or else a new run. More epochs or steps prolong it.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one last line of JSON.")] = False,
+) -> None:
+    """Train and test a task.
+
+    Writes config, metrics, checkpoints, event files and plots into a directory.
+
+    Ctrl-C (or SIGTERM) finishes the step, saves, and exits with status 130 (143); --resume continues to the same
+    weights that the uninterrupted run would have reached.
+    """
+    from corenn.training.run import Interrupted, Run
+    from corenn.training.task import parse_assignments
+
+    changes: dict[str, Any] = dict(parse_assignments(set_ or []))
+    given = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
+    changes.update({k: v for k, v in given.items() if v is not None})
+    options: dict[str, Any] = {"backend": backend, "dataset": dataset, "data_dir": data_dir, "changes": changes}
+    options |= {"seed": seed, "out": out, "quiet": quiet}
+    found = None if resume is None else Run.resume(resume, task, **options)
+    if found is None:
+        if resume is not None and not quiet:
+            print("nothing to resume: starting a new run", file=sys.stderr)
+        found = Run.start(task or "digits", **options)
+    elif found.finished:
+        found.say(f"{found.out} is finished; its result:")
+    try:
+        result = found.execute()
+    except Interrupted as stopped:
+        print(f"{stopped}; continue with: corenn run --resume {stopped.out}", file=sys.stderr)
+        raise typer.Exit(128 + stopped.signum) from None
+    except KeyboardInterrupt:
+        print(f"ended; the last checkpoint is in {found.out}", file=sys.stderr)
+        raise typer.Exit(128 + (found.signum or signal.SIGINT)) from None
+    if as_json:
+        print(json.dumps(result))
+    else:
+        figures = "  ".join(f"{k} {v:.4f}" for k, v in result["metrics"].items())
+        print(f"{figures}  ({result['steps']} steps, {result['seconds']:.1f} s)  {result['out']}")
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Show the settings of this task, for --set.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What corenn run can run, and with what settings."""
+    from corenn_cli.listing import records, settings, show
+
+    show(records("task", "default_dataset") if name is None else settings(name), as_json)
+
+
+@app.command()
+def datasets(as_json: Json = False) -> None:
+    """Data sets."""
+    from corenn_cli.listing import records, show
+
+    show(records("dataset", "offline", "size", "licence"), as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """Models that tasks build by name."""
+    from corenn_cli.listing import records, show
+
+    show(records("model"), as_json)
+
+
+@app.command()
+def backends(as_json: Json = False) -> None:
+    """Backends, and why some cannot be used here."""
+    from corenn_cli.listing import backend_rows, show
+
+    show(backend_rows(), as_json)
+
+
+@app.command()
+def info(
+    as_json: Json = False, markdown: Annotated[bool, typer.Option("--markdown", help="For a bug report.")] = False
+) -> None:
+    """Versions, devices and plugin problems."""
+    from corenn_cli.info import as_text, gather
+
+    found = gather()
+    print(json.dumps(found, indent=2) if as_json else as_text(found, markdown))
+
+
+@app.command()
+def ops(
+    name: Annotated[str | None, typer.Argument(help="Show one op.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The op table, or all about one op."""
+    from corenn_cli.listing import show
+    from corenn_cli.table import describe, listing
+
+    if name is None:
+        show(listing(), as_json)
+    else:
+        print(describe(name, as_json))
+
+
+@app.command()
+def conformance(
+    backend: Annotated[str, typer.Option(help="Name of the backend to check.")],
+    level: Annotated[list[str] | None, typer.Option(help="Only this level, 0 to 5; may repeat.")] = None,
+    pattern: Annotated[str | None, typer.Option(help="Only cases whose id matches this glob.")] = None,
+    expected_failures: Annotated[
+        str | None, typer.Option(help="TOML file of cases known to fail, with reasons.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Check a backend op by op.
+
+    Values, dtypes, gradients, random bits, a training run.  Exit status 1 when something failed.
+    """
+    from corenn_cli.conformance import check
+
+    raise typer.Exit(check(backend, level, pattern, expected_failures, as_json))
+
+
+def run_app(args: list[str]) -> int:
+    """Run a command line; the exit status.  Errors of corenn are printed without a traceback."""
+    from contextlib import suppress
+
+    try:
+        _add_plugin_command(args)
+        try:
+            app(args, prog_name="corenn")
+        except SystemExit as left:
+            return left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        with suppress(ImportError):
+            from corenn_cli.failures import explain
+
+            status = explain(error)
+            if status is not None:
+                return status
+        raise
+    return 0
+
+
+def _add_plugin_command(args: list[str]) -> None:
+    """A command of a plugin, looked for only when the one asked for is not ours."""
+    own = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None}
+    if not args or args[0].startswith("-") or args[0] in own:
+        return
+    from corenn.errors import UsageError, nearest
+    from corenn.plugin import registry
+
+    asked, found = args[0], registry.commands()
+    if asked not in found:
+        raise UsageError("corenn", f"there is no command {asked!r}", hint=nearest(asked, [*own, *found]))
+    loaded = found[asked].load()
+    if isinstance(loaded, typer.Typer):
+        app.add_typer(loaded, name=asked, help=found[asked].description)
+    else:
+        app.command(name=asked, help=found[asked].description)(loaded)
