@@ -85,7 +85,7 @@ _NAMES = {
 #: Methods and attributes of arrays and tensors elsewhere.
 _TENSOR = {
     "assign": "x = value, or corenn.Variable, which has assign()",
-    "backward": "with corenn.GradientTape() as tape: ...; tape.gradient(loss, variables)",
+    "backward": "tape.gradient(loss, variables), after 'with corenn.GradientTape() as tape:'",
     "bool": "x.astype('bool')",
     "clone": "x itself: tensors never change",
     "copy": "x itself (tensors never change), or x.numpy() for an array to write to",
@@ -96,7 +96,7 @@ _TENSOR = {
     "fill": "corenn.full_like(x, value)",
     "float": "x.astype('float32')",
     "get_shape": "x.shape",
-    "grad": "with corenn.GradientTape() as tape: ...; tape.gradient(loss, x)",
+    "grad": "tape.gradient(loss, x), after 'with corenn.GradientTape() as tape:'",
     "half": "x.astype('float16')",
     "int": "x.astype('int32')",
     "long": "x.astype('int64')",
@@ -128,10 +128,14 @@ def find(name: str, homes: tuple[str, ...] = _HOMES) -> str | None:
     return None
 
 
+def _instead(place: str) -> str:
+    return f"use {place}" if place.startswith(("corenn.", "x", "math.", "numpy.", "model.", "tape.")) else place
+
+
 def missing_name(module: str, name: str, known: list[str]) -> AttributeError:
     """The error for ``module.name`` that does not exist, with where it is, what serves instead or the nearest names."""
     place = None if name.startswith("_") else find(name)
-    hint = f"use {place}" if place else nearest(name, known)
+    hint = _instead(place) if place else nearest(name, known)
     return AttributeError(f"module {module!r} has no attribute {name!r}; {hint}", name=name)
 
 
@@ -193,12 +197,11 @@ def missing_method(kind: str, name: str) -> str:
         return what
     if name.endswith("_") and name[:-1] in ("add", "sub", "mul", "div", "copy", "zero", "fill"):
         return f"{what}; tensors never change: corenn.Variable has assign(), assign_add() and assign_sub()"
-    if name in _TENSOR:
-        return f"{what}; use {_TENSOR[name]}"
-    place = find(name, _OPS)  # loads nothing: some libraries ask every object for many attributes
+    place = _TENSOR.get(name) or find(name, _OPS)  # these are loaded: libraries ask every object for many attributes
     if place is None:
         return what
-    return f"{what}; use {place}(x)" if place.startswith("corenn.") and "(" not in place else f"{what}; use {place}"
+    function = name not in _TENSOR and place.startswith("corenn.") and "(" not in place
+    return f"{what}; {_instead(f'{place}(x, ...)' if function else place)}"
 
 
 __all__ = [

@@ -41,6 +41,9 @@ class Dataset:
 
     def __init__(self, node: Node) -> None:
         """For the use of the methods below; start with a ``from_`` method or ``range``."""
+        if not hasattr(node, "cardinality"):
+            raise UsageError("Dataset", f"is not made of a {type(node).__name__}",
+                             hint="Dataset.from_tensor_slices(arrays), or from_generator(function)")  # fmt: skip
         self._node = node
         self.epoch = 0
 
@@ -77,6 +80,8 @@ class Dataset:
 
         ``datasets``: several give tuples; one tuple or dict (nested) of datasets gives elements of that structure.
         """
+        if len(datasets) == 1 and isinstance(datasets[0], Dataset):
+            raise UsageError("Dataset.zip", "there is only one dataset", hint="Dataset.zip(a, b), not a.zip(b)")
         structure, found = zipped(datasets[0] if len(datasets) == 1 else datasets)
         wrong = [type(part).__name__ for part in found if not isinstance(part, Dataset)]
         if wrong or not found:

@@ -259,6 +259,19 @@ def categorical_focal_crossentropy(
     return -ops.sum(ops.power(1.0 - q, gamma) * y * ops.log(q), axis=-1) * alpha
 
 
+def _of_class(where: str, values: Tensor, labels: Tensor) -> Tensor:
+    """The value of each sample's class; ShapeError for a label that is no class."""
+    classes = values.shape[-1]
+    places = ops.where(ops.less(labels, 0), classes, labels)  # a negative position would count from the end
+    try:
+        return ops.squeeze(ops.take_along_axis(values, ops.expand_dims(places, axis=-1), axis=-1), axis=-1)
+    except ShapeError:
+        low, high = int(ops.min(labels)), int(ops.max(labels))
+        shown = {"y_true": f"{labels.spec}   labels {low} to {high}", "y_pred": f"{values.spec}   classes last"}
+        hint = f"number the classes from 0 to {classes - 1}" if low < 0 else f"give the last layer {high + 1} units"
+        raise ShapeError(where, f"there is a label that is none of the {classes} classes", shown, hint=hint) from None
+
+
 def sparse_categorical_crossentropy(
     y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, ignore_class: int | None = None
 ) -> Tensor:
@@ -276,9 +289,8 @@ def sparse_categorical_crossentropy(
     if from_logits:
         values = ops.sparse_softmax_cross_entropy(y, p)
     else:
-        q = p / ops.sum(p, axis=-1, keepdims=True)
-        own = ops.take_along_axis(q, ops.expand_dims(y, axis=-1), axis=-1)
-        values = -ops.log(ops.clip(ops.squeeze(own, axis=-1), min=EPSILON, max=1.0 - EPSILON))
+        own = _of_class("sparse_categorical_crossentropy", p / ops.sum(p, axis=-1, keepdims=True), y)
+        values = -ops.log(ops.clip(own, min=EPSILON, max=1.0 - EPSILON))
     return values if valid is None else ops.where(valid, values, 0.0)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, overload
 
 from corenn import ops
 from corenn.configurable import Configurable, Registry
-from corenn.errors import AttributeValueError, ShapeError
+from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.losses import functions as fn
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
@@ -59,7 +59,11 @@ class Loss(Configurable):
         p = fn.predictions(y_pred)
         if self.elementwise and p.ndim == 1:
             p = ops.expand_dims(p, axis=-1)
-        return reduced(self.call(y_true, p), sample_weight, self.reduction, self.mask(y_true, p))
+        values = self.call(y_true, p)
+        if not isinstance(values, Tensor):
+            raise UsageError(self.name, "the loss must be a tensor", {"returned": type(values).__name__},
+                             hint="use corenn ops to the end, and return the result")  # fmt: skip
+        return reduced(values, sample_weight, self.reduction, self.mask(y_true, p))
 
 
 def aligned_weight(weight: TensorLike, values: Tensor) -> Tensor:

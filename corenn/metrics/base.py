@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from corenn import dtypes, ops
 from corenn.configurable import Configurable, Registry
-from corenn.errors import CheckpointError
+from corenn.errors import CheckpointError, UsageError
 from corenn.losses.functions import beside, predictions
 from corenn.losses.objects import Loss, aligned_weight
 from corenn.ops.creation import tensor
@@ -183,6 +183,9 @@ class MeanOverSamples(Mean):
         if self.elementwise and y_pred.ndim == 1:
             y_pred = ops.expand_dims(y_pred, axis=-1)
         found = self.values(beside(y_true, y_pred), y_pred)
+        if found is None:
+            raise UsageError(self.name, "the metric's function returned nothing", hint="return a tensor or a number")
+        found = beside(found, y_pred)  # a number or an array will do, as metrics have no gradients
         self._take(found if found.dtype.is_floating else found.cast(dtypes.float32), weight)
 
 

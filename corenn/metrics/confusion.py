@@ -301,7 +301,15 @@ class ConfusionMatrix(Metric):
         values = ops.ones(p.shape, device=p.device)
         if weight is not None:
             values = ops.broadcast_to(aligned_weight(weight, values), shape=p.shape)
-        sums = ops.segment_sum(ops.reshape(values, shape=(-1,)), cell, num_segments=count * count)
+        try:
+            sums = ops.segment_sum(ops.reshape(values, shape=(-1,)), cell, num_segments=count * count)
+        except ShapeError:
+            seen = {"y_true": (ops.min(y), ops.max(y)), "y_pred": (ops.min(flat), ops.max(flat))}
+            ranges = {name: f"classes {int(low)} to {int(high)}" for name, (low, high) in seen.items()}
+            what = f"a label or prediction is none of the {count} classes"
+            raise ShapeError(
+                self.name, what, ranges, hint=f"num_classes={count} means classes 0 to {count - 1}"
+            ) from None
         self.add("matrix", ops.reshape(sums, shape=(count, count)))
 
     def _decided(self, p: Tensor) -> Tensor:

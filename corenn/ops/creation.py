@@ -35,7 +35,7 @@ def tensor(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Ten
     """
     if isinstance(dtype, int) and not isinstance(dtype, bool):
         raise UsageError("tensor", "the data is one argument", {"data": repr(data), "dtype": dtype},
-                         hint=f"corenn.tensor([{data!r}, {dtype}, ...])")  # fmt: skip
+                         hint=f"corenn.tensor([{data!r}, {dtype}])")  # fmt: skip
     where = _place(device)
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Tensor):
@@ -113,7 +113,7 @@ def _on(device: DeviceLike, make: Any, **attrs: Any) -> Tensor:
 
 def _filled(where: str, shape: Any, value: Any, dtype: DTypeLike, device: DeviceLike) -> Tensor:
     if isinstance(dtype, int) and not isinstance(dtype, bool):
-        hint = f"corenn.{where}(({shape}, {dtype}, ...))"
+        hint = f"corenn.{where}(({shape}, {dtype}))"
         raise UsageError(where, "the shape is one argument, a tuple", {"shape": repr(shape), "dtype": dtype}, hint=hint)
     if not isinstance(value, _SCALARS):
         if not hasattr(value, "item"):

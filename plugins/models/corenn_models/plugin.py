@@ -9,7 +9,11 @@ from corenn.plugin import ModelRecord, hookimpl
 def corenn_models() -> list[ModelRecord]:
     """The models of this package."""
     return [
-        ModelRecord("cnn", "corenn_models.classifiers:cnn", "two convolutions, pooling and a dense layer, for small images"),
+        ModelRecord(
+            "cnn",
+            "corenn_models.classifiers:cnn",
+            "convolutions with batch normalisation and pooling, then a dense layer, for small images",
+        ),
         ModelRecord("mlp", "corenn_models.classifiers:mlp", "dense layers with dropout"),
         ModelRecord("linear", "corenn_models.classifiers:linear", "one dense layer: multinomial logistic regression"),
     ]
