@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import pickle
 
 import numpy as np
@@ -69,15 +70,25 @@ def test_dlpack_both_ways():
 
 
 BINARY = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "//": np.floor_divide, "%": np.remainder,
-    "**": np.power, "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater,
-    ">=": np.greater_equal,
-}  # fmt: skip
+    operator.add: np.add,
+    operator.sub: np.subtract,
+    operator.mul: np.multiply,
+    operator.truediv: np.divide,
+    operator.floordiv: np.floor_divide,
+    operator.mod: np.remainder,
+    operator.pow: np.power,
+    operator.eq: np.equal,
+    operator.ne: np.not_equal,
+    operator.lt: np.less,
+    operator.le: np.less_equal,
+    operator.gt: np.greater,
+    operator.ge: np.greater_equal,
+}
 
 
-@pytest.mark.parametrize("symbol", BINARY)
+@pytest.mark.parametrize("compute", BINARY, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("right", ["tensor", "array", "scalar"])
-def test_operators(symbol, right):
+def test_operators(compute, right):
     a = np.array([[1.5, 2.0, 3.0], [0.5, 4.0, 2.0]], np.float32)
     b = {
         "tensor": np.array([2.0, 1.0, 3.0], np.float32),
@@ -86,11 +97,10 @@ def test_operators(symbol, right):
     }[right]
     other = corenn.tensor(b) if right == "tensor" else b
     x = corenn.tensor(a)
-    compute = eval(f"lambda p, q: p {symbol} q")
-    expected = BINARY[symbol](a, np.float32(b) if right == "scalar" else b)
+    expected = BINARY[compute](a, np.float32(b) if right == "scalar" else b)
     for found, wanted in (
         (compute(x, other), expected),
-        (compute(other, x), BINARY[symbol](np.asarray(b, np.float32), a)),
+        (compute(other, x), BINARY[compute](np.asarray(b, np.float32), a)),
     ):
         assert isinstance(found, corenn.Tensor)
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1.3e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,26 @@ def _on(device: DeviceLike, make: Any, **attrs: Any) -> Tensor:
         return make(**attrs)  # type: ignore[no-any-return]
 
 
+def _number(where: str, name: str, value: Any) -> Any:
+    """A Python number; DTypeError for anything else."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, int | float):
+        raise DTypeError(where, f"{name} must be a number, not a {type(value).__name__}", {name: repr(value)})
+    return value
+
+
+def _count(where: str, name: str, value: Any) -> int:
+    """A number of things; AttributeValueError for anything but an int of at least 0."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise AttributeValueError(where, f"{name} must be an int of at least 0", {name: repr(value)})
+    return count
+
+
 def _filled(where: str, shape: Any, value: Any, dtype: DTypeLike, device: DeviceLike) -> Tensor:
     if isinstance(dtype, int) and not isinstance(dtype, bool):
         hint = f"corenn.{where}(({shape}, {dtype}))"
@@ -192,9 +213,10 @@ def arange(
     start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike = None, device: DeviceLike = None
 ) -> Tensor:
     """``start, start + step, ...`` below ``stop`` (``arange(n)`` counts from 0); int32 for ints, else float32."""
-    first, last = (0, start) if stop is None else (start, stop)
-    if any(isinstance(v, Tensor) for v in (first, last, step)):
+    given = {"start": 0 if stop is None else start, "stop": start if stop is None else stop, "step": step}
+    if any(isinstance(v, Tensor) for v in given.values()):
         raise UsageError("arange", "takes Python numbers, not tensors", hint="arange(int(n))")
+    first, last, step = (_number("arange", name, value) for name, value in given.items())
     whole = all(isinstance(v, int) for v in (first, last, step))
     chosen = (dtypes.int32 if whole else dtypes.float32) if dtype is None else as_dtype(dtype)
     return _on(device, evenly, start=first, stop=last, step=step, dtype=chosen)
@@ -209,16 +231,18 @@ def linspace(
     device: DeviceLike = None,
 ) -> Tensor:
     """``num`` evenly spaced values from ``start`` to ``stop`` (included unless ``endpoint=False``); float32."""
-    return tensor(np.linspace(start, stop, num, endpoint=endpoint), as_dtype(dtype), device)
+    first, last = _number("linspace", "start", start), _number("linspace", "stop", stop)
+    values = np.linspace(first, last, _count("linspace", "num", num), endpoint=endpoint)
+    return tensor(values, as_dtype(dtype), device)
 
 
 def eye(
     rows: int, columns: int | None = None, k: int = 0, dtype: DTypeLike = dtypes.float32, device: DeviceLike = None
 ) -> Tensor:
     """A matrix with ones on the ``k``-th diagonal and zeros elsewhere; float32 unless ``dtype`` is given."""
-    return _on(
-        device, diagonal_ones, rows=rows, columns=rows if columns is None else columns, k=k, dtype=as_dtype(dtype)
-    )
+    height = _count("eye", "rows", rows)
+    width = height if columns is None else _count("eye", "columns", columns)
+    return _on(device, diagonal_ones, rows=height, columns=width, k=k, dtype=as_dtype(dtype))
 
 
 @op(
