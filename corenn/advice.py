@@ -6,7 +6,7 @@ Nothing in corenn depends on these tables; they make an error say what to do.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -169,15 +169,19 @@ def not_numbers(data: object, dtype: np.dtype[Any]) -> tuple[str, str]:
         return "there is no value: None was given", "does a function lack its return?"
     if dtype.kind in "US":
         return "cannot hold text", "np.unique(labels, return_inverse=True)[1] numbers the labels"
+    hint = "numbers and bools only"
     if dtype.kind in "mM":
-        return f"cannot hold elements of type {dtype}", "array.astype('int64') counts the units of time"
-    if dtype.kind == "O":
-        kinds = sorted({type(item).__name__ for item in np.asarray(data, object).ravel()[:1000]})
-        hint = (
-            "numbers and bools only; use nan for a missing number" if "NoneType" in kinds else "numbers and bools only"
-        )
-        return f"cannot hold Python objects ({', '.join(kinds)})", hint
-    return f"cannot hold elements of type {dtype}", "numbers and bools only"
+        hint = "array.astype('int64') counts the units of time"
+    if dtype.kind != "O":
+        return f"cannot hold elements of type {dtype}", hint
+    kinds = sorted({type(item).__name__ for item in np.asarray(data, object).ravel()[:1000]})
+    if "NoneType" in kinds:
+        hint = "nan stands for a missing number"
+    elif set(kinds) <= {"int", "float", "bool"}:
+        hint = "array.astype('float32')"  # numbers, but in an array of Python objects
+    elif isinstance(data, Iterable) and not isinstance(data, (list, tuple, dict, np.ndarray)):
+        hint = "corenn.tensor(list(data))"  # a generator, a map, a set
+    return f"cannot hold Python objects ({', '.join(kinds)})", hint
 
 
 def numpy_function(name: str, operands: int, writes: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corenn import constraints, initializers, regularizers
+from corenn.errors import ShapeError
 from corenn.layers.base import Layer, register
 from corenn.ops import activations as ops
 from corenn.ops.elementwise import clip
@@ -91,6 +92,9 @@ class PReLU(Elementwise):
     def build(self, x: Spec) -> None:
         """Make alpha."""
         shared = set(self.shared_axes or ())
+        if not shared <= set(range(1, x.ndim)):
+            what = f"shared_axes must lie in 1 to {x.ndim - 1}: {self.shared_axes}"
+            raise ShapeError(self.name, what, {"x": x})
         shape = [1 if axis in shared else n for axis, n in enumerate(x.static)][1:]
         self.alpha = self.add_weight("alpha", shape, self.alpha_initializer, regularizer=self.alpha_regularizer,
                                      constraint=self.alpha_constraint)  # fmt: skip

@@ -41,11 +41,14 @@ class Layer(Configurable):
     ``corenn.layers.register()`` to save models that hold it).
 
     ``name``: by default the class's name in snake case, numbered.  ``trainable``: setting it freezes (or thaws) all
-    layers inside too.  ``dtype``: of the variables; floating inputs of another precision are cast to it.
+    layers inside too.  ``dtype``: of the variables; floating inputs of another precision are cast to it, integers and
+    bools are not.
     """
 
     #: Whether the output has the steps of the input, so that a mask of them still holds (see ``compute_mask``).
     keeps_mask: ClassVar[bool] = False
+    #: Whether floating inputs are cast to the layer's precision; models leave that to the layers inside.
+    casts_inputs: ClassVar[bool] = True
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: object = None) -> None:
         self._own_weights: list[Variable] = []
@@ -248,7 +251,9 @@ class Layer(Configurable):
             inputs, options = signature.arrange(inputs, options)
         dtype, ready = self.dtype, inputs
         for x in inputs:
-            if x.__class__ is not Tensor or (x.spec.dtype is not dtype and x.spec.dtype.is_floating):
+            if x.__class__ is not Tensor or (
+                x.spec.dtype is not dtype and x.spec.dtype.is_floating and self.casts_inputs
+            ):
                 if is_symbolic(inputs, options):
                     return trace_layer(self, inputs, options)
                 ready = tuple([self._as_input(x) for x in inputs])
@@ -287,7 +292,9 @@ class Layer(Configurable):
         if value is None:
             return None
         made = value if isinstance(value, Tensor) else tensor(value)
-        return made.cast(self.dtype) if made.dtype.is_floating and made.dtype is not self.dtype else made
+        if made.dtype is self.dtype or not made.dtype.is_floating or not self.casts_inputs:
+            return made
+        return made.cast(self.dtype)
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
         specs = tuple(tree.tree_map(lambda t: None if t is None else t.spec, list(inputs)))

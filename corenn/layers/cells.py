@@ -237,6 +237,8 @@ class GRUCell(GRUWeights, GateCell):
 class StackedRNNCells(Layer):
     """Cells one above the other as one cell; its states are theirs in order."""
 
+    casts_inputs = False
+
     def __init__(self, cells: Sequence[Any], **base: Any) -> None:
         super().__init__(**base)
         self.cells = list(cells)
@@ -244,6 +246,7 @@ class StackedRNNCells(Layer):
             raise UsageError(self.name, "there are no cells")
         for cell in self.cells:
             check_cell(self.name, cell)
+        self.dtype = self.cells[0].dtype
 
     @property
     def state_size(self) -> tuple[int, ...]:

@@ -31,6 +31,17 @@ def ints(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
     return found
 
 
+def as_padding(layer: str, value: Any, *, causal: bool = False) -> Any:
+    """A padding as the ops take it: "SAME" or "VALID" in upper case ("CAUSAL" is the layer's own), or numbers."""
+    known = ("SAME", "VALID", "CAUSAL") if causal else ("SAME", "VALID")
+    if not isinstance(value, str):
+        return value
+    if value.upper() not in known:
+        hint = f"{', '.join(repr(k.lower()) for k in known)}, an int, or a pair (before, after) for each axis"
+        raise AttributeValueError(layer, f"padding {value!r} is not one", hint=hint)
+    return value.upper()
+
+
 class SpatialWeights(WithWeights):
     """What all convolution layers share: extents, padding, the layout, and the bias along the channels."""
 
@@ -49,7 +60,7 @@ class SpatialWeights(WithWeights):
         self.kernel_size = ints(self.name, "kernel_size", kernel_size, self._rank)
         self.strides = ints(self.name, "strides", strides, self._rank)
         self.dilation_rate = ints(self.name, "dilation_rate", dilation_rate, self._rank)
-        self.padding = padding.upper() if isinstance(padding, str) else padding
+        self.padding = as_padding(self.name, padding, causal=isinstance(self, Conv1D))
         if data_format not in _LAYOUTS[self._rank]:
             raise AttributeValueError(self.name, f"data_format {data_format!r} is not one",
                                       hint="'channels_last' or 'channels_first'")  # fmt: skip
@@ -99,14 +110,20 @@ class Convolution(SpatialWeights):
     def call(self, x: Tensor) -> Tensor:
         """Convolve."""
         self.channels(x.spec)
-        y = conv(x, self.kernel, strides=self.strides, padding=self.padding, dilation=self.dilation_rate,
+        padding = self.padding
+        if padding == "CAUSAL":
+            padding = (((self.kernel_size[0] - 1) * self.dilation_rate[0], 0),)
+        y = conv(x, self.kernel, strides=self.strides, padding=padding, dilation=self.dilation_rate,
                  groups=self.groups, layout=self.layout)  # fmt: skip
         return self.finish(y)
 
 
 @register()
 class Conv1D(Convolution):
-    """Convolution of sequences [b, t, c] to [b, t', filters]."""
+    """Convolution of sequences [b, t, c] to [b, t', filters].
+
+    With ``padding="causal"`` output step t depends on no input step after t.
+    """
 
     _rank = 1
 

@@ -127,6 +127,9 @@ class Dot(Merge):
             raise UsageError(self.name, f"takes two tensors, got {len(tensors)}")
         if any(not 2 <= t.ndim <= 3 for t in tensors):
             raise ShapeError(self.name, "takes tensors of 2 or 3 axes", {"a": tensors[0].spec, "b": tensors[1].spec})
+        for tensor, axis in zip(tensors, self.axes, strict=True):
+            if not -tensor.ndim < axis < tensor.ndim or axis == 0:
+                raise ShapeError(self.name, f"there is no axis {axis} beside the batch", {"tensor": tensor.spec})
         if self.normalize:
             tensors = [l2_normalize(t, axis=a) for t, a in zip(tensors, self.axes, strict=True)]
         a, b = (moveaxis(t, source=axis, destination=-1) for t, axis in zip(tensors, self.axes, strict=True))

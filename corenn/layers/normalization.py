@@ -54,6 +54,12 @@ class _Scaled(Layer):
         self.gamma: Variable | None = None
         self.beta: Variable | None = None
 
+    def check_axes(self, x: Spec, *axes: int) -> None:
+        """ShapeError unless these are axes of ``x`` beside the batch."""
+        for axis in axes:
+            if not -x.ndim < axis < x.ndim or axis == 0:
+                raise ShapeError(self.name, f"there is no axis {axis} beside the batch", {"x": x})
+
     def add_scale(self, shape: tuple[int, ...]) -> None:
         """Make gamma and beta, as configured."""
         if self.scale:
@@ -88,8 +94,7 @@ class BatchNormalization(_Scaled):
 
     def build(self, x: Spec) -> None:
         """Make gamma, beta and the moving statistics, one for each channel."""
-        if x.ndim < 2 or not -x.ndim <= self.axis < x.ndim:
-            raise ShapeError(self.name, f"takes inputs with a batch and a channel axis {self.axis}", {"x": x})
+        self.check_axes(x, self.axis)
         shape = (x.static[self.axis],)
         self.add_scale(shape)
         self.moving_mean = self.add_weight("moving_mean", shape, self.moving_mean_initializer, trainable=False)
@@ -129,6 +134,7 @@ class LayerNormalization(_Scaled):
 
     def build(self, x: Spec) -> None:
         """Make gamma and beta of the normalised axes' shape."""
+        self.check_axes(x, *([self.axis] if isinstance(self.axis, int) else self.axis))
         self.add_scale(tuple(x.static[a] for a in self._axes(x.ndim)))
 
     def call(self, x: Tensor) -> Tensor:
@@ -149,6 +155,7 @@ class GroupNormalization(_Scaled):
 
     def build(self, x: Spec) -> None:
         """Make gamma and beta, one for each channel."""
+        self.check_axes(x, self.axis)
         channels = x.static[self.axis]
         if self.groups != -1 and (self.groups < 1 or channels % self.groups):
             raise ShapeError(self.name, f"{channels} channels do not divide into {self.groups} groups", {"x": x})

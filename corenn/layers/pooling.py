@@ -6,7 +6,7 @@ from typing import Any
 
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
-from corenn.layers.convolutional import _LAYOUTS, ints
+from corenn.layers.convolutional import _LAYOUTS, as_padding, ints
 from corenn.ops.creation import asarray
 from corenn.ops.elementwise import divide, maximum, multiply
 from corenn.ops.pooling import avg_pool, max_pool
@@ -43,7 +43,7 @@ class _Local(_Pooling):
         super().__init__(**options)
         self.pool_size = ints(self.name, "pool_size", pool_size, self._rank)
         self.strides = self.pool_size if strides is None else ints(self.name, "strides", strides, self._rank)
-        self.padding = padding.upper() if isinstance(padding, str) else padding
+        self.padding = as_padding(self.name, padding)
 
     def pool(self, op: Any, x: Tensor) -> Tensor:
         """Apply a pooling op."""

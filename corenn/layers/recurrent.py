@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corenn.errors import ShapeError, UsageError
+from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.layers.base import Layer, register
 from corenn.layers.cells import (
     GateWeights,
@@ -89,6 +89,10 @@ class Recurrent(Layer):
             hint = "add the missing axis: x[..., None] for one feature" if x.ndim == 2 else None
             what = "takes sequences [batch, time, features] of at least one step"
             raise ShapeError(self.name, what, {"x": x.spec}, hint=hint)
+        if is_abstract():
+            mask = lengths = None  # they do not change any shape
+        if mask is not None and lengths is None:
+            mask, lengths = self._simplified(x, mask)
         counts = self._counts(x, mask, lengths)
         states = self._starting_states(x, initial_state)
         run = self.whole(x, states, lengths, training) if mask is None else None
@@ -125,6 +129,18 @@ class Recurrent(Layer):
                 outputs.append(out)
         assert last is not None  # there is at least one step
         return stack(*outputs, axis=1) if self.return_sequences else None, last, states
+
+    def _simplified(self, x: Tensor, mask: Any) -> tuple[Any, Any]:
+        """``(mask, None)``, or ``(None, lengths)`` where all steps that do not count are at the end."""
+        if isinstance(mask, Tensor) and mask.data is None:
+            return mask, None  # its values are not known yet
+        host = np.asarray(mask) if not isinstance(mask, Tensor) else mask.numpy()
+        if host.shape != x.shape[:2]:
+            return mask, None
+        lengths = host.astype(bool).sum(1)
+        if (host.astype(bool) == (np.arange(x.shape[1]) < lengths[:, None])).all():
+            return None, tensor(lengths.astype(np.int32), device=x.device)
+        return mask, None
 
     def _counts(self, x: Tensor, mask: Any, lengths: Any) -> Tensor | None:
         if mask is not None and lengths is not None:
@@ -195,7 +211,9 @@ class GateLayer(GateWeights, Recurrent):
 
     def __init__(self, units: int, activation: Any = "tanh", *, dropout: float = 0.0, **options: Any) -> None:
         super().__init__(units, activation, **options)
-        self.dropout = dropout
+        if not 0 <= dropout < 1:
+            raise AttributeValueError(self.name, f"dropout must lie in [0, 1), not {dropout!r}")
+        self.dropout = float(dropout)
 
     def state_sizes(self) -> tuple[int, ...]:
         """Sizes of the states."""
@@ -280,6 +298,8 @@ class RNN(Recurrent):
     one that defines ``initial_states(batch, like)`` chooses what it starts with.
     """
 
+    casts_inputs = False
+
     def __init__(self, cell: Any, **options: Any) -> None:
         super().__init__(**options)
         self.cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
@@ -291,7 +311,7 @@ class RNN(Recurrent):
 
     def zero_states(self, x: Tensor) -> States:
         """What the cell starts with."""
-        like = zeros((), dtype=self.dtype, device=x.device)
+        like = zeros((), dtype=self.cell.dtype, device=x.device)
         make = getattr(self.cell, "initial_states", None)
         return tuple_of(make(x.shape[0], like)) if make is not None else initial_states(self.cell, x.shape[0], like)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
+from corenn.layers.core import positive
 from corenn.ops.arranging import pad, repeat
 from corenn.ops.resize import resize, upsample
 from corenn.ops.shaping import expand_dims, reshape, transpose
@@ -60,10 +61,12 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **base: Any) -> None:
         super().__init__(**base)
-        self.n = n
+        self.n = positive(self.name, "n", n)
 
     def call(self, x: Tensor) -> Tensor:
         """Repeat."""
+        if x.ndim != 2:
+            raise ShapeError(self.name, "takes vectors [batch, n]", {"x": x.spec})
         return repeat(expand_dims(x, axis=1), repeats=self.n, axis=1)
 
 

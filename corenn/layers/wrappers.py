@@ -34,6 +34,8 @@ class Bidirectional(Layer):
     of the forward layer, then those of the backward one.
     """
 
+    casts_inputs = False
+
     def __init__(self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **base: Any) -> None:
         super().__init__(**base)
         self.layer = _as_layer(self.name, layer)
@@ -96,7 +98,7 @@ class Bidirectional(Layer):
 class TimeDistributed(Layer):
     """A layer applied to every step of [batch, time, ...] by itself, with the same weights."""
 
-    keeps_mask = True
+    keeps_mask, casts_inputs = True, False
 
     def __init__(self, layer: Any, **base: Any) -> None:
         super().__init__(**base)

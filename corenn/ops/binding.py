@@ -196,7 +196,9 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
         if dtype.is_integer:
             info = np.iinfo(dtype.numpy)
             if not info.min <= value <= info.max:
-                raise DTypeError("tensor", f"{value} does not fit in {dtype}", hint="cast the tensor beside it first")
+                raise DTypeError(
+                    "tensor", f"{value} does not fit in {dtype}", hint=f"it holds {info.min} to {info.max}"
+                )
         host = np.asarray(value, dtype=dtype.numpy)
         found = Tensor(device.backend.from_host(host, device.index), Spec((), dtype, device))
         if len(_scalars) >= _MOST_SCALARS:

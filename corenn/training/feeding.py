@@ -140,18 +140,18 @@ def advise(error: CorennError, batch: Any) -> None:
         error.hint = "the data gives single examples, not batches: dataset.batch(32)"
 
 
-def as_tensors(structure: Any) -> Any:
-    """A batch of host arrays as tensors on the current device: doubles become float32, the default precision."""
+def as_tensors(structure: Any, double: bool = False) -> Any:
+    """A batch of host arrays as tensors on the current device; doubles as float32, unless ``double``."""
+
+    def convert(value: Any) -> Any:
+        if value is None or isinstance(value, Tensor):
+            return value
+        array = value if value.__class__ is np.ndarray else np.asarray(value)
+        return asarray(array if double or array.dtype.char != "d" else array.astype(np.float32))
+
     if structure.__class__ is np.ndarray:
-        return _to_tensor(structure)
-    return None if structure is None else tree.tree_map(_to_tensor, structure)
-
-
-def _to_tensor(value: Any) -> Any:
-    if value is None or isinstance(value, Tensor):
-        return value
-    array = value if value.__class__ is np.ndarray else np.asarray(value)
-    return asarray(array.astype(np.float32) if array.dtype == np.float64 else array)
+        return convert(structure)
+    return None if structure is None else tree.tree_map(convert, structure)
 
 
 def split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:

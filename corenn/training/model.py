@@ -13,6 +13,7 @@ from corenn import optimizers, tree
 from corenn.autodiff.tape import GradientTape
 from corenn.configurable import Registry
 from corenn.data import Dataset
+from corenn.dtypes import float64
 from corenn.errors import CheckpointError, UsageError, nearest
 from corenn.layers import naming
 from corenn.layers.base import Layer, holds_added_losses
@@ -46,6 +47,7 @@ class Collected:
                 naming.collect(key, value, Metric, found)
         self.metrics = list({id(m): m for _, m in found}.values())
         self.optimizer: Any = None  # the one that has slots for the trainable variables
+        self.double = any(layer.dtype is float64 for layer in self.layers)
 
 
 class Model(Layer):
@@ -55,6 +57,7 @@ class Model(Layer):
     ``corenn.data.Dataset`` of batches, or a generator of batches ``(x, y)`` or ``(x, y, sample_weight)``.
     """
 
+    casts_inputs = False
     optimizer: Any = None
     step_seconds: float = 0.0
     _objectives: Objectives
@@ -159,8 +162,7 @@ class Model(Layer):
 
     def train_step(self, batch: Any) -> Tensor:
         """One step on one batch of host arrays: forward, gradients, update, metrics.  Returns the loss (a scalar)."""
-        x, y, weight = feeding.unpack(batch)
-        x, y, weight = as_tensors(x), as_tensors(y), as_tensors(weight)
+        x, y, weight = self._tensors(batch)
         optimizer = self.optimizer
         with GradientTape() as tape:
             y_pred = self(x, training=True)
@@ -180,12 +182,17 @@ class Model(Layer):
 
     def test_step(self, batch: Any) -> Tensor:
         """Loss and metrics of one batch, nothing trained."""
-        x, y, weight = feeding.unpack(batch)
-        x, y, weight = as_tensors(x), as_tensors(y), as_tensors(weight)
+        x, y, weight = self._tensors(batch)
         y_pred = self(x, training=False)
         loss = self.compute_loss(x, y, y_pred, weight)
         self._objectives.update(y, y_pred, weight, loss)
         return loss
+
+    def _tensors(self, batch: Any) -> tuple[Any, Any, Any]:
+        """Inputs, targets and weights of a batch on the current device; doubles stay so for layers that are double."""
+        x, y, weight = feeding.unpack(batch)
+        double = self._parts().double
+        return as_tensors(x, double), as_tensors(y, double), as_tensors(weight, double)
 
     def _build_optimizer(self, parts: Collected) -> None:
         """Let the optimizer name what it keeps after the weights' names here, which do not depend on the process."""
@@ -350,7 +357,7 @@ class Model(Layer):
                 batch = next(batches, None)
                 if batch is None:
                     break
-                structure = self(as_tensors(feeding.unpack(batch)[0]), training=False)
+                structure = self(self._tensors((feeding.unpack(batch)[0],))[0], training=False)
                 parts.append([t.numpy() for t in tree.leaves(structure)])
         if not parts:
             raise UsageError("predict", "the data gave no batches", hint="a generator can be read once")
@@ -374,7 +381,7 @@ class Model(Layer):
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch as NumPy arrays."""
         with self._placed():
-            out = self(as_tensors(feeding.host(x, "predict_on_batch")), training=False)
+            out = self(self._tensors((feeding.host(x, "predict_on_batch"),))[0], training=False)
         return tree.tree_map(lambda t: t.numpy(), out)
 
     # ---- state

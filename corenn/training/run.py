@@ -40,6 +40,7 @@ from corenn.training.feeding import is_arrays
 from corenn.training.run_directory import (
     CONFIG,
     RESULT,
+    RUNS,
     RunLock,
     abandon,
     claim,
@@ -302,13 +303,13 @@ class Run:
         return self._writer
 
     def callbacks(self) -> list[Callback]:
-        """What writes this run's directory and lets it be stopped and resumed."""
+        """What writes this run's directory and shows its progress."""
         often: Any = self.settings.checkpoint_every or "epoch"
         backup = BackupAndRestore(
             str(self.out / "checkpoints"), save_freq=often, delete_checkpoint=False, restore=self.resumed
         )
         logs = [JSONLinesLogger(str(self.out / "metrics.jsonl")), TensorBoard(str(self.out / "events"))]
-        return [backup, self._stop, *logs, *([] if self.quiet else [Progress()])]
+        return [backup, *logs, *([] if self.quiet else [Progress()])]
 
     def fit(self, model: Any, *data: Any, callbacks: Any = (), **options: Any) -> Any:
         """``model.fit`` with this run's settings and callbacks, once in a run; Interrupted if a signal stopped it."""
@@ -320,7 +321,8 @@ class Run:
             options.setdefault("batch_size", self.settings.batch_size)
         _ = self.writer  # the settings stand in the event file from the start
         limit = self.settings.steps or None
-        history = model.fit(*data, callbacks=[*self.callbacks(), *callbacks], verbose=0, most_steps=limit, **options)
+        watching = [*self.callbacks(), *callbacks, self._stop]  # the last, so that it sees requests of this very step
+        history = model.fit(*data, callbacks=watching, verbose=0, most_steps=limit, **options)
         self.steps = history.loop.total_steps
         self._raise_if_stopped()
         return history
@@ -376,7 +378,7 @@ def _locked(directory: Path) -> tuple[Path, RunLock] | None:
 
 def _lockable(name: str | None) -> Iterator[tuple[Path, RunLock]]:
     """Unfinished runs that no other process is working on."""
-    for directory in unfinished(Path("runs"), name):
+    for directory in unfinished(RUNS, name):
         with contextlib.suppress(UsageError):
             yield directory, RunLock(directory)
 

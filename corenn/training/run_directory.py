@@ -15,6 +15,7 @@ from typing import Any
 
 from corenn.errors import CheckpointError, UsageError
 
+RUNS = Path("runs")  # where runs go that are given no directory
 CONFIG, RESULT, LOCK = "config.json", "result.json", ".lock"
 _REQUIRED = {"task", "backend", "seed", "dataset", "data_dir", "settings"}
 
@@ -87,7 +88,7 @@ def claim(out: str | os.PathLike[str] | None, name: str) -> tuple[Path, RunLock]
     UsageError when it cannot be written or holds another run.
     """
     try:
-        directory = _make_fresh(Path("runs"), name) if out is None else Path(out)
+        directory = _make_fresh(RUNS, name) if out is None else Path(out)
         directory.mkdir(parents=True, exist_ok=True)
         lock = RunLock(directory)
     except OSError as error:
@@ -124,6 +125,8 @@ def abandon(directory: Path) -> None:
             (directory / name).unlink()
         with contextlib.suppress(OSError):
             directory.rmdir()
+            if directory.parent == RUNS:
+                RUNS.rmdir()
 
 
 def unfinished(parent: Path, name: str | None) -> Iterator[Path]:

@@ -93,6 +93,8 @@ CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...], Callable[..., Any]]
     "conv1d": (lambda: L.Conv1D(4, 3, strides=2), (2, 9, 3), conv(F.conv1d, stride=2)),
     "conv1d, dilated": (lambda: L.Conv1D(4, 3, padding="same", dilation_rate=2), (2, 9, 3),
                         conv(F.conv1d, padding="same", dilation=2)),
+    "conv1d, causal": (lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2), (2, 9, 3),
+                       lambda x, k, b: conv(F.conv1d, dilation=2)(F.pad(x, (0, 0, 4, 0)), k, b)),
     "conv2d": (lambda: L.Conv2D(4, (3, 2)), (2, 7, 6, 3), conv(F.conv2d)),
     "conv2d, same": (lambda: L.Conv2D(4, 3, padding="same"), (2, 7, 6, 3), conv(F.conv2d, padding=1)),
     "conv2d, groups": (lambda: L.Conv2D(6, 3, groups=3), (2, 7, 6, 3), conv(F.conv2d, groups=3)),

@@ -93,6 +93,19 @@ def test_every_form_of_data_trains_alike(form: str) -> None:
     assert ("val_loss" in history.history) == (form == "split")
 
 
+def test_double_precision_from_data_to_weights() -> None:
+    x, y = X.astype(np.float64) + 1e-9, Y.astype(np.float64)
+    (w, b), means = gradient_descent([(x[i : i + 7], y[i : i + 7]) for i in range(0, 24, 7)], 3)
+    model = Sequential([Input((4,), dtype="float64"), L.Dense(1, dtype="float64")])
+    model.set_weights(linear().get_weights())
+    model.compile(optimizers.SGD(0.1), "mse")
+    history = model.fit(x, y, batch_size=7, epochs=3, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0], w, rtol=1e-12)
+    np.testing.assert_allclose(model.get_weights()[1], b, rtol=1e-12)
+    np.testing.assert_allclose(history.history["loss"], means, rtol=1e-12)
+    assert model.predict(x).dtype == np.float64
+
+
 def test_shuffling_follows_the_seed() -> None:
     def weights(seed: int, shuffle: bool) -> Any:
         model = linear()

@@ -26,6 +26,7 @@ from corenn.training.run_directory import RunLock, claim, unfinished
 from corenn.training.task import Settings, Task
 
 X = np.linspace(-1, 1, 40, dtype=np.float32).reshape(10, 4)
+BARE = {"task": "small-test", "backend": "numpy", "seed": 1, "dataset": None, "data_dir": None, "settings": {}}
 Y = (X.sum(-1, keepdims=True) > 0).astype(np.float32)
 
 
@@ -47,8 +48,8 @@ class Small(Task):
 
     def run(self, run):
         self.happen("before")
-        model = Sequential([layers.Input(4), layers.Dense(run.settings.units, activation="tanh"), layers.Dropout(0.2),
-                            layers.Dense(1)])  # fmt: skip
+        hidden = layers.Dense(run.settings.units, activation="tanh")
+        model = Sequential([layers.Input((4,)), hidden, layers.Dropout(0.2), layers.Dense(1)])
         model.compile("adam", loss="mse")
         watch = LambdaCallback(on_train_batch_end=lambda batch, logs: self.happen(watch.loop.total_steps))
         data = Dataset.from_tensor_slices((X, Y)).shuffle(seed=run.seed).batch(run.settings.batch_size)
@@ -96,23 +97,12 @@ class Plugin:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CORENN_BACKEND", raising=False)
     monkeypatch.setattr(Small, "at", {})
     registry.register(Plugin(), "runs-test")
     yield tmp_path
     registry.unregister("runs-test")
-
-
-def _this_module():
-    import types
-
-    module = types.ModuleType(__name__)
-    module.__dict__.update(globals())
-    return module
 
 
 def start(name="small-test", **options):
@@ -286,15 +276,21 @@ def test_the_newest_unfinished_run_of_the_task_is_continued():
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(None, "holds no run"), ("{", "damaged"), ("[]", "damaged"), ('{"task": "small-test"}', "damaged"),
-     ('{"task": "small-test", "backend": "numpy", "seed": 1, "dataset": null, "data_dir": null, "settings": {"gone": 1}}',
-      "no setting 'gone'")],
-)  # fmt: skip
+    [
+        (None, "holds no run"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"task": "small-test"}', "damaged"),
+        (json.dumps({**BARE, "settings": {"gone": 1}}), "no setting 'gone'"),
+        (json.dumps({**BARE, "task": "gone-test"}), "no task is called 'gone-test'"),
+    ],
+)
 def test_a_directory_without_a_good_config_cannot_be_resumed(content, what):
+    """``content`` stands in config.json; None is a directory without one."""
     Path("one").mkdir()
     if content is not None:
         Path("one/config.json").write_text(content)
-    with pytest.raises(CheckpointError, match=what):
+    with pytest.raises((CheckpointError, UsageError), match=what):
         resume("one")
 
 

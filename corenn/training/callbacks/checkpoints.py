@@ -11,7 +11,7 @@ from corenn.configurable import Configurable
 from corenn.errors import AttributeValueError, UsageError
 from corenn.training.callbacks.base import Callback
 from corenn.training.callbacks.monitor import Monitor
-from corenn.training.feeding import as_tensors, unpack
+from corenn.training.feeding import unpack
 
 Often = Literal["epoch"] | int
 
@@ -131,7 +131,7 @@ class BackupAndRestore(Callback, Configurable):
         with self.loop.dataset.iterator(0) as iterator:
             first = next(iterator, None)
         if first is not None:
-            self.model(as_tensors(unpack(first)[0]), training=False)
+            self.model.predict_on_batch(unpack(first)[0])
 
     def _place(self) -> tuple[Any, ...]:
         return self.loop.epoch, self.loop.step, self.loop.total_steps, self.loop.stop
