@@ -6,6 +6,7 @@ when it has declared them: the tensor knows no op, and an operator costs one glo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,13 +14,15 @@ import numpy as np
 
 from corenn import advice
 from corenn.dtypes import DType, as_dtype
-from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError
+from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError, hide_frames_of
 from corenn.spec import Spec
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from corenn.device import Device
+
+hide_frames_of(os.path.dirname(np.__file__))  # numpy.sum(x) calls x.sum: the caller is whoever called numpy.sum
 
 _ops: ModuleType = None  # type: ignore[assignment]  # set by corenn.ops
 _SCALARS = (float, int, bool, complex)

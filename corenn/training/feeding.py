@@ -33,10 +33,10 @@ def as_batches(
     """
     if isinstance(x, Dataset) or callable(x) or not is_arrays(x):
         what = "a Dataset" if isinstance(x, Dataset) else "a generator"
-        if y is not None or sample_weight is not None:
+        if x is not None and (y is not None or sample_weight is not None):
             what = f"y and sample_weight cannot be given beside {what}"
             raise UsageError(where, what, hint="let it yield (x, y) or (x, y, sample_weight)")
-        if batch_size is not None:
+        if x is not None and batch_size is not None:
             raise UsageError(where, f"batch_size cannot be given beside {what}, which makes the batches",
                              hint="dataset.batch(32)")  # fmt: skip
         return x if isinstance(x, Dataset) else Dataset.from_generator(_batches_of(where, x))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import corenn
 from corenn import layers as L
@@ -90,8 +92,8 @@ def test_model_with_inputs_and_outputs_is_functional() -> None:
     b = np.ones((5, 3), np.float32)
     out = model([X, b])
     assert {k: v.shape for k, v in out.items()} == {"one": (5, 1), "two": (5, 2)}
-    for given in ((X, b), [corenn.tensor(X), corenn.tensor(b)]):
-        np.testing.assert_array_equal(model(given)["one"].numpy(), out["one"].numpy())
+    for pair in ((X, b), [corenn.tensor(X), corenn.tensor(b)]):
+        np.testing.assert_array_equal(model(pair)["one"].numpy(), out["one"].numpy())
     np.testing.assert_array_equal(model(X, b)["one"].numpy(), out["one"].numpy())
 
 
@@ -101,6 +103,31 @@ def test_inputs_by_name() -> None:
     np.testing.assert_allclose(model({"y": X, "x": 3 * X, "unused": X}).numpy(), 2 * X, rtol=1e-6)
     with pytest.raises(UsageError, match="the input 'y' is missing"):
         model({"x": X})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_graph_of_calls_computes_what_its_calls_compute(data: Any) -> None:
+    """Random graphs of layers and ops, against the same calls on data; and again from the configuration."""
+    x = Input((3,))
+    symbols: list[Any] = [x]
+    values: list[Any] = [corenn.tensor(X[:, :3])]
+    kinds: list[Any] = [lambda a, b: L.Add()([a, b]), lambda a, b: L.Concatenate()([a, b])[:, 1:4], lambda a, b: a * b,
+                        lambda a, b: corenn.tanh(a), lambda a, b: a - 0.5]  # fmt: skip
+    for _ in range(data.draw(st.integers(1, 6))):
+        kind = data.draw(st.integers(0, len(kinds)))
+        a, b = (data.draw(st.integers(0, len(symbols) - 1)) for _ in range(2))
+        layer = L.Dense(3)
+        for listed in (symbols, values):
+            one, other = listed[a], listed[b]
+            listed.append(kinds[kind](one, other) if kind < len(kinds) else layer(one))
+    chosen = data.draw(st.lists(st.integers(1, len(symbols) - 1), min_size=1, max_size=3))
+    model = Model(x, [symbols[i] for i in chosen])
+    copy = deserialize(json.loads(json.dumps(serialize(model))))
+    copy.set_weights(model.get_weights())
+    for found, again, i in zip(model(X[:, :3]), copy(X[:, :3]), chosen, strict=True):
+        np.testing.assert_array_equal(found.numpy(), values[i].numpy())
+        np.testing.assert_array_equal(again.numpy(), values[i].numpy())
 
 
 def test_parts_of_a_functional_model_are_models_too() -> None:

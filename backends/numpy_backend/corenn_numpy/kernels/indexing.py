@@ -33,7 +33,7 @@ def _checked(op: str, positions: Array, extent: int, operand: str) -> Array:
         return positions
     low, high = int(positions.min()), int(positions.max())
     if low < -extent or high >= extent:
-        raise _outside(op, low if low < -extent else high, extent, operand)
+        raise _outside(op, low if low < -extent else high, extent, operand) from None
     return positions if low >= 0 else np.where(positions < 0, positions + extent, positions)
 
 
