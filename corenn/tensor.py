@@ -195,6 +195,9 @@ class Tensor:
             raise TypeError("a 0-d tensor cannot be iterated over")
         return (self[i] for i in range(self.shape[0]))
 
+    def __contains__(self, value: Any) -> bool:
+        return bool(_ops.any(self == value))
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(advice.missing_method(type(self).__name__, name), name=name, obj=self)
 

@@ -265,7 +265,9 @@ class Optimizer(Configurable):
                 "No gradients provided for any variable, check your graph for ops that do not support gradients, "
                 f"between variables {names} and loss None."
             )
-            raise UsageError("apply_gradients", what, hint="compute the loss from the variables inside the tape's block")
+            raise UsageError(
+                "apply_gradients", what, hint="compute the loss from the variables inside the tape's block"
+            )
         if not self._warned:
             self._warned = True
             text = f"no gradient for {', '.join(names)}: the loss does not depend on them; they are not updated"

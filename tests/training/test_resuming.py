@@ -317,6 +317,37 @@ def test_callbacks_go_on_as_if_nothing_had_happened(at: int, tmp_path: Path) -> 
     assert [r["step"] for r in lines("two") if r["kind"] == "step"] == list(range(2, STEPS + 1, 2))
 
 
+FIGURES = [5.0, 4.0, 4.5, 4.4, 4.6, 4.7, 3.0, 3.5, 3.6, 3.7, 3.8, 3.9, 1.0]
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_what_callbacks_count_goes_on(at: int, tmp_path: Path) -> None:
+    """Patience, plateaus and the best figure, on figures from a script; one step an epoch."""
+
+    def attempt(where: str, callbacks: list[Any]) -> Any:
+        early = EarlyStopping("figure", mode="min", patience=5, restore_best_weights=True)
+        plateau = ReduceLROnPlateau("figure", mode="min", patience=1, cooldown=2, factor=0.5)
+        best = ModelCheckpoint(str(tmp_path / where / "{epoch}.safetensors"), "figure", save_best_only=True, mode="min")
+        script = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(figure=FIGURES[epoch]))
+        corenn.random.seed(5)
+        model = functional()
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        listed = [script, early, plateau, best, BackupAndRestore(str(tmp_path / "run"), restore=where != "whole")]
+        history = model.fit(X, Y, batch_size=40, epochs=13, verbose=0, callbacks=[*listed, *callbacks])
+        return (model, history), early, plateau
+
+    whole, early, plateau = attempt("whole", [])
+    assert (early.stopped_epoch, early.best_epoch) == (11, 6)
+    with pytest.raises(Crash):
+        attempt("two", [crash(at)])
+    found, early_again, plateau_again = attempt("two", [crash(10**9)])
+    assert_equal(found, whole)
+    assert (early_again.stopped_epoch, early_again.best_epoch) == (11, 6)
+    assert plateau_again.state_dict() == plateau.state_dict()
+    saved = [sorted(p.name for p in (tmp_path / where).iterdir()) for where in ("whole", "two")]
+    assert saved[0] == saved[1] == ["1.safetensors", "2.safetensors", "7.safetensors"]
+
+
 def test_files_have_each_epoch_once_when_part_of_one_was_reported(tmp_path: Path) -> None:
     def loggers() -> list[Any]:
         return [BackupAndRestore(str(tmp_path / "run")), CSVLogger(str(tmp_path / "log.csv")),
