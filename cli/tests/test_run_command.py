@@ -140,7 +140,8 @@ def test_on_a_terminal_there_is_a_bar_that_is_redrawn(home, monkeypatch, width, 
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     slow = ("--set", "model=mlp", "--batch-size", "4", "--epochs", "2")  # slow enough to draw often
     command = [sys.executable, "-m", "corenn_cli.main", "run", *slow, "--out", "one"]
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=home)
+    environment = dict(os.environ)  # explicitly: readline may have put COLUMNS where Python does not see it
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=home, env=environment)
     os.close(slave)
     shown = b""
     try:

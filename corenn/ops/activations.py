@@ -100,7 +100,7 @@ relu6.reference(lambda x: np.minimum(np.maximum(x, 0), 6))
 
 @op(infer=_non_negative, dtypes=FLOATING, namespace="nn")
 def leaky_relu(x: TensorLike, /, *, alpha: float = 0.2) -> Tensor:
-    """``x`` where positive, else ``alpha * x``; the gradient at 0 is ``alpha``.
+    """``x`` where positive, else ``alpha * x``, elementwise; the gradient at 0 is ``alpha``.
 
     Raises AttributeValueError unless ``alpha`` >= 0.  Maas, Hannun & Ng, *Rectifier Nonlinearities* (2013).
     """
@@ -188,7 +188,7 @@ hard_swish.reference(lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6)
 
 @op(infer=lambda call, x: x.at(None), dtypes=FLOATING, namespace="nn")
 def threshold(x: TensorLike, /, *, theta: float = 0.0, value: float = 0.0) -> Tensor:
-    """``x`` where it is above ``theta``, else ``value``; the gradient at ``theta`` is 0."""
+    """``x`` where it is above ``theta``, else ``value``, elementwise; the gradient at ``theta`` is 0."""
 
 
 @threshold.kernel
@@ -334,7 +334,7 @@ mish.reference(lambda x: x * np.tanh(np.logaddexp(0, x)))
 
 @op(infer=_non_negative, dtypes=FLOATING, namespace="nn")
 def elu(x: TensorLike, /, *, alpha: float = 1.0) -> Tensor:
-    """``x`` where positive, else ``alpha * (exp(x) - 1)``; ``alpha`` >= 0, else AttributeValueError.
+    """``x`` where positive, else ``alpha * (exp(x) - 1)``, elementwise; ``alpha`` >= 0, else AttributeValueError.
 
     Clevert et al., *Exponential Linear Units* (2015).
     """
@@ -357,7 +357,7 @@ elu.reference(lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum
 
 @op(infer=_positive, dtypes=FLOATING, namespace="nn")
 def celu(x: TensorLike, /, *, alpha: float = 1.0) -> Tensor:
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``; ``alpha`` > 0, else AttributeValueError.
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``, elementwise; AttributeValueError unless ``alpha`` > 0.
 
     Barron, *Continuously Differentiable Exponential Linear Units* (2017).
     """

@@ -114,7 +114,7 @@ def _random_words(call: Call, key: Spec) -> Spec:
     return Spec((call.attrs["count"],), dtypes.uint64)
 
 
-@op(infer=_random_words, dtypes=KEY, namespace="random")
+@op(infer=_random_words, dtypes=KEY, namespace="_")
 def random_words(key: TensorLike, /, *, count: int) -> Tensor:
     """``count`` 64-bit words of Philox 4x64-10 from the key's offset on, uint64[count]."""
 

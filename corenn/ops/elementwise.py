@@ -312,7 +312,7 @@ squared_difference.reference(lambda x, y: (x - y) ** 2)
 
 @op(family=unary, dtypes=NUMERIC)
 def square(x: TensorLike, /) -> Tensor:
-    """``x * x``."""
+    """``x * x``, elementwise."""
 
 
 square.kernel("square")
@@ -359,7 +359,7 @@ sign.reference(np.sign)
 
 @op(family=unary, dtypes=INEXACT)
 def reciprocal(x: TensorLike, /) -> Tensor:
-    """``1 / x``."""
+    """``1 / x``, elementwise."""
 
 
 reciprocal.kernel(lambda xp, x: 1.0 / x)
@@ -370,7 +370,7 @@ reciprocal.reference(lambda x: 1 / x)
 
 @op(family=unary, dtypes=COMPLEX)
 def conj(x: TensorLike, /) -> Tensor:
-    """Complex conjugate."""
+    """Complex conjugate, elementwise; real elements stay."""
 
 
 conj.kernel("conj")

@@ -73,22 +73,22 @@ for _compare, _meaning in (
 
 @op(family=binary, dtypes=BOOL)
 def logical_and(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Both, of bools."""
+    """Whether both hold, elementwise, of bools."""
 
 
 @op(family=binary, dtypes=BOOL)
 def logical_or(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Either, of bools."""
+    """Whether at least one holds, elementwise, of bools."""
 
 
 @op(family=binary, dtypes=BOOL)
 def logical_xor(x: TensorLike, y: TensorLike, /) -> Tensor:
-    """Just one, of bools."""
+    """Whether just one holds, elementwise, of bools."""
 
 
 @op(family=unary, dtypes=BOOL)
 def logical_not(x: TensorLike, /) -> Tensor:
-    """Not, of bools."""
+    """Whether it does not hold, elementwise, of bools."""
 
 
 @op(family=binary, dtypes=LOGICAL)

@@ -460,7 +460,7 @@ def imaginary_part(x: TensorLike, /) -> Tensor:
 
 @op(infer=_part, dtypes=COMPLEX)
 def angle(x: TensorLike, /) -> Tensor:
-    """Argument of complex numbers in radians, from -pi to pi; the gradient at 0 is taken as 0."""
+    """Argument of complex numbers in radians, elementwise, from -pi to pi; the gradient at 0 is taken as 0."""
 
 
 real_part.kernel("real")
