@@ -357,7 +357,7 @@ elu.reference(lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum
 
 @op(infer=_positive, dtypes=FLOATING, namespace="nn")
 def celu(x: TensorLike, /, *, alpha: float = 1.0) -> Tensor:
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``, elementwise; AttributeValueError unless ``alpha`` > 0.
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``, elementwise; AttributeValueError for ``alpha`` <= 0.
 
     Barron, *Continuously Differentiable Exponential Linear Units* (2017).
     """
