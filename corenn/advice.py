@@ -17,6 +17,7 @@ from corenn.errors import UsageError, nearest
 _OPS = ("", "nn", "random", "linalg", "image")
 _HOMES = (*_OPS, "layers", "training", "data", "losses", "optimizers", "metrics")
 
+_CODE = ("corenn.", "x", "math.", "numpy.", "model.", "layer.", "tape.", "list(", "zip(", "json.", "with ")
 #: Names at the top of other libraries.
 _NAMES = {
     "absolute": "corenn.abs",
@@ -111,6 +112,39 @@ _TENSOR = {
     "view": "x.reshape(...)",
 }
 
+#: Methods and attributes of layers and models elsewhere.
+_LAYER = {
+    "cuda": "with corenn.device('cuda'): around what makes and trains the model",
+    "eval": "model(x, training=False) is the default",
+    "evaluate_generator": "model.evaluate takes generators",
+    "fit_generator": "model.fit takes generators",
+    "forward": "model(x) calls it",
+    "history": "model.fit(...) returns it",
+    "input_shape": "layer.input_specs, once it has been called",
+    "load": "model.load_weights(path)",
+    "loss": "model.fit(...).history['loss']",
+    "metrics_names": "list(model.metric_results())",
+    "named_parameters": "zip(model.weight_names(), model.weights)",
+    "output_shape": "layer.output_specs, once it has been called",
+    "parameters": "model.trainable_weights",
+    "predict_classes": "model.predict(x).argmax(-1)",
+    "save": "model.save_weights(path); model.get_config() says how to make an equal model",
+    "to": "with corenn.device('cuda'): around what makes and trains the model",
+    "to_json": "json.dumps(model.get_config())",
+    "train": "model.fit(x, y); model(x, training=True) calls it as in training",
+    "zero_grad": "not needed: every GradientTape starts afresh",
+}
+
+#: Constructor arguments elsewhere.
+ARGUMENTS = {
+    "in_channels": "the size of the input is found at the first call",
+    "in_features": "the size of the input is found at the first call",
+    "input_dim": "start the model with layers.Input(shape)",
+    "input_shape": "start the model with layers.Input(shape)",
+    "lr": "it is called 'learning_rate'",
+    "params": "the first step names the variables: optimizer.apply_gradients(zip(gradients, variables))",
+}
+
 #: Attributes of ops elsewhere, by what they are called here.
 KEYWORDS = {"dim": "axis", "dims": "axes", "keepdim": "keepdims", "keep_dims": "keepdims", "perm": "axes"}
 
@@ -129,7 +163,9 @@ def find(name: str, homes: tuple[str, ...] = _HOMES) -> str | None:
 
 
 def _instead(place: str) -> str:
-    return f"use {place}" if place.startswith(("corenn.", "x", "math.", "numpy.", "model.", "tape.")) else place
+    if " is " in place or " takes " in place or " returns " in place or " calls " in place:
+        return place  # a sentence
+    return f"use {place}" if place.startswith(_CODE) else place
 
 
 def missing_name(module: str, name: str, known: list[str]) -> AttributeError:
@@ -194,6 +230,12 @@ def numpy_function(name: str, operands: int, writes: bool) -> str:
     return f"{instead}, or convert first: numpy.{name}(x.numpy())"
 
 
+def missing_in_layer(kind: str, name: str) -> str:
+    """The message for ``layer.name`` that does not exist, with what serves instead."""
+    what = f"{kind!r} object has no attribute {name!r}"
+    return f"{what}; {_instead(_LAYER[name])}" if name in _LAYER else what
+
+
 def missing_method(kind: str, name: str) -> str:
     """The message for ``tensor.name`` that does not exist, with what serves instead."""
     what = f"{kind!r} object has no attribute {name!r}"
@@ -209,9 +251,11 @@ def missing_method(kind: str, name: str) -> str:
 
 
 __all__ = [
+    "ARGUMENTS",
     "KEYWORDS",
     "find",
     "guide",
+    "missing_in_layer",
     "missing_method",
     "missing_name",
     "not_numbers",

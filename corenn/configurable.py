@@ -17,10 +17,11 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
 import numpy as np
 
+from corenn.advice import ARGUMENTS
 from corenn.dtypes import DType
 from corenn.errors import UsageError, nearest
 
@@ -79,6 +80,12 @@ class Configurable:
             raise UsageError("from_config", what, hint=nearest(unknown[0], cls._parameters()))
         _check_required(cls, config)
         return cls(**{name: _revived(value) for name, value in config.items()})
+
+    def refuse_arguments(self, given: Mapping[str, Any]) -> NoReturn:
+        """UsageError for constructor arguments that neither the class nor its bases take."""
+        name = next(iter(given))
+        hint = ARGUMENTS.get(name) or nearest(name, self._parameters())
+        raise UsageError(type(self).__name__, f"takes no argument {name!r}", hint=hint)
 
     def __repr__(self) -> str:
         defaults = {p.name: p.default for base in reversed(type(self).__mro__) for p in _own_parameters(base)}

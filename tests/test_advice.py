@@ -41,6 +41,10 @@ from corenn import data, layers, linalg, losses, metrics, nn, optimizers, random
         (corenn.ones(2), "view", "use x.reshape(...)"),
         (corenn.ones(2), "cuda", "use x.to('cuda')"),
         (corenn.ones(2), "add_", "tensors never change"),
+        (layers.Dense(3), "parameters", "use model.trainable_weights"),
+        (corenn.Sequential(), "save", "use model.save_weights(path)"),
+        (corenn.Sequential(), "eval", "training=False) is the default"),
+        (corenn.Sequential(), "zero_grad", "every GradientTape starts afresh"),
         (corenn.Variable([1.0]), "grad", "tape.gradient(loss, x)"),
     ],
 )
@@ -55,7 +59,7 @@ def test_every_name_that_advice_mentions_exists():
     """``corenn.a.b`` in the tables of ``corenn.advice`` is something."""
     from corenn import advice
 
-    for place in [*advice._NAMES.values(), *advice._TENSOR.values()]:
+    for place in [*advice._NAMES.values(), *advice._TENSOR.values(), *advice._LAYER.values()]:
         for word in place.replace("(", " ").replace(",", " ").replace("'", " ").split():
             if word.startswith("corenn."):
                 thing = corenn

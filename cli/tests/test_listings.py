@@ -65,6 +65,14 @@ def test_info_names_versions_devices_and_plugins(here, monkeypatch):
     assert "### backends" in text.out
 
 
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("2", "2")])
+def test_blas_has_one_thread_unless_the_user_says_otherwise(process, monkeypatch, given, found):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    assert json.loads(process("info", "--json").out)["environment"]["OPENBLAS_NUM_THREADS"] == found
+
+
 def test_info_shows_a_backend_that_breaks_and_a_plugin_that_is_wrong(here):
     from corenn.plugin import BackendRecord, hookimpl, registry
 

@@ -14,7 +14,7 @@ import pytest
 
 from corenn.checkpoint import CheckpointManager
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")]
 
 # The default model in small, with all that has a state: batch normalisation, dropout, augmentation, a schedule, Adam.
 SMALL = ("--set", "model_options.filters=4,4", "--set", "model_options.dense=8", "--seed", "7", "--epochs", "3")

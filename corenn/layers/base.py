@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from corenn import constraints, dtypes, initializers, regularizers, tree
+from corenn.advice import missing_in_layer
 from corenn.configurable import Configurable, Registry
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import AttributeValueError, CorennError, ShapeError, UsageError
@@ -50,7 +51,11 @@ class Layer(Configurable):
     #: Whether floating inputs are cast to the layer's precision; models leave that to the layers inside.
     casts_inputs: ClassVar[bool] = True
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: object = None) -> None:
+    def __init__(
+        self, *, name: str | None = None, trainable: bool = True, dtype: object = None, **unknown: Any
+    ) -> None:
+        if unknown:
+            self.refuse_arguments(unknown)
         self._own_weights: list[Variable] = []
         self._fixed: set[int] = set()  # ids of weights that are never trained
         self._regularized: list[tuple[Variable, Callable[[Tensor], Tensor]]] = []
@@ -75,7 +80,8 @@ class Layer(Configurable):
 
     def call(self, *inputs: Any, **options: Any) -> Any:
         """Compute; tensors in, tensors out."""
-        raise NotImplementedError(f"{type(self).__name__} does not define call()")
+        hint = "rename forward to call" if hasattr(type(self), "forward") else "def call(self, x): ..."
+        raise UsageError(self.name, f"{type(self).__name__} does not define call()", hint=hint)
 
     def compute_mask(self, x: Any, mask: Tensor | None = None) -> Tensor | None:
         """Which steps of the output count, bools [batch, steps], given which of the input do; ``None`` for all.
@@ -297,6 +303,8 @@ class Layer(Configurable):
         return made.cast(self.dtype)
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
+        if not inputs:
+            raise UsageError(self.name, "was called on nothing", hint=f"{self.name}(x)")
         specs = tuple(tree.tree_map(lambda t: None if t is None else t.spec, list(inputs)))
         made, penalised = len(self._own_weights), len(self._regularized)
         token = _interpreter.set(None)  # initial values are made now, whatever is recording or tracing the call
@@ -327,7 +335,7 @@ class Layer(Configurable):
         if name in ("_own_weights", "_trainable", "built", "dtype") and name not in self.__dict__:
             raise UsageError(type(self).__name__, "the layer is not initialised",
                              hint="call super().__init__() first in its __init__")  # fmt: skip
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        raise AttributeError(missing_in_layer(type(self).__name__, name), name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ' (not built)'}>"

@@ -76,7 +76,9 @@ class SpatialWeights(WithWeights):
         require_floating(self.name, x)
         if x.ndim != self._rank + 2:
             axes = ", ".join(["batch", *["depth", "height", "width"][3 - self._rank :], "channels"])
-            hint = "add the channel axis: x[..., None]" if x.ndim == self._rank + 1 else None
+            hints = {self._rank + 1: "add the channel axis: x[..., None]",
+                     self._rank: "add the axes of batch and channels: x[None, ..., None] for one example"}  # fmt: skip
+            hint = hints.get(x.ndim)
             raise ShapeError(self.name, f"takes inputs of {self._rank + 2} axes ({axes})", {"x": x}, hint=hint)
         return x.static[-1] if self.data_format == "channels_last" else x.static[1]
 

@@ -42,10 +42,11 @@ def positive(layer: str, name: str, value: Any) -> int:
 
 def require_floating(layer: str, x: Any) -> None:
     """DTypeError, saying what to do, for inputs that are integers or bools; UsageError unless it is one tensor."""
+    if x is None:
+        raise UsageError(layer, "the input is None", hint="does the layer before it return its result?")
     if not isinstance(x, Spec):
-        raise UsageError(
-            layer, f"takes one tensor, not a {type(x).__name__} of them", hint="layers.Concatenate joins several"
-        )
+        hint = "layers.Concatenate joins several inputs; labels go beside them: fit(x, y)"
+        raise UsageError(layer, f"takes one tensor, not a {type(x).__name__} of them", hint=hint)
     if not x.dtype.is_inexact:
         hint = "x.astype('float32'); for images of 0 to 255, layers.Rescaling(1 / 255) before it"
         raise DTypeError(layer, f"takes floating inputs, not {x.dtype}", {"x": x}, hint=hint)
@@ -117,14 +118,19 @@ class Dense(WithWeights):
     def build(self, x: Spec) -> None:
         """Make kernel and bias."""
         require_floating(self.name, x)
-        if x.ndim < 2:
-            raise ShapeError(self.name, "Dense takes inputs of at least 2 axes (batch, features)", {"x": x},
-                             hint="x[None] for one example, x[:, None] for examples of one feature")  # fmt: skip
+        self._check_rank(x)
         self.kernel = self.add_kernel((x.static[-1], self.units))
         self.bias = self.add_bias((self.units,))
 
+    def _check_rank(self, x: Spec) -> None:
+        if x.ndim < 2:
+            raise ShapeError(self.name, "Dense takes inputs of at least 2 axes (batch, features)", {"x": x},
+                             hint="x[None] for one example, x[:, None] for examples of one feature")  # fmt: skip
+
     def call(self, x: Tensor) -> Tensor:
         """[..., n] to [..., units]."""
+        if len(x.spec.shape) < 2:
+            self._check_rank(x.spec)
         if x.spec.shape[-1:] != self.kernel.spec.shape[:1]:
             features = self.kernel.shape[0]
             raise ShapeError(

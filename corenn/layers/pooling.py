@@ -33,7 +33,8 @@ class _Pooling(Layer):
         """ShapeError unless ``x`` has a batch, the spatial axes and channels."""
         if x.ndim != self._rank + 2:
             what = f"takes inputs of {self._rank + 2} axes (batch, spatial, channels)"
-            raise ShapeError(self.name, what, {"x": x.spec})
+            hint = "add the channel axis: x[..., None]" if x.ndim == self._rank + 1 else None
+            raise ShapeError(self.name, what, {"x": x.spec}, hint=hint)
 
 
 class _Local(_Pooling):

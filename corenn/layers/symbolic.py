@@ -47,6 +47,18 @@ class Symbolic(Tensor):
     def _host(self) -> NoReturn:
         raise UsageError("numpy", f"{self!r} is symbolic and has no values", hint="call the model on data")
 
+    def item(self) -> NoReturn:
+        """UsageError: there is no value yet; ``float(x)`` and ``int(x)`` end here, too."""
+        self._host()
+
+    def __bool__(self) -> NoReturn:
+        hint = "corenn.where(condition, a, b), or an if inside a subclass of Model"
+        raise UsageError("bool", f"{self!r} is symbolic: it cannot decide yet", hint=hint)
+
+    def __iter__(self) -> NoReturn:
+        hint = "index it: x[:, 0]; corenn.unstack(x, axis=1)"
+        raise UsageError("iter", f"{self!r} is symbolic: its batch has no size yet", hint=hint)
+
     def __repr__(self) -> str:
         return f"<symbolic {self.name!r} {self.spec.dtype}{list(self.shape)}>".replace("None", "batch")
 

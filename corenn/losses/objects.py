@@ -31,7 +31,11 @@ class Loss(Configurable):
     #: Whether the values are means over the last axis, so that ``(N,)`` predictions mean N samples of one number.
     elementwise: ClassVar[bool] = False
 
-    def __init__(self, reduction: Reduction | None = "sum_over_batch_size", name: str | None = None) -> None:
+    def __init__(
+        self, reduction: Reduction | None = "sum_over_batch_size", name: str | None = None, **unknown: Any
+    ) -> None:
+        if unknown:
+            self.refuse_arguments(unknown)
         reduction = "none" if reduction is None else reduction
         if reduction not in _REDUCTIONS:
             what = f"reduction {reduction!r} is not one of {', '.join(_REDUCTIONS)}"

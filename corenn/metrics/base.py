@@ -32,7 +32,9 @@ class Metric(Configurable):
     #: Whether larger (``"max"``) or smaller (``"min"``) is better, for callbacks; ``None`` if neither.
     better: ClassVar[Literal["max", "min"] | None] = None
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, **unknown: Any) -> None:
+        if unknown:
+            self.refuse_arguments(unknown)
         self.name = name if name is not None else self._default_name()
         self._state: dict[str, Variable] = {}
 

@@ -84,12 +84,13 @@ def set_ints(call: Call, name: str, rank: int, least: int = 1) -> tuple[int, ...
     given = call.attrs[name]
     values = given if isinstance(given, tuple) else (given,) * rank
     if len(values) != rank or not all(_is_int(v, least) for v in values):
-        example = f"{name}={2 if rank == 1 else (2,) * rank}"
-        raise call.attribute_error(
-            f"{name} must be an int of at least {least}, or {rank} such ints, one for each spatial axis",
-            f"batch and channels have no {name}: {example}" if len(values) == rank + 2 else f"for example {example}",
-            **{name: ""},
-        )
+        hint = f"for example {name}={2 if rank == 1 else (2,) * rank}"
+        if len(values) == rank + 2:
+            hint = f"batch and channels have no {name}; {hint}"
+        elif len(values) == rank + 1:
+            hint = f"is the batch axis missing?  x[None]; or {hint}"
+        what = f"{name} must be an int of at least {least}, or {rank} such ints, one for each spatial axis"
+        raise call.attribute_error(what, hint, **{name: ""})
     call.attrs[name] = values
     return values
 

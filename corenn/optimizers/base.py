@@ -84,7 +84,10 @@ class Optimizer(Configurable):
         gradient_accumulation_steps: int | None = None,
         lr_multipliers: Mapping[Matcher, float] | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            self.refuse_arguments(unknown)
         self.name = name if name is not None else type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)

@@ -17,6 +17,7 @@ from corenn.training.callbacks import (
     TerminateOnNaN,
 )
 from corenn.training.functional import Functional
+from corenn.training.loop import TrainingWarning
 from corenn.training.model import Model, register
 from corenn.training.sequential import Sequential
 
@@ -24,5 +25,5 @@ __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "Functional", "History",
     "JSONLinesLogger", "LambdaCallback",
     "LearningRateScheduler", "Model", "ModelCheckpoint", "Progress", "ReduceLROnPlateau", "Sequential", "StopOnRequest",
-    "TensorBoard", "TerminateOnNaN", "register",
+    "TensorBoard", "TerminateOnNaN", "TrainingWarning", "register",
 ]  # fmt: skip

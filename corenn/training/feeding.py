@@ -66,6 +66,8 @@ def _check_counts(where: str, parts: Mapping[str, Any]) -> None:
 
 def is_arrays(x: Any) -> bool:
     """Whether ``x`` is an array (also as nested lists of numbers), or a structure of arrays."""
+    if isinstance(x, list) and x and all(isinstance(v, tuple) and any(hasattr(p, "shape") for p in v) for v in x):
+        return False  # batches, each of arrays
     if isinstance(x, (list, tuple, dict)):
         return len(x) > 0 and all(is_arrays(v) for v in (x.values() if isinstance(x, dict) else x))
     return isinstance(x, (np.ndarray, np.generic, Tensor, int, float, bool)) or hasattr(x, "__array__")

@@ -6,7 +6,9 @@ running metrics, callbacks.  A run that is killed and resumed computes bit for b
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from corenn.training.model import Model
 
 Validate = Callable[[int], dict[str, float]]
+
+
+class TrainingWarning(UserWarning):
+    """Training goes on, but cannot succeed as it is."""
 
 
 class Logs(Mapping[str, float]):
@@ -89,6 +95,7 @@ class Loop:
         self._iterator: DatasetIterator | None = None
         self._restored: dict[str, Any] | None = None
         self.callbacks: CallbackList | None = None
+        self._warned = False
 
     # ---- running
 
@@ -168,12 +175,25 @@ class Loop:
 
     def _end_epoch(self, callbacks: CallbackList, validate: Validate | None) -> None:
         logs = self.model.metric_results()
+        if not math.isfinite(logs.get("loss", 0.0)) and not self.stop:
+            self._warn_of(logs["loss"])
         if validate is not None:
             logs.update(validate(self.epoch))
         callbacks.call("on_epoch_end", self.epoch, logs)
         self.history_epochs.append(self.epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+    def _warn_of(self, loss: float) -> None:
+        """Say once that training has come to nothing, and where to look."""
+        if not self._warned:
+            self._warned = True
+            text = (
+                f"the loss is {loss} in epoch {self.epoch + 1}: lower the learning rate, look for NaN in the data, and "
+                "give a cross-entropy from_logits=True if the model ends without softmax or sigmoid; "
+                "corenn.training.TerminateOnNaN() stops at once"
+            )
+            warnings.warn(text, TrainingWarning, stacklevel=7)  # the line that called fit
 
     # ---- data
 
@@ -259,4 +279,4 @@ class Loop:
         random.set_state(state["random"])
 
 
-__all__ = ["Logs", "Loop"]
+__all__ = ["Logs", "Loop", "TrainingWarning"]

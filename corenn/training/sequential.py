@@ -24,6 +24,8 @@ class Sequential(Model):
 
     def __init__(self, layers: Sequence[Any] = (), *, name: str | None = None, **base: Any) -> None:
         super().__init__(name=name, **base)
+        if isinstance(layers, (Layer, Symbolic)):
+            raise UsageError(self.name, "takes a list of layers", hint="Sequential([layers.Dense(10)])")
         self._stack: list[Layer] = []
         self._input: Symbolic | None = None
         self._output: Any = None  # specs of the last layer's output, once an Input is given
@@ -50,6 +52,8 @@ class Sequential(Model):
             return
         if not isinstance(layer, Layer):
             hint = "layers.Lambda(function) wraps a function" if callable(layer) else "layers.Dense(10), for example"
+            if isinstance(layer, type):
+                hint = f"{layer.__name__}(...), with brackets"
             raise UsageError(self.name, f"{layer!r} is not a layer", hint=hint)
         same = [other for other in self._stack if other.name == layer.name and other is not layer]
         if same:

@@ -166,7 +166,7 @@ def test_forgetting_super_init_is_explained() -> None:
 
 
 def test_missing_call_and_missing_attribute() -> None:
-    with pytest.raises(NotImplementedError, match="does not define call"):
+    with pytest.raises(UsageError, match="does not define call"):
         Layer()(X)
     with pytest.raises(AttributeError, match="'Dense' object has no attribute 'kernels'"):
         L.Dense(2).kernels

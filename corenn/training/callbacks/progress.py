@@ -66,15 +66,15 @@ class Progress(Callback, Configurable):
             self._show(self._line(self.loop.epoch, logs, now), end="")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """The epoch's line."""
-        self._show(self._line(epoch, logs, time.perf_counter()), end="\n")
+        """The epoch's line, without the bar: the figures need the room."""
+        self._show(self._line(epoch, logs, time.perf_counter(), bar=False), end="\n")
 
-    def _line(self, epoch: int, logs: Mapping[str, float], now: float) -> str:
+    def _line(self, epoch: int, logs: Mapping[str, float], now: float, bar: bool = True) -> str:
         done, total = self.loop.step, self.loop.steps_per_epoch
         seconds = now - self._started
         pace = seconds / max(1, done - self._begun)
         parts = [f"epoch {epoch + 1}/{self.loop.epochs}", f"{done}/{total}" if total else f"{done}"]
-        if self._bar and total:
+        if bar and self._bar and total:
             full = int(_WIDTH * done / total)
             parts.append("━" * full + "─" * (_WIDTH - full))
         left = pace * (total - done) if total and done < total else seconds
