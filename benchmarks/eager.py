@@ -313,14 +313,17 @@ def shown(value: float, unit: str) -> str:
 
 
 def table(results: dict[str, Figures]) -> str:
-    """A Markdown table: medians, minima, and the ratio of medians to the first row's of each measurement."""
-    lines = ["| measurement | case | median | minimum | to base |", "|---|---|---:|---:|---:|"]
+    """A Markdown table: medians, minima, and the ratios of each to those of the measurement's base."""
+    lines = [
+        "| measurement | case | median | minimum | medians to base | minima to base |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for name, figures in results.items():
         _, unit, base = MEASUREMENTS[name]
         for case, figure in figures.items():
-            ratio = figure["median"] / figures[base]["median"]
-            cells = (name, case, shown(figure["median"], unit), shown(figure["minimum"], unit), f"{ratio:.2f}")
-            lines.append(f"| {' | '.join(cells)} |")
+            cells = [shown(figure[kind], unit) for kind in ("median", "minimum")]
+            cells += [f"{figure[kind] / figures[base][kind]:.2f}" for kind in ("median", "minimum")]
+            lines.append(f"| {' | '.join([name, case, *cells])} |")
     return "\n".join(lines)
 
 

@@ -227,7 +227,7 @@ MISTAKES = [
     ("Sequential([layers.Dense])", UsageError, "Dense(...), with brackets"),
     ("made = model()\nmade.fit(features, classes, verbose=0)\nmade.predict(features[0])", ShapeError, "at least 2|x[None]"),
     ("model().fit((features, classes))", UsageError, "takes one tensor, not a tuple|fit(x, y)"),
-    ("model().fit(3.0)", (UsageError, ShapeError), "fit"),
+    ("model().fit(3.0)", ShapeError, "data needs a batch axis; a scalar was given"),
     ("Sequential([layers.Dense(3)]).fit(features, classes)", UsageError, "not compiled|model.compile("),
     ("Sequential([layers.Dense(3), 'relu'])", UsageError, "'relu' is not a layer"),
     ("Sequential([layers.Dense(3), nn.relu])", UsageError, "is not a layer|layers.Lambda"),
