@@ -9,7 +9,7 @@ Source: reverse accumulation, Griewank & Walther, *Evaluating Derivatives*, 2nd 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NoReturn
 
 from corenn.errors import GradientError
@@ -47,46 +47,64 @@ class Entry:
 
 
 def backpropagate(
-    entries: list[Entry], gradients: dict[Node, Tensor], sources: Collection[Node], consume: bool = False
+    entries: list[Entry],
+    gradients: dict[Node | None, Tensor],
+    wanted: Set[Node],
+    consume: bool = False,
+    reached: Set[Node | None] | None = None,
 ) -> None:
-    """Push ``gradients`` (by node) back through ``entries``: those that arrive at ``sources`` stay in the dictionary.
+    """Push ``gradients`` (by node) back through ``entries``: those that arrive at ``wanted`` stay in the dictionary.
 
-    Only calls on a path from a source are visited.  ``consume`` empties the list on the way, so that memory kept for
-    the pass is released as it proceeds.
+    Only calls on a path from a wanted node are visited; a caller who knows which nodes lie on such paths says so by
+    ``reached``.  ``consume`` empties the list on the way, so that memory kept for the pass is released as it proceeds.
     """
-    wanted = set(sources)
-    reached = set(wanted)
-    for entry in entries:
-        if not reached.isdisjoint(entry.sources):
-            reached.update(entry.targets)
+    if reached is None:
+        reached = _reached_from(wanted, entries)
     position = len(entries)
     while position:
         position -= 1
         entry = entries.pop() if consume else entries[position]
-        nodes = entry.sources
-        if reached.isdisjoint(nodes):
-            continue
-        op, specs = entry.plan.op, entry.plan.inputs
+        nodes, plan = entry.sources, entry.plan
+        op = plan.op
         if op.results is None:
             target = entry.targets[0]
             g: Any = gradients.get(target) if target in wanted else gradients.pop(target, None)
         else:
             g = _arriving(entry, gradients, wanted)
-        if g is None:
+        if g is None or reached.isdisjoint(nodes):
             continue
+        specs = plan.inputs
         if op.joint_rule is None:
             for i, rule in op.rules.items():
-                if nodes[i] in reached:
-                    _deliver(gradients, nodes[i], specs[i], rule.apply(entry, g, None))
+                node = nodes[i]
+                if node in reached:
+                    part = rule.apply(entry, g, None)
+                    if part is not None:
+                        if part.spec is not specs[i]:
+                            part = fit(part, specs[i])
+                        before = gradients.get(node)
+                        gradients[node] = part if before is None else add(before, part)
             continue
         found = op.joint_rule.apply(entry, g, tuple([node in reached for node in nodes]))
         parts = (found,) if isinstance(found, Tensor) or found is None else found
         for node, spec, part in zip(nodes, specs, parts, strict=True):
-            if node in reached:
-                _deliver(gradients, node, spec, part)
+            if part is not None and node in reached:
+                if part.spec is not spec:
+                    part = fit(part, spec)
+                before = gradients.get(node)
+                gradients[node] = part if before is None else add(before, part)
 
 
-def _arriving(entry: Entry, gradients: dict[Node, Tensor], wanted: set[Node]) -> tuple[Tensor, ...] | None:
+def _reached_from(wanted: Set[Node], entries: list[Entry]) -> set[Node | None]:
+    """The nodes that depend on ``wanted``."""
+    reached: set[Node | None] = set(wanted)
+    for entry in entries:
+        if not reached.isdisjoint(entry.sources):
+            reached.update(entry.targets)
+    return reached
+
+
+def _arriving(entry: Entry, gradients: dict[Node | None, Tensor], wanted: Set[Node]) -> tuple[Tensor, ...] | None:
     """Gradients of an op with several results, zeros for those nothing depends on; ``None`` if that is all of them."""
     found = [gradients.get(t) if t in wanted else gradients.pop(t, None) for t in entry.targets]
     if all(g is None for g in found):
@@ -95,16 +113,6 @@ def _arriving(entry: Entry, gradients: dict[Node, Tensor], wanted: set[Node]) ->
         zeros(s.static, s.dtype, device=s.device) if g is None else g
         for g, s in zip(found, entry.plan.specs, strict=True)
     )
-
-
-def _deliver(gradients: dict[Node, Tensor], node: Node, spec: Spec, gradient: Tensor | None) -> None:
-    """Add a gradient to what has arrived at a node so far."""
-    if gradient is None:
-        return
-    if gradient.spec is not spec:
-        gradient = fit(gradient, spec)
-    before = gradients.get(node)
-    gradients[node] = gradient if before is None else add(before, gradient)
 
 
 def fit(gradient: Tensor, spec: Spec) -> Tensor:

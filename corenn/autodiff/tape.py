@@ -72,9 +72,18 @@ def read(variable: Variable, tapes: tuple[GradientTape, ...]) -> Tensor:
         for tape in tapes:
             if tape.watch_accessed_variables and variable.node not in tape.watched:
                 tape.watch_variable(variable)
+    return _snapshot(variable)
+
+
+def _snapshot(variable: Variable) -> Tensor:
     value = Tensor(variable.data, variable.spec)
     value.node = variable.node
     return value
+
+
+def _value(operand: Tensor | None) -> Tensor | None:
+    """What an entry keeps of an operand: of a variable the value it has now."""
+    return operand if operand.__class__ is Tensor or not isinstance(operand, Variable) else _snapshot(operand)
 
 
 def run_parts(plan: Plan, tensors: Sequence[Tensor | None]) -> Any:
@@ -104,10 +113,11 @@ def list_call(
     tape.list_entry(plan, tensors, sources, key, out, targets)
 
 
-def _total(parts: list[Tensor]) -> Tensor | None:
-    """The sum of a source's gradients: several where a variable was assigned to between its uses."""
-    if len(parts) == 1:
-        return parts[0]
+def _total(gradients: dict[Node | None, Tensor], nodes: list[Node]) -> Tensor | None:
+    """The sum of a source's gradients: it has several nodes where a variable was assigned to between its uses."""
+    if len(nodes) == 1:
+        return gradients.get(nodes[0])
+    parts = [gradients[n] for n in nodes if n in gradients]
     return functools.reduce(lambda a, b: a + b, parts) if parts else None
 
 
@@ -119,7 +129,9 @@ class GradientTape:
     gradients an inner tape computes inside an outer one are recorded by the outer one.
     """
 
-    __slots__ = ("_recording", "_spent", "_variables", "entries", "persistent", "watch_accessed_variables", "watched")
+    __slots__ = (
+        "_recording", "_roots", "_spent", "_variables", "entries", "persistent", "watch_accessed_variables", "watched",
+    )  # fmt: skip
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self.persistent = persistent
@@ -127,25 +139,30 @@ class GradientTape:
         self.entries: list[Entry] = []
         self.watched: set[Node | None] = set()
         self._variables: dict[int, tuple[Variable, list[Node]]] = {}
+        self._roots: set[Node] = set()  # the nodes that are watched and that no listed call gave
         self._spent = False
         self._recording = False
 
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Run and record one call: what ``Recorder`` does, for the common case of a single tape, without its loops."""
-        plan, tensors = find(op, args, attrs)
+        try:
+            plan = op.plans[(*[a.spec for a in args], *attrs.items())]
+            tensors: Sequence[Tensor | None] = args
+        except (KeyError, AttributeError, TypeError):
+            plan, tensors = find(op, args, attrs)
         watched = self.watched
         sources: list[Node | None] = []
+        data: list[Any] = []
         key, bit = 0, 1  # which operands are watched, as bits, below one for how many there are
-        for i, t in enumerate(tensors):
-            if t.__class__ is Tensor:
-                node = t.node
-            elif t is None:
+        for t in tensors:
+            if t is None:
                 node = None
+                data.append(None)
             else:
-                if tensors is args:
-                    tensors = list(args)
-                value = tensors[i] = read(t, (self,))  # type: ignore[arg-type, index]  # a variable; a list by now
-                node = value.node
+                data.append(t.data)
+                node = t.node
+                if t.__class__ is not Tensor and node not in watched:
+                    node = self._reads(t)  # type: ignore[arg-type]  # a variable
             if node is not None and node in watched:
                 key += bit
                 sources.append(node)
@@ -155,15 +172,28 @@ class GradientTape:
         if not key:
             return plan.execute(tensors)
         if op.joint_rule is None and not op.rules:
-            return run_parts(plan, tensors)
+            return run_parts(plan, [read(t, (self,)) if isinstance(t, Variable) else t for t in tensors])
         if plan.spec is not None:
-            out = Tensor(plan.run(*[None if t is None else t.data for t in tensors]), plan.spec)
+            out: Any = Tensor(plan.run(*data), plan.spec)
             node = out.node = Node()
-            self.list_entry(plan, tensors, sources, key + bit, out, (node,))
-            return out
-        many = plan.execute(tensors)
-        self.list_entry(plan, tensors, sources, key + bit, many, identify(many))
-        return many
+            targets: tuple[Node, ...] = (node,)
+            watched.add(node)
+        else:
+            out = plan.execute(tensors)
+            targets = identify(out)
+            watched.update(targets)
+        kept, keep_out = op.kept(key + bit)
+        inputs: Sequence[Tensor | None] = ()
+        if kept:
+            inputs = [_value(t) if i in kept else None for i, t in enumerate(tensors)]
+        self.entries.append(Entry(plan, sources, inputs, out if keep_out else None, targets))
+        return out
+
+    def _reads(self, variable: Variable) -> Node | None:
+        """Watch a variable that is read, if this tape does that; its identity."""
+        if variable.trainable and self.watch_accessed_variables:
+            self.watch_variable(variable)
+        return variable.node
 
     def list_entry(
         self, plan: Plan, tensors: Sequence[Tensor | None], sources: list[Node | None], key: int, out: Any,
@@ -216,6 +246,7 @@ class GradientTape:
         self.entries.clear()
         self.watched.clear()
         self._variables.clear()
+        self._roots.clear()
         self._spent = False
 
     def watch(self, tensors: Any) -> None:
@@ -235,7 +266,9 @@ class GradientTape:
                 )
             if x.node is None:
                 x.node = Node()
-            self.watched.add(x.node)
+            if x.node not in self.watched:
+                self.watched.add(x.node)
+                self._roots.add(x.node)
 
     def watch_variable(self, variable: Variable) -> None:
         """Watch the present value of a variable (done by itself for trainable ones as they are read)."""
@@ -244,6 +277,7 @@ class GradientTape:
             node = variable.node = Node()
         if node not in self.watched and variable.spec.dtype.kind in "fc":
             self.watched.add(node)
+            self._roots.add(node)
             known = self._variables.get(id(variable))
             if known is None:
                 self._variables[id(variable)] = (variable, [node])
@@ -292,13 +326,16 @@ class GradientTape:
         if pausing:
             self._pause()
         try:
-            gradients: dict[Node, Tensor] = {}
+            gradients: dict[Node | None, Tensor] = {}
             for target, seed in zip(targets, seeds, strict=True):
                 self._seed(gradients, target, seed)
-            wanted = [self._nodes(source) for source in flat]
+            places = [self._nodes(source) for source in flat]
+            wanted = {n for nodes in places for n in nodes}
             entries = self.entries if consume else self.entries.copy()
-            backpropagate(entries, gradients, {n for nodes in wanted for n in nodes}, consume)
-            found = [_total([gradients[n] for n in nodes if n in gradients]) for nodes in wanted]
+            # What a tape lists depends on its roots: when all are wanted, no path leads elsewhere.
+            reached = self.watched if wanted >= self._roots else None
+            backpropagate(entries, gradients, wanted, consume, reached)
+            found = [_total(gradients, nodes) for nodes in places]
             if zeros:
                 found = [zeros_like(s) if g is None else g for g, s in zip(found, flat, strict=True)]
         finally:
@@ -309,7 +346,7 @@ class GradientTape:
             self._spent = True
         return found[0] if single else tree.rebuild(sources, iter(found))
 
-    def _seed(self, gradients: dict[Node, Tensor], target: Any, seed: Any) -> None:
+    def _seed(self, gradients: dict[Node | None, Tensor], target: Any, seed: Any) -> None:
         if not isinstance(target, Tensor):
             raise UsageError(
                 "gradient",

@@ -32,11 +32,19 @@ class Kernel:
     results); dtype attributes arrive as the backend's dtypes, optional tensors that are absent as ``None``.
     ``when(specs, attributes)`` may decline (return False) for operands it does not serve; the shared kernel or the
     decomposition then does.  ``out`` says that ``function`` takes ``out=`` buffers of the result's spec.
+
+    Instead of ``function`` a kernel may have ``prepare(specs, attributes)``: it is called once for operands of these
+    specs, and returns a function of the arrays alone, which returns arrays also where the result has no axes.
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None = None
     when: Callable[[Sequence[Spec | None], Mapping[str, Any]], bool] | None = None
     out: bool = False
+    prepare: Callable[[Sequence[Spec | None], Mapping[str, Any]], Callable[..., Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.function is None) == (self.prepare is None):
+            raise TypeError("a Kernel has either a function or a prepare")
 
 
 class Backend(ABC):

@@ -263,7 +263,11 @@ def kernel_sources(
         return
     raw = {k: backend.dtype(v) if isinstance(v, DType) else v for k, v in attrs.items()}
     for kernel in backend.kernels_for(op.name):
-        if kernel.when is None or kernel.when(inputs, attrs):
+        if kernel.when is not None and not kernel.when(inputs, attrs):
+            continue
+        if kernel.prepare is not None:
+            yield kernel.prepare(inputs, raw), "backend"
+        elif kernel.function is not None:
             run = functools.partial(kernel.function, **raw) if raw else kernel.function
             yield _zero_d(run, op, results, backend.xp), "backend"
     shared = op.kernel_function

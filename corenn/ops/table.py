@@ -106,51 +106,28 @@ class Rule:
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         tensors = op.all_tensors
         self.keeps = frozenset(tensors.index(n) for n in names if n in tensors) | ({-1} if "out" in names else set())
-        self.apply = _caller(function, [_getter(op, name) for name in names], names, op)
+        arguments = ", ".join(_expression(op, name) for name in names)
+        # Compiled, as every call of every backward pass goes through it.
+        self.apply: Callable[[Any, Any, Any], Any] = eval(
+            f"lambda entry, g, needs: function({arguments})", {"function": function}
+        )
 
 
-def _caller(
-    function: Callable[..., Any], getters: list[Callable[..., Any]], names: tuple[str, ...], op: Op
-) -> Callable[[Any, Any, Any], Any]:
-    """How to call a rule for a recorded call: the shapes most rules have read what they need without a loop."""
-    if names == ("g",):
-        return lambda entry, g, needs: function(g)
-    if len(names) == 2 and names[0] == "g":
-        second = getters[1]
-        if names[1] in op.tensors:
-            place = op.tensors.index(names[1])
-            return lambda entry, g, needs: function(g, entry.inputs[place])
-        return lambda entry, g, needs: function(g, second(entry, g, needs))
-    if len(names) == 3:
-        a, b, c = getters
-        return lambda entry, g, needs: function(a(entry, g, needs), b(entry, g, needs), c(entry, g, needs))
-    return lambda entry, g, needs: function(*[get(entry, g, needs) for get in getters])
-
-
-def _getter(op: Op, name: str) -> Callable[[Any, Any, tuple[bool, ...]], Any]:
+def _expression(op: Op, name: str) -> str:
     """How to read one parameter of a rule off a recorded call (see ``corenn.autodiff.reverse.Entry``)."""
-    if name == "g":
-        return lambda entry, g, needs: g
-    if name == "needs":
-        return lambda entry, g, needs: needs
+    if name in ("g", "needs"):
+        return name
     if name == "out":
-        return lambda entry, g, needs: entry.out
+        return "entry.out"
     if name == "out_spec":
-        many = op.results is not None
-        return lambda entry, g, needs: entry.plan.specs if many else entry.plan.specs[0]
+        return "entry.plan.specs" if op.results is not None else "entry.plan.specs[0]"
     tensors, fixed = op.all_tensors, len(op.tensors)
-    if name in tensors:
-        place = tensors.index(name)
-        if place < fixed:
-            return lambda entry, g, needs: entry.inputs[place]
-        return lambda entry, g, needs: tuple(entry.inputs[fixed:])
-    if name.endswith("_spec") and name[:-5] in tensors:
-        place = tensors.index(name[:-5])
-        if place < fixed:
-            return lambda entry, g, needs: entry.plan.inputs[place]
-        return lambda entry, g, needs: tuple(entry.plan.inputs[fixed:])
+    base, held = (name[:-5], "entry.plan.inputs") if name.endswith("_spec") else (name, "entry.inputs")
+    if name not in op.attributes and base in tensors:
+        place = tensors.index(base)
+        return f"{held}[{place}]" if place < fixed else f"tuple({held}[{fixed}:])"
     if name in op.attributes:
-        return lambda entry, g, needs: entry.plan.attrs[name]
+        return f"entry.plan.attrs[{name!r}]"
     raise TypeError(f"op {op.name}: the vjp names {name!r}, which is no tensor or attribute of the op")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from corenn.backend import Kernel
+from corenn.ops.families import reduced_shape
 from corenn.ops.table import TABLE
 from corenn.spec import Spec
 
@@ -147,11 +148,35 @@ def _not_complex(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool
     return specs[0] is not None and specs[0].dtype.kind != "c"
 
 
-def mean(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
+def reduction(ufunc: np.ufunc, when: Any = None) -> Kernel:
+    """A reduction by a ufunc, its axes looked at once."""
+    reduce: Any = ufunc.reduce
+
+    def prepare(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Callable[[Array], Array]:
+        axis, keepdims = attrs["axis"], attrs["keepdims"]
+        (x,) = specs
+        if x is None or len(axis) < x.ndim:
+            return lambda x: reduce(x, axis, None, None, keepdims)
+        if keepdims and axis:
+            return lambda x: reduce(x, None, None, None, True)
+        as_array = np.asarray  # without axes left NumPy gives a scalar
+        return lambda x: as_array(reduce(x, None))
+
+    return Kernel(prepare=prepare, when=when)
+
+
+def _mean(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Callable[[Array], Array]:
     """The sum divided by the count, which NumPy's own does with more ado."""
-    count = math.prod([x.shape[a] for a in axis])
-    total: Array = _sum(x, axis, None, None, keepdims)
-    return total / count if count else total + math.nan
+    (x,) = specs
+    assert x is not None  # the op has no optional operand
+    total = reduction(np.add).prepare(specs, attrs)  # type: ignore[misc]  # it has one
+    count: Any = math.prod([x.static[a] for a in attrs["axis"]])
+    if not count:
+        return lambda x: total(x) + math.nan
+    if reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]):
+        return lambda x: total(x) / count
+    as_array = np.asarray
+    return lambda x: as_array(total(x) / count)
 
 
 def argmax(x: Any, *, axis: int | None, keepdims: bool) -> Array:
@@ -215,13 +240,13 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     "clip": Kernel(clip, when=_floating),
     "gate": Kernel(gate),
     "where": Kernel(select, when=_selectable),
-    "sum": Kernel(_reduce(np.add), when=_floating),
-    "prod": Kernel(_reduce(np.multiply), when=_floating),
-    "max": Kernel(_reduce(np.maximum)),
-    "min": Kernel(_reduce(np.minimum)),
-    "any": Kernel(_reduce(np.logical_or)),
-    "all": Kernel(_reduce(np.logical_and)),
-    "mean": Kernel(mean),
+    "sum": reduction(np.add, _floating),
+    "prod": reduction(np.multiply, _floating),
+    "max": reduction(np.maximum),
+    "min": reduction(np.minimum),
+    "any": reduction(np.logical_or),
+    "all": reduction(np.logical_and),
+    "mean": Kernel(prepare=_mean),
     "argmax": Kernel(argmax),
     "argmin": Kernel(argmin),
     "count_nonzero": Kernel(count_nonzero),
