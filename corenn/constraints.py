@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from corenn import ops
 from corenn.configurable import Configurable, Registry
 from corenn.errors import AttributeValueError
+from corenn.ops.elementwise import clip, maximum, square, where
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.transcendental import sqrt
 from corenn.tensor import Tensor
 
 _TINY = 1e-7
@@ -44,7 +46,7 @@ def _axes(axis: int | Sequence[int]) -> int | tuple[int, ...]:
 
 
 def _norms(w: Tensor, axis: int | tuple[int, ...]) -> Tensor:
-    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+    return sqrt(sum_over(square(w), axis=axis, keepdims=True))
 
 
 @register("max_norm")
@@ -59,7 +61,7 @@ class MaxNorm(Constraint):
     def __call__(self, w: Tensor, /) -> Tensor:
         """``w`` with long vectors shortened."""
         norms = _norms(w, self.axis)
-        return ops.where(norms > self.max_value, w * (self.max_value / ops.maximum(norms, _TINY)), w)
+        return where(norms > self.max_value, w * (self.max_value / maximum(norms, _TINY)), w)
 
 
 @register("non_neg", "non_negative")
@@ -68,7 +70,7 @@ class NonNeg(Constraint):
 
     def __call__(self, w: Tensor, /) -> Tensor:
         """``maximum(w, 0)``."""
-        return ops.maximum(w, 0.0)
+        return maximum(w, 0.0)
 
 
 @register("unit_norm")
@@ -101,7 +103,7 @@ class MinMaxNorm(Constraint):
     def __call__(self, w: Tensor, /) -> Tensor:
         """``w`` with its vectors' lengths moved into the interval."""
         norms = _norms(w, self.axis)
-        wanted = self.rate * ops.clip(norms, min=self.min_value, max=self.max_value) + (1.0 - self.rate) * norms
+        wanted = self.rate * clip(norms, min=self.min_value, max=self.max_value) + (1.0 - self.rate) * norms
         return w * (wanted / (norms + _TINY))
 
 

@@ -25,7 +25,8 @@ class DType:
 
     def __init__(self, name: str, kind: str, itemsize: int) -> None:
         self.name, self.kind, self.itemsize = name, kind, itemsize
-        self._numpy: np.dtype[Any] | None = None if name == "bfloat16" else np.dtype(name)
+        known = {"bfloat16": None, "string": np.dtype(object)}
+        self._numpy: np.dtype[Any] | None = known[name] if name in known else np.dtype(name)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -91,6 +92,8 @@ float32: Final = DType("float32", "f", 4)
 float64: Final = DType("float64", "f", 8)
 complex64: Final = DType("complex64", "c", 8)
 complex128: Final = DType("complex128", "c", 16)
+#: Text, in graphs: summaries, file names.  An array of Python objects on the host; no backend and no op has it.
+string: Final = DType("string", "O", 8)
 
 BOOL: Final = frozenset({bool_})
 SIGNED: Final = frozenset({int8, int16, int32, int64})
@@ -105,6 +108,8 @@ ALL: Final = NUMERIC | BOOL
 
 BY_NAME: Final[dict[str, DType]] = {d.name: d for d in sorted(ALL, key=lambda d: (d.kind, d.itemsize, d.name))}
 _ALIASES: Final[dict[Any, DType]] = {
+    str: string,
+    "string": string,
     float: float32,
     int: int32,
     bool: bool_,

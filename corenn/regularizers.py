@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from corenn import ops
 from corenn.configurable import Configurable, Registry
 from corenn.errors import AttributeValueError, ShapeError
+from corenn.ops.contraction import matmul
+from corenn.ops.creation import eye, zeros
+from corenn.ops.elementwise import abs as absolute
+from corenn.ops.elementwise import maximum, square
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import transpose
 from corenn.tensor import Tensor
 
 
@@ -56,11 +61,11 @@ class L1L2(Regularizer):
         """The penalty of ``w``."""
         terms = []
         if self.l1:
-            terms.append(ops.sum(ops.abs(w)) * self.l1)
+            terms.append(sum_over(absolute(w)) * self.l1)
         if self.l2:
-            terms.append(ops.sum(ops.square(w)) * self.l2)
+            terms.append(sum_over(square(w)) * self.l2)
         if not terms:
-            return ops.zeros((), w.dtype, w.device)
+            return zeros((), w.dtype, w.device)
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
@@ -74,7 +79,7 @@ class L1(Regularizer):
 
     def __call__(self, w: Tensor, /) -> Tensor:
         """The penalty of ``w``."""
-        return ops.sum(ops.abs(w)) * self.l1
+        return sum_over(absolute(w)) * self.l1
 
 
 @register("l2")
@@ -87,7 +92,7 @@ class L2(Regularizer):
 
     def __call__(self, w: Tensor, /) -> Tensor:
         """The penalty of ``w``."""
-        return ops.sum(ops.square(w)) * self.l2
+        return sum_over(square(w)) * self.l2
 
 
 @register("orthogonal")
@@ -107,13 +112,13 @@ class OrthogonalRegularizer(Regularizer):
         """The penalty of the matrix ``w``."""
         if w.ndim != 2:
             raise ShapeError("OrthogonalRegularizer", "takes matrices", {"w": w.spec})
-        vectors = w if self.mode == "rows" else ops.transpose(w)
-        lengths = ops.sum(ops.square(vectors), axis=1, keepdims=True)
-        unit = vectors * (ops.maximum(lengths, 1e-12) ** -0.5)
-        gram = ops.matmul(unit, ops.transpose(unit))
+        vectors = w if self.mode == "rows" else transpose(w)
+        lengths = sum_over(square(vectors), axis=1, keepdims=True)
+        unit = vectors * (maximum(lengths, 1e-12) ** -0.5)
+        gram = matmul(unit, transpose(unit))
         count = unit.shape[0]
-        cosines = ops.abs(gram) * (1.0 - ops.eye(count, dtype=w.dtype, device=w.device))
-        return ops.sum(cosines) * (self.factor / max(1, count * (count - 1)))
+        cosines = absolute(gram) * (1.0 - eye(count, dtype=w.dtype, device=w.device))
+        return sum_over(cosines) * (self.factor / max(1, count * (count - 1)))
 
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get", "register"]

@@ -1,7 +1,8 @@
 """``Tensor``: an array on some device, with its spec; what every op takes and returns.
 
-The methods and operators are short spellings of ops.  They reach the ops through ``_ops``, which ``corenn.ops`` sets
-when it has declared them: the tensor knows no op, and an operator costs one global look-up more than the op.
+The methods and operators are short spellings of ops.  They reach the ops through ``_ops``, the module
+``corenn.ops.operators``, which ``corenn.ops`` puts here when all ops are declared: nothing is imported upwards, and an
+operator costs one global look-up more than the op.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError, 
 from corenn.spec import Spec
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from corenn.device import Device
+    from corenn.ops import operators as _ops  # at run time corenn.ops sets it
 
 hide_frames_of(os.path.dirname(np.__file__))  # numpy.sum(x) calls x.sum: the caller is whoever called numpy.sum
 
-_ops: ModuleType = None  # type: ignore[assignment]  # set by corenn.ops
 _SCALARS = (float, int, bool, complex)
 
 
@@ -130,11 +129,11 @@ class Tensor:
 
     def to(self, device: str | Device) -> Tensor:
         """The same values on another device (itself if it is there already); gradients flow back."""
-        return _ops.to_device(self, device)  # type: ignore[no-any-return]
+        return _ops.to_device(self, device)
 
     def cast(self, dtype: object) -> Tensor:
         """The values converted to ``dtype``; see ``corenn.cast``."""
-        return _ops.cast(self, dtype=as_dtype(dtype))  # type: ignore[no-any-return]
+        return _ops.cast(self, dtype=as_dtype(dtype))
 
     def astype(self, dtype: object) -> Tensor:
         """NumPy's name for ``cast``."""
@@ -217,126 +216,126 @@ class Tensor:
     def __add__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.add(self, other)  # type: ignore[no-any-return]
+        return _ops.add(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return _ops.add(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+        return _ops.add(_ops.scalar_beside(other, self), self)
 
     def __sub__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.subtract(self, other)  # type: ignore[no-any-return]
+        return _ops.subtract(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _ops.subtract(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+        return _ops.subtract(_ops.scalar_beside(other, self), self)
 
     def __mul__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.multiply(self, other)  # type: ignore[no-any-return]
+        return _ops.multiply(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _ops.multiply(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+        return _ops.multiply(_ops.scalar_beside(other, self), self)
 
     def __truediv__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.divide(self, other)  # type: ignore[no-any-return]
+        return _ops.divide(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _ops.divide(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+        return _ops.divide(_ops.scalar_beside(other, self), self)
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return _ops.floor_divide(self, other)  # type: ignore[no-any-return]
+        return _ops.floor_divide(self, other)
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return _ops.floor_divide(other, self)  # type: ignore[no-any-return]
+        return _ops.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return _ops.remainder(self, other)  # type: ignore[no-any-return]
+        return _ops.remainder(self, other)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return _ops.remainder(other, self)  # type: ignore[no-any-return]
+        return _ops.remainder(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.power(self, other)  # type: ignore[no-any-return]
+        return _ops.power(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _ops.power(_ops.scalar_beside(other, self), self)  # type: ignore[no-any-return]
+        return _ops.power(_ops.scalar_beside(other, self), self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return _ops.matmul(self, other)  # type: ignore[no-any-return]
+        return _ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return _ops.matmul(other, self)  # type: ignore[no-any-return]
+        return _ops.matmul(other, self)
 
     def __neg__(self) -> Tensor:
-        return _ops.negative(self)  # type: ignore[no-any-return]
+        return _ops.negative(self)
 
     def __pos__(self) -> Tensor:
         return self
 
     def __abs__(self) -> Tensor:
-        return _ops.abs(self)  # type: ignore[no-any-return]
+        return _ops.abs(self)
 
     def __invert__(self) -> Tensor:
-        return _ops.bitwise_invert(self)  # type: ignore[no-any-return]
+        return _ops.bitwise_invert(self)
 
     def __and__(self, other: Any) -> Tensor:
-        return _ops.bitwise_and(self, other)  # type: ignore[no-any-return]
+        return _ops.bitwise_and(self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> Tensor:
-        return _ops.bitwise_or(self, other)  # type: ignore[no-any-return]
+        return _ops.bitwise_or(self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> Tensor:
-        return _ops.bitwise_xor(self, other)  # type: ignore[no-any-return]
+        return _ops.bitwise_xor(self, other)
 
     __rxor__ = __xor__
 
     def __lshift__(self, other: Any) -> Tensor:
-        return _ops.bitwise_left_shift(self, other)  # type: ignore[no-any-return]
+        return _ops.bitwise_left_shift(self, other)
 
     def __rshift__(self, other: Any) -> Tensor:
-        return _ops.bitwise_right_shift(self, other)  # type: ignore[no-any-return]
+        return _ops.bitwise_right_shift(self, other)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]  # elementwise, as in NumPy
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # elementwise, as in NumPy
         if other is None or isinstance(other, str):
             return False  # type: ignore[return-value]
-        return _ops.equal(self, other)  # type: ignore[no-any-return]
+        return _ops.equal(self, other)
 
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         if other is None or isinstance(other, str):
             return True  # type: ignore[return-value]
-        return _ops.not_equal(self, other)  # type: ignore[no-any-return]
+        return _ops.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.less(self, other)  # type: ignore[no-any-return]
+        return _ops.less(self, other)
 
     def __le__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.less_equal(self, other)  # type: ignore[no-any-return]
+        return _ops.less_equal(self, other)
 
     def __gt__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.greater(self, other)  # type: ignore[no-any-return]
+        return _ops.greater(self, other)
 
     def __ge__(self, other: Any) -> Tensor:
         if other.__class__ in _SCALARS:
             other = _ops.scalar_beside(other, self)
-        return _ops.greater_equal(self, other)  # type: ignore[no-any-return]
+        return _ops.greater_equal(self, other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return _ops.index(self, index)  # type: ignore[no-any-return]
+        return _ops.index(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise ImmutableError(
@@ -351,68 +350,68 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """The transpose of a matrix."""
-        return _ops.transpose(self)  # type: ignore[no-any-return]
+        return _ops.transpose(self)
 
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged."""
-        return _ops.matrix_transpose(self)  # type: ignore[no-any-return]
+        return _ops.matrix_transpose(self)
 
     def reshape(self, *shape: Any) -> Tensor:
         """``corenn.reshape``; takes ``reshape(2, 3)`` and ``reshape((2, 3))``."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-        return _ops.reshape(self, shape=tuple(given))  # type: ignore[no-any-return]
+        return _ops.reshape(self, shape=tuple(given))
 
     def transpose(self, *axes: Any) -> Tensor:
         """``corenn.transpose``; without arguments, reverses the axes."""
         given = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
-        return _ops.transpose(self, axes=tuple(given) if given else None)  # type: ignore[no-any-return]
+        return _ops.transpose(self, axes=tuple(given) if given else None)
 
     def flatten(self) -> Tensor:
         """All elements in one axis, in C order."""
-        return _ops.reshape(self, shape=(-1,))  # type: ignore[no-any-return]
+        return _ops.reshape(self, shape=(-1,))
 
     def sum(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.sum``."""
         if other:
             advice.refuse_keywords("sum", other)
-        return _ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.mean``."""
         if other:
             advice.refuse_keywords("mean", other)
-        return _ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.mean(self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.max``."""
         if other:
             advice.refuse_keywords("max", other)
-        return _ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.min``."""
         if other:
             advice.refuse_keywords("min", other)
-        return _ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.min(self, axis=axis, keepdims=keepdims)
 
     def argmax(self, axis: Any = None, **other: Any) -> Tensor:
         """``corenn.argmax``."""
         if other:
             advice.refuse_keywords("argmax", other)
-        return _ops.argmax(self, axis=axis)  # type: ignore[no-any-return]
+        return _ops.argmax(self, axis=axis)
 
     def all(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.all``."""
         if other:
             advice.refuse_keywords("all", other)
-        return _ops.all(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.all(self, axis=axis, keepdims=keepdims)
 
     def any(self, axis: Any = None, keepdims: bool = False, **other: Any) -> Tensor:
         """``corenn.any``."""
         if other:
             advice.refuse_keywords("any", other)
-        return _ops.any(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return _ops.any(self, axis=axis, keepdims=keepdims)
 
 
 # What ndarray's operators call when the other operand is a tensor.

@@ -19,7 +19,7 @@ ROOMS = (
     "ops",
     "nn random linalg image variable",
     "autodiff",
-    "graph",
+    "graph compiler",
     "activations initializers regularizers constraints schedules losses optimizers metrics data summary checkpoint",
     "layers",
     "training",

@@ -6,6 +6,7 @@ Nothing of corenn is imported before a command needs it: help and shell completi
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -27,7 +28,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def run(
-    task: Annotated[str | None, typer.Argument(help="What to run; see corenn tasks. Default: digits.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TASK|SCRIPT]",
+            help="A task, see corenn tasks (default: digits); or a TensorFlow script or notebook.",
+        ),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGS]", help="What the script finds in sys.argv.", show_default=False),
+    ] = None,
     backend: Annotated[
         str | None,
         typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
@@ -53,14 +64,37 @@ def run(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one last line of JSON.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of matrix products on the CPU. Default: 1.")
+    ] = None,
+    tf: Annotated[
+        str | None, typer.Option(metavar="auto|1|2", help="Scripts: the TensorFlow it was written for. Default: auto.")
+    ] = None,
+    facade_over_tensorflow: Annotated[
+        bool,
+        typer.Option("--facade-over-tensorflow", help="Scripts: use corenn although a real TensorFlow is installed."),
+    ] = False,
 ) -> None:
-    """Train and test a task.
+    """Train and test a task, or run a TensorFlow script.
 
-    Writes config, metrics, checkpoints, event files and plots into a directory.
+    A task writes config, metrics, checkpoints, event files and plots into a directory.
+
+    A script (SCRIPT.py, or a notebook, SCRIPT.ipynb) runs as python SCRIPT.py would, with tensorflow, keras,
+    tensorflow_datasets and gym answered by corenn; its own options come after --.
 
     Ctrl-C (or SIGTERM) finishes the step, saves, and exits with status 130 (143); --resume continues to the same
     weights that the uninterrupted run would have reached.
     """
+    if threads is not None:  # the libraries read it when they are loaded, so before NumPy is
+        os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+    from corenn_cli.scripts import ScriptExit, is_script, refuse_script_options, run_program
+
+    if task is not None and is_script(task):
+        only_tasks = {"--dataset": dataset, "--data-dir": data_dir, "--epochs": epochs, "--steps": steps,
+                      "--batch-size": batch_size, "--seed": seed, "--set": set_, "--out": out, "--resume": resume,
+                      "--quiet": quiet, "--json": as_json}  # fmt: skip
+        raise ScriptExit(run_program(task, arguments or [], backend, tf, facade_over_tensorflow, only_tasks))
+    refuse_script_options(arguments, {"--tf": tf, "--facade-over-tensorflow": facade_over_tensorflow})
     from corenn.training.run import Interrupted, Run
     from corenn.training.task import parse_assignments
 
@@ -180,6 +214,10 @@ def run_app(args: list[str]) -> int:
         try:
             app(args, prog_name="corenn")
         except SystemExit as left:
+            if type(left) is SystemExit and left.code == 2 and args[:1] == ["run"]:
+                from corenn_cli.scripts import after_the_script
+
+                print(after_the_script(args[1:]), end="", file=sys.stderr)
             return left.code if isinstance(left.code, int) else 0 if left.code is None else 1
     except BrokenPipeError:
         raise

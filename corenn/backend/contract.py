@@ -58,6 +58,8 @@ class Backend(ABC):
     xp: Any
     #: Dtypes the backend stores but computes in a wider one: operands are widened, results rounded once.
     computes_in: Mapping[DType, DType] = {}
+    #: Whether its arrays only stand for values: then everything must go through ``plan`` (see there).
+    records: bool = False
 
     # ---- tier 1: arrays
 
@@ -108,6 +110,12 @@ class Backend(ABC):
     def kernels(self) -> Mapping[str, Kernel | Sequence[Kernel]]:
         """Op name to kernel, or to several that are asked in order.  Names of ops that do not exist are an error."""
         return {}
+
+    def plan(
+        self, op: Any, inputs: Sequence[Spec | None], attrs: Mapping[str, Any], device: Any
+    ) -> Callable[..., Any] | None:
+        """What serves a call of ``op`` in place of any kernel: for devices that record instead of computing."""
+        return None
 
     # ---- tier 3: compile
 

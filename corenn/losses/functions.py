@@ -12,9 +12,24 @@ from __future__ import annotations
 
 import math
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
+from corenn.ops.activations import sigmoid, softplus
+from corenn.ops.creation import tensor
+from corenn.ops.elementwise import abs as absolute
+from corenn.ops.elementwise import clip, maximum, minimum, power, square, squared_difference
+from corenn.ops.elementwise import where as choose
+from corenn.ops.gathering import take_along_axis
+from corenn.ops.logic import equal, less, logical_or, not_equal
+from corenn.ops.reduction import all as all_over
+from corenn.ops.reduction import max as max_over
+from corenn.ops.reduction import mean
+from corenn.ops.reduction import min as min_over
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import expand_dims, reshape, squeeze
+from corenn.ops.softmax import sigmoid_cross_entropy, softmax, softmax_cross_entropy, sparse_softmax_cross_entropy
 from corenn.ops.table import TensorLike
+from corenn.ops.transcendental import log, log1p, rsqrt
 from corenn.tensor import Tensor
 
 #: Probabilities are kept this far from 0 and 1 before logarithms.
@@ -26,13 +41,13 @@ EPSILON = 1e-7
 
 def predictions(y_pred: TensorLike) -> Tensor:
     """``y_pred`` as a floating tensor of at least 32 bits."""
-    made = y_pred if isinstance(y_pred, Tensor) else ops.tensor(y_pred)
+    made = y_pred if isinstance(y_pred, Tensor) else tensor(y_pred)
     return made.cast(dtypes.float32) if not made.dtype.is_inexact or made.dtype.itemsize < 4 else made
 
 
 def beside(value: TensorLike, other: Tensor) -> Tensor:
     """Labels or weights as a tensor on the device of ``other``."""
-    return value if isinstance(value, Tensor) else ops.tensor(value, device=other.device)
+    return value if isinstance(value, Tensor) else tensor(value, device=other.device)
 
 
 def matched(where: str, y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
@@ -42,7 +57,7 @@ def matched(where: str, y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor,
     if y.shape != p.shape:
         if y.size != p.size or (y.shape != (*p.shape, 1) and p.shape != (*y.shape, 1)):
             raise _mismatch(where, y, p)
-        y = ops.reshape(y, shape=p.shape)
+        y = reshape(y, shape=p.shape)
     return (y if y.dtype is p.dtype else y.cast(p.dtype)), p
 
 
@@ -69,7 +84,7 @@ def class_labels(where: str, y_true: TensorLike, y_pred: Tensor) -> Tensor:
                 hint = "the labels look one-hot: use a categorical loss, or corenn.argmax(y_true, axis=-1)"
             shown = {"y_true": f"{y.spec}   one class number each", "y_pred": f"{y_pred.spec}   classes last"}
             raise ShapeError(where, "y_true and y_pred do not fit", shown, hint=hint)
-        y = ops.reshape(y, shape=wanted)
+        y = reshape(y, shape=wanted)
     if y.dtype.is_integer:
         return y
     if not y.dtype.is_floating and y.dtype is not dtypes.bool_:
@@ -83,58 +98,56 @@ def class_labels(where: str, y_true: TensorLike, y_pred: Tensor) -> Tensor:
 def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean((y_pred - y_true) ** 2)`` over the last axis."""
     y, p = matched("mean_squared_error", y_true, y_pred)
-    return ops.mean(ops.squared_difference(p, y), axis=-1)
+    return mean(squared_difference(p, y), axis=-1)
 
 
 def mean_absolute_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean(|y_pred - y_true|)`` over the last axis."""
     y, p = matched("mean_absolute_error", y_true, y_pred)
-    return ops.mean(ops.abs(p - y), axis=-1)
+    return mean(absolute(p - y), axis=-1)
 
 
 def mean_absolute_percentage_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7))`` over the last axis."""
     y, p = matched("mean_absolute_percentage_error", y_true, y_pred)
-    return ops.mean(ops.abs(p - y) / ops.maximum(ops.abs(y), EPSILON), axis=-1) * 100.0
+    return mean(absolute(p - y) / maximum(absolute(y), EPSILON), axis=-1) * 100.0
 
 
 def mean_squared_logarithmic_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean((log(1 + y_pred) - log(1 + y_true)) ** 2)`` over the last axis; both are taken as at least 1e-7."""
     y, p = matched("mean_squared_logarithmic_error", y_true, y_pred)
-    return ops.mean(
-        ops.squared_difference(ops.log1p(ops.maximum(p, EPSILON)), ops.log1p(ops.maximum(y, EPSILON))), axis=-1
-    )
+    return mean(squared_difference(log1p(maximum(p, EPSILON)), log1p(maximum(y, EPSILON))), axis=-1)
 
 
 def huber(y_true: TensorLike, y_pred: TensorLike, delta: float = 1.0) -> Tensor:
     """Mean over the last axis of ``e**2 / 2`` where ``|e| <= delta``, else of ``delta * (|e| - delta / 2)``."""
     y, p = matched("huber", y_true, y_pred)
-    size = ops.abs(p - y)
-    inner = ops.minimum(size, delta)  # e**2 / 2 inside, and outside delta * (|e| - delta / 2), without a branch
-    return ops.mean(inner * (size - inner * 0.5), axis=-1)
+    size = absolute(p - y)
+    inner = minimum(size, delta)  # e**2 / 2 inside, and outside delta * (|e| - delta / 2), without a branch
+    return mean(inner * (size - inner * 0.5), axis=-1)
 
 
 def log_cosh(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean(log(cosh(y_pred - y_true)))`` over the last axis, in a form that does not overflow."""
     y, p = matched("log_cosh", y_true, y_pred)
     error = p - y
-    return ops.mean(error + ops.softplus(error * -2.0) - math.log(2.0), axis=-1)
+    return mean(error + softplus(error * -2.0) - math.log(2.0), axis=-1)
 
 
 def poisson(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean(y_pred - y_true * log(y_pred + 1e-7))`` over the last axis: Poisson likelihood but for a constant."""
     y, p = matched("poisson", y_true, y_pred)
-    return ops.mean(p - y * ops.log(p + EPSILON), axis=-1)
+    return mean(p - y * log(p + EPSILON), axis=-1)
 
 
 def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) -> Tensor:
     """Minus the cosine of the angle between the vectors along ``axis``: -1 where they point the same way."""
     y, p = matched("cosine_similarity", y_true, y_pred)
-    return -ops.sum(_unit(y, axis) * _unit(p, axis), axis=axis)
+    return -sum_over(_unit(y, axis) * _unit(p, axis), axis=axis)
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
+    return x * rsqrt(maximum(sum_over(square(x), axis=axis, keepdims=True), 1e-12))
 
 
 # ---------------------------------------------------------------- margins
@@ -142,27 +155,27 @@ def _unit(x: Tensor, axis: int) -> Tensor:
 
 def _signs(y: Tensor) -> Tensor:
     """Labels in {0, 1} as -1 and 1; others (already -1 and 1) as they are."""
-    binary = ops.all(ops.logical_or(ops.equal(y, 0.0), ops.equal(y, 1.0)))
-    return ops.where(binary, y * 2.0 - 1.0, y)
+    binary = all_over(logical_or(equal(y, 0.0), equal(y, 1.0)))
+    return choose(binary, y * 2.0 - 1.0, y)
 
 
 def hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean(max(1 - y_true * y_pred, 0))`` over the last axis, labels -1 and 1 (0 and 1 are converted)."""
     y, p = matched("hinge", y_true, y_pred)
-    return ops.mean(ops.maximum(1.0 - _signs(y) * p, 0.0), axis=-1)
+    return mean(maximum(1.0 - _signs(y) * p, 0.0), axis=-1)
 
 
 def squared_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``mean(max(1 - y_true * y_pred, 0) ** 2)`` over the last axis, labels -1 and 1 (0 and 1 are converted)."""
     y, p = matched("squared_hinge", y_true, y_pred)
-    return ops.mean(ops.square(ops.maximum(1.0 - _signs(y) * p, 0.0)), axis=-1)
+    return mean(square(maximum(1.0 - _signs(y) * p, 0.0)), axis=-1)
 
 
 def categorical_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0)`` over the last axis, labels one-hot."""
     y, p = matched("categorical_hinge", y_true, y_pred)
-    wrong = ops.max((1.0 - y) * p, axis=-1)
-    return ops.maximum(1.0 + wrong - ops.sum(y * p, axis=-1), 0.0)
+    wrong = max_over((1.0 - y) * p, axis=-1)
+    return maximum(1.0 + wrong - sum_over(y * p, axis=-1), 0.0)
 
 
 # ---------------------------------------------------------------- probabilities
@@ -170,8 +183,8 @@ def categorical_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 
 def kl_divergence(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``sum(y_true * log(y_true / y_pred))`` over the last axis, both clipped to [1e-7, 1]."""
-    y, p = (ops.clip(x, min=EPSILON, max=1.0) for x in matched("kl_divergence", y_true, y_pred))
-    return ops.sum(y * ops.log(y / p), axis=-1)
+    y, p = (clip(x, min=EPSILON, max=1.0) for x in matched("kl_divergence", y_true, y_pred))
+    return sum_over(y * log(y / p), axis=-1)
 
 
 def _smoothed(where: str, y: Tensor, smoothing: float, classes: int) -> Tensor:
@@ -182,9 +195,9 @@ def _smoothed(where: str, y: Tensor, smoothing: float, classes: int) -> Tensor:
 
 def _binary_terms(y: Tensor, p: Tensor, from_logits: bool) -> Tensor:
     if from_logits:
-        return ops.sigmoid_cross_entropy(y, p)
-    q = ops.clip(p, min=EPSILON, max=1.0 - EPSILON)
-    return -(y * ops.log(q) + (1.0 - y) * ops.log(1.0 - q))
+        return sigmoid_cross_entropy(y, p)
+    q = clip(p, min=EPSILON, max=1.0 - EPSILON)
+    return -(y * log(q) + (1.0 - y) * log(1.0 - q))
 
 
 def binary_crossentropy(
@@ -197,7 +210,7 @@ def binary_crossentropy(
     """
     y, p = matched("binary_crossentropy", y_true, y_pred)
     y = _smoothed("binary_crossentropy", y, label_smoothing, 2)
-    return ops.mean(_binary_terms(y, p, from_logits), axis=-1)
+    return mean(_binary_terms(y, p, from_logits), axis=-1)
 
 
 def binary_focal_crossentropy(
@@ -216,17 +229,17 @@ def binary_focal_crossentropy(
     """
     y, p = matched("binary_focal_crossentropy", y_true, y_pred)
     y = _smoothed("binary_focal_crossentropy", y, label_smoothing, 2)
-    q = ops.sigmoid(p) if from_logits else p
+    q = sigmoid(p) if from_logits else p
     right = y * q + (1.0 - y) * (1.0 - q)
-    terms = ops.power(1.0 - right, gamma) * _binary_terms(y, p, from_logits)
+    terms = power(1.0 - right, gamma) * _binary_terms(y, p, from_logits)
     if apply_class_balancing:
         terms = terms * (y * alpha + (1.0 - y) * (1.0 - alpha))
-    return ops.mean(terms, axis=-1)
+    return mean(terms, axis=-1)
 
 
 def _normalized(p: Tensor) -> Tensor:
     """Probabilities that sum to 1 over the last axis, kept from 0 and 1."""
-    return ops.clip(p / ops.sum(p, axis=-1, keepdims=True), min=EPSILON, max=1.0 - EPSILON)
+    return clip(p / sum_over(p, axis=-1, keepdims=True), min=EPSILON, max=1.0 - EPSILON)
 
 
 def categorical_crossentropy(
@@ -240,8 +253,8 @@ def categorical_crossentropy(
     y, p = matched("categorical_crossentropy", y_true, y_pred)
     y = _smoothed("categorical_crossentropy", y, label_smoothing, p.shape[-1] if p.shape else 1)
     if from_logits:
-        return ops.softmax_cross_entropy(y, p)
-    return -ops.sum(y * ops.log(_normalized(p)), axis=-1)
+        return softmax_cross_entropy(y, p)
+    return -sum_over(y * log(_normalized(p)), axis=-1)
 
 
 def categorical_focal_crossentropy(
@@ -255,18 +268,18 @@ def categorical_focal_crossentropy(
     """``-sum(alpha * (1 - p) ** gamma * y * log p)`` over the last axis, labels one-hot (Lin et al. 2017)."""
     y, p = matched("categorical_focal_crossentropy", y_true, y_pred)
     y = _smoothed("categorical_focal_crossentropy", y, label_smoothing, p.shape[-1] if p.shape else 1)
-    q = _normalized(ops.softmax(p) if from_logits else p)
-    return -ops.sum(ops.power(1.0 - q, gamma) * y * ops.log(q), axis=-1) * alpha
+    q = _normalized(softmax(p) if from_logits else p)
+    return -sum_over(power(1.0 - q, gamma) * y * log(q), axis=-1) * alpha
 
 
 def _of_class(where: str, values: Tensor, labels: Tensor) -> Tensor:
     """The value of each sample's class; ShapeError for a label that is no class."""
     classes = values.shape[-1]
-    places = ops.where(ops.less(labels, 0), classes, labels)  # a negative position would count from the end
+    places = choose(less(labels, 0), classes, labels)  # a negative position would count from the end
     try:
-        return ops.squeeze(ops.take_along_axis(values, ops.expand_dims(places, axis=-1), axis=-1), axis=-1)
+        return squeeze(take_along_axis(values, expand_dims(places, axis=-1), axis=-1), axis=-1)
     except ShapeError:
-        low, high = int(ops.min(labels)), int(ops.max(labels))
+        low, high = int(min_over(labels)), int(max_over(labels))
         shown = {"y_true": f"{labels.spec}   labels {low} to {high}", "y_pred": f"{values.spec}   classes last"}
         hint = f"number the classes from 0 to {classes - 1}" if low < 0 else f"give the last layer {high + 1} units"
         raise ShapeError(where, f"there is a label that is none of the {classes} classes", shown, hint=hint) from None
@@ -284,14 +297,14 @@ def sparse_categorical_crossentropy(
     y = class_labels("sparse_categorical_crossentropy", y_true, p)
     valid = None
     if ignore_class is not None:
-        valid = ops.not_equal(y, ignore_class)
-        y = ops.where(valid, y, 0)
+        valid = not_equal(y, ignore_class)
+        y = choose(valid, y, 0)
     if from_logits:
-        values = ops.sparse_softmax_cross_entropy(y, p)
+        values = sparse_softmax_cross_entropy(y, p)
     else:
-        own = _of_class("sparse_categorical_crossentropy", p / ops.sum(p, axis=-1, keepdims=True), y)
-        values = -ops.log(ops.clip(own, min=EPSILON, max=1.0 - EPSILON))
-    return values if valid is None else ops.where(valid, values, 0.0)
+        own = _of_class("sparse_categorical_crossentropy", p / sum_over(p, axis=-1, keepdims=True), y)
+        values = -log(clip(own, min=EPSILON, max=1.0 - EPSILON))
+    return values if valid is None else choose(valid, values, 0.0)
 
 
 __all__ = [

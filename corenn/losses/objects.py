@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, overload
 
-from corenn import ops
 from corenn.configurable import Configurable, Registry
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.losses import functions as fn
+from corenn.ops.elementwise import where
+from corenn.ops.logic import equal, not_equal
+from corenn.ops.reduction import mean
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import broadcast_to, expand_dims, reshape
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 
@@ -62,7 +66,7 @@ class Loss(Configurable):
         """The reduced loss of a batch."""
         p = fn.predictions(y_pred)
         if self.elementwise and p.ndim == 1:
-            p = ops.expand_dims(p, axis=-1)
+            p = expand_dims(p, axis=-1)
         values = self.call(y_true, p)
         if not isinstance(values, Tensor):
             raise UsageError(self.name, "the loss must be a tensor", {"returned": type(values).__name__},
@@ -79,9 +83,9 @@ def aligned_weight(weight: TensorLike, values: Tensor) -> Tensor:
     if w.dtype is not values.dtype:
         w = w.cast(values.dtype)
     if w.ndim == values.ndim + 1 and w.shape[-1] == 1:
-        w = ops.reshape(w, shape=w.shape[:-1])
+        w = reshape(w, shape=w.shape[:-1])
     elif 0 < w.ndim < values.ndim:
-        w = ops.reshape(w, shape=w.shape + (1,) * (values.ndim - w.ndim))
+        w = reshape(w, shape=w.shape + (1,) * (values.ndim - w.ndim))
     if w.ndim > values.ndim or any(n not in (1, m) for n, m in zip(w.shape, values.shape, strict=False) if w.ndim):
         shown = {"sample_weight": w.spec, "values": values.spec}
         raise ShapeError("sample_weight", "does not fit the values of the samples", shown, hint="one weight per sample")
@@ -98,24 +102,24 @@ def reduced(
     average = reduction in ("sum_over_batch_size", "mean")
     if weight is None and mask is None:
         if average or reduction == "mean_with_sample_weight":
-            return ops.mean(values) if values.ndim else values
-        return ops.sum(values) if reduction == "sum" and values.ndim else values
+            return mean(values) if values.ndim else values
+        return sum_over(values) if reduction == "sum" and values.ndim else values
     w = None if weight is None else aligned_weight(weight, values)
     if mask is not None:
         kept = mask.cast(values.dtype)
         if average:
-            kept = kept * (float(kept.size) / (ops.sum(kept) + fn.EPSILON))
+            kept = kept * (float(kept.size) / (sum_over(kept) + fn.EPSILON))
         w = kept if w is None else w * kept
     assert w is not None  # one of the two was given
     weighted = values * w
     if reduction == "none":
         return weighted
-    total = ops.sum(weighted)
+    total = sum_over(weighted)
     if average:
         return total / float(max(1, values.size))
     if reduction == "mean_with_sample_weight":
-        weights = ops.sum(ops.broadcast_to(w, shape=values.shape))
-        return total / ops.where(ops.equal(weights, 0.0), 1.0, weights)
+        weights = sum_over(broadcast_to(w, shape=values.shape))
+        return total / where(equal(weights, 0.0), 1.0, weights)
     return total
 
 
@@ -362,7 +366,7 @@ class SparseCategoricalCrossentropy(Loss):
         """Samples that are not labelled ``ignore_class``."""
         if self.ignore_class is None:
             return None
-        return ops.not_equal(fn.class_labels(self.name, y_true, y_pred), self.ignore_class)
+        return not_equal(fn.class_labels(self.name, y_true, y_pred), self.ignore_class)
 
 
 __all__ = [

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.losses.functions import beside, class_labels, matched, predictions
 from corenn.metrics.base import MeanOverSamples, register
+from corenn.ops.gathering import take_along_axis
+from corenn.ops.logic import equal, greater, isfinite, less, logical_and
+from corenn.ops.reduction import argmax, mean
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import expand_dims, squeeze
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 
@@ -15,27 +20,27 @@ from corenn.tensor import Tensor
 def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Whether labels and predictions are equal, elementwise (shape of ``y_pred``), as 0 and 1 in float32."""
     y, p = matched("accuracy", y_true, y_pred)
-    return ops.equal(y, p).cast(dtypes.float32)
+    return equal(y, p).cast(dtypes.float32)
 
 
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0.5) -> Tensor:
     """The mean over the last axis of "``y_pred > threshold`` is ``y_true``" (labels 0 and 1; strictly above)."""
     y, p = matched("binary_accuracy", y_true, y_pred)
-    right = ops.equal(ops.greater(p, threshold), ops.greater(y, 0.5))
-    return ops.mean(right.cast(dtypes.float32), axis=-1)
+    right = equal(greater(p, threshold), greater(y, 0.5))
+    return mean(right.cast(dtypes.float32), axis=-1)
 
 
 def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Whether the largest prediction is where the largest label (one-hot) is; shape ``y_pred.shape[:-1]``."""
     y, p = matched("categorical_accuracy", y_true, y_pred)
-    return ops.equal(ops.argmax(y, axis=-1), ops.argmax(p, axis=-1)).cast(dtypes.float32)
+    return equal(argmax(y, axis=-1), argmax(p, axis=-1)).cast(dtypes.float32)
 
 
 def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Whether the largest prediction is at the class number ``y_true``; shape ``y_pred.shape[:-1]``."""
     p = predictions(y_pred)
     y = class_labels("sparse_categorical_accuracy", y_true, p)
-    return ops.equal(ops.argmax(p, axis=-1), y.cast(dtypes.int64)).cast(dtypes.float32)
+    return equal(argmax(p, axis=-1), y.cast(dtypes.int64)).cast(dtypes.float32)
 
 
 def sparse_top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5) -> Tensor:
@@ -45,16 +50,16 @@ def sparse_top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k:
     """
     p = predictions(y_pred)
     y = class_labels("sparse_top_k_categorical_accuracy", y_true, p)
-    own = ops.take_along_axis(p, ops.expand_dims(y, axis=-1), axis=-1)
-    ahead = ops.sum(ops.greater(p, own).cast(dtypes.int32), axis=-1)
-    finite = ops.squeeze(ops.isfinite(own), axis=-1)
-    return ops.logical_and(ops.less(ahead, k), finite).cast(dtypes.float32)
+    own = take_along_axis(p, expand_dims(y, axis=-1), axis=-1)
+    ahead = sum_over(greater(p, own).cast(dtypes.int32), axis=-1)
+    finite = squeeze(isfinite(own), axis=-1)
+    return logical_and(less(ahead, k), finite).cast(dtypes.float32)
 
 
 def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5) -> Tensor:
     """``sparse_top_k_categorical_accuracy`` for one-hot labels."""
     y, p = matched("top_k_categorical_accuracy", y_true, y_pred)
-    return sparse_top_k_categorical_accuracy(ops.argmax(y, axis=-1), p, k)
+    return sparse_top_k_categorical_accuracy(argmax(y, axis=-1), p, k)
 
 
 @register("exact_match", own_name=False)

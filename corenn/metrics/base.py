@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.configurable import Configurable, Registry
 from corenn.errors import CheckpointError, UsageError
 from corenn.losses.functions import beside, predictions
 from corenn.losses.objects import Loss, aligned_weight
-from corenn.ops.creation import tensor
+from corenn.ops.binding import scalar_beside
+from corenn.ops.creation import tensor, zeros
+from corenn.ops.elementwise import stop_gradient, where
+from corenn.ops.logic import equal
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import broadcast_to, expand_dims
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -59,7 +64,7 @@ class Metric(Configurable):
 
     def update_state(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Take a batch into account, each sample with its weight (1 without)."""
-        self.accumulate(y_true, ops.stop_gradient(predictions(y_pred)), sample_weight)
+        self.accumulate(y_true, stop_gradient(predictions(y_pred)), sample_weight)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """``update_state``, then ``result``."""
@@ -104,7 +109,7 @@ class Metric(Configurable):
     def state(self, key: str) -> Tensor:
         """The state's ``key``; a 0-d zero before the first batch."""
         held = self._state.get(key)
-        return ops.zeros(()) if held is None else held.value()
+        return zeros(()) if held is None else held.value()
 
 
 registry: Registry[Metric] = Registry("metric", Metric, lambda function: MeanMetricWrapper(function))
@@ -113,8 +118,8 @@ register = registry.register
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:
     """``a / b``, and 0 where ``b`` is 0."""
-    empty = ops.equal(b, 0)
-    return ops.where(empty, 0.0, a / ops.where(empty, 1.0, b))
+    empty = equal(b, 0)
+    return where(empty, 0.0, a / where(empty, 1.0, b))
 
 
 def widened(value: Tensor) -> Tensor:
@@ -127,10 +132,10 @@ def widened(value: Tensor) -> Tensor:
 def weighted_sums(values: Tensor, weight: TensorLike | None) -> tuple[Tensor, Tensor]:
     """The weighted sum of values, and the sum of their weights (the number of values without); 0-d, widened."""
     if weight is None:
-        total = widened(ops.sum(values) if values.ndim else values)
-        return total, ops.scalar_beside(float(values.size), total)
+        total = widened(sum_over(values) if values.ndim else values)
+        return total, scalar_beside(float(values.size), total)
     w = aligned_weight(weight, values)
-    return ops.sum(values * w), ops.sum(ops.broadcast_to(w, shape=values.shape))
+    return sum_over(values * w), sum_over(broadcast_to(w, shape=values.shape))
 
 
 @register("mean")
@@ -139,7 +144,7 @@ class Mean(Metric):
 
     def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:  # type: ignore[override]
         """Take values of any shape into account."""
-        self._take(ops.stop_gradient(predictions(values)), sample_weight)
+        self._take(stop_gradient(predictions(values)), sample_weight)
 
     def _take(self, values: Tensor, weight: TensorLike | None) -> None:
         total, count = weighted_sums(values, weight)
@@ -157,7 +162,7 @@ class Sum(Metric):
 
     def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:  # type: ignore[override]
         """Take values of any shape into account."""
-        self.add("total", weighted_sums(ops.stop_gradient(predictions(values)), sample_weight)[0])
+        self.add("total", weighted_sums(stop_gradient(predictions(values)), sample_weight)[0])
 
     def result(self) -> Tensor:
         """The sum so far, 0-d."""
@@ -178,12 +183,12 @@ class MeanOverSamples(Mean):
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
     ) -> None:
         """Take a batch into account, each sample with its weight (1 without)."""
-        self.accumulate(y_true, ops.stop_gradient(predictions(y_pred)), sample_weight)
+        self.accumulate(y_true, stop_gradient(predictions(y_pred)), sample_weight)
 
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
         """Take the samples' values into account."""
         if self.elementwise and y_pred.ndim == 1:
-            y_pred = ops.expand_dims(y_pred, axis=-1)
+            y_pred = expand_dims(y_pred, axis=-1)
         found = self.values(beside(y_true, y_pred), y_pred)
         if found is None:
             raise UsageError(self.name, "the metric's function returned nothing", hint="return a tensor or a number")
@@ -208,7 +213,7 @@ class MeanMetricWrapper(MeanOverSamples):
         """Take the samples' values into account."""
         if isinstance(self.function, Loss):
             if self.function.elementwise and y_pred.ndim == 1:
-                y_pred = ops.expand_dims(y_pred, axis=-1)
+                y_pred = expand_dims(y_pred, axis=-1)
             mask = self.function.mask(y_true, y_pred)
             if mask is not None:
                 counts = mask.cast(y_pred.dtype)

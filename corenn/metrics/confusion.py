@@ -7,12 +7,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.losses.functions import beside, class_labels, matched
 from corenn.losses.objects import aligned_weight
 from corenn.metrics.base import Metric, ratio, register
-from corenn.ops.creation import tensor
+from corenn.ops.arranging import diagonal
+from corenn.ops.creation import ones, ones_like, tensor, zeros
+from corenn.ops.cumulative import cumsum
+from corenn.ops.elementwise import stop_gradient, where
+from corenn.ops.logic import equal, greater, isnan, logical_and
+from corenn.ops.reduction import argmax, mean
+from corenn.ops.reduction import max as max_over
+from corenn.ops.reduction import min as min_over
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.scatter import one_hot
+from corenn.ops.segments import segment_sum
+from corenn.ops.shaping import broadcast_to, reshape
+from corenn.ops.sorting import searchsorted, top_k
 from corenn.ops.table import TensorLike
 from corenn.tensor import Tensor
 
@@ -52,36 +64,36 @@ class ThresholdMetric(Metric):
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
         """Count a batch."""
         y, p = matched(self.name, y_true, y_pred)
-        w = None if weight is None else ops.broadcast_to(aligned_weight(weight, p), shape=p.shape)
+        w = None if weight is None else broadcast_to(aligned_weight(weight, p), shape=p.shape)
         if self.top_k is not None:
             p = _only_top(p, self.top_k)
         if self.class_id is not None:
             y, p = y[..., self.class_id], p[..., self.class_id]
             w = None if w is None else w[..., self.class_id]
-        y, p = ops.reshape(y, shape=(-1,)), ops.reshape(p, shape=(-1,))
-        w = ops.ones_like(p) if w is None else ops.reshape(w, shape=(-1,))
+        y, p = reshape(y, shape=(-1,)), reshape(p, shape=(-1,))
+        w = ones_like(p) if w is None else reshape(w, shape=(-1,))
         positive = y * w
         if len(self._cuts) == 1:
-            chosen = ops.greater(p, self._cuts[0]).cast(p.dtype)
-            hits, calls = (ops.reshape(ops.sum(chosen * v), shape=(1,)) for v in (positive, w))
+            chosen = greater(p, self._cuts[0]).cast(p.dtype)
+            hits, calls = (reshape(sum_over(chosen * v), shape=(1,)) for v in (positive, w))
         else:
             hits, calls = self._above(p, positive), self._above(p, w)
-        for key, value in (("hits", hits), ("calls", calls), ("positives", ops.sum(positive)), ("total", ops.sum(w))):
+        for key, value in (("hits", hits), ("calls", calls), ("positives", sum_over(positive)), ("total", sum_over(w))):
             self.add(key, value)
 
     def _above(self, p: Tensor, weights: Tensor) -> Tensor:
         """For each threshold the weight of predictions above it, from a histogram between the thresholds."""
         cuts = tensor(np.asarray(self._cuts, p.dtype.numpy), device=p.device)
-        ordered = ops.where(ops.isnan(p), -np.inf, p)
-        below = ops.searchsorted(cuts, ordered, side="left")  # how many thresholds a prediction exceeds
-        sums = ops.segment_sum(weights, below, num_segments=len(self._cuts) + 1)
-        return ops.cumsum(sums, axis=0, reverse=True, exclusive=True)[:-1]
+        ordered = where(isnan(p), -np.inf, p)
+        below = searchsorted(cuts, ordered, side="left")  # how many thresholds a prediction exceeds
+        sums = segment_sum(weights, below, num_segments=len(self._cuts) + 1)
+        return cumsum(sums, axis=0, reverse=True, exclusive=True)[:-1]
 
     def counts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights of true positives, false positives, true negatives and false negatives, for each threshold."""
         hits, calls, positives, total = (self.state(key) for key in ("hits", "calls", "positives", "total"))
         if not self._state:
-            hits = calls = ops.zeros((len(self._cuts),))
+            hits = calls = zeros((len(self._cuts),))
         false_positives, false_negatives = calls - hits, positives - hits
         return hits, false_positives, total - hits - false_positives - false_negatives, false_negatives
 
@@ -94,9 +106,9 @@ def _only_top(p: Tensor, k: int) -> Tensor:
     """Predictions below the k-th largest along the last axis replaced by minus infinity (-inf exceeds nothing)."""
     if k > p.shape[-1]:
         raise ShapeError("top_k", f"there are no {k} classes", {"y_pred": p.spec})
-    _, places = ops.top_k(p, k=k, axis=-1)
-    kept = ops.sum(ops.one_hot(places, depth=p.shape[-1]), axis=-2)
-    return ops.where(ops.greater(kept, 0.5), p, -np.inf)
+    _, places = top_k(p, k=k, axis=-1)
+    kept = sum_over(one_hot(places, depth=p.shape[-1]), axis=-2)
+    return where(greater(kept, 0.5), p, -np.inf)
 
 
 @register("true_positives")
@@ -218,28 +230,28 @@ class FBetaScore(Metric):
         classes = y_pred.shape[-1]
         y = as_one_hot(self.name, y_true, y_pred)
         if self.threshold is None:
-            p = ops.one_hot(ops.argmax(y_pred, axis=-1), depth=classes)
+            p = one_hot(argmax(y_pred, axis=-1), depth=classes)
         else:
-            p = ops.greater(y_pred, self.threshold)
+            p = greater(y_pred, self.threshold)
         y, p = y.cast(y_pred.dtype), p.cast(y_pred.dtype)
         w = None
         if weight is not None:
-            w = ops.broadcast_to(aligned_weight(weight, y), shape=y.shape)
+            w = broadcast_to(aligned_weight(weight, y), shape=y.shape)
         axes = tuple(range(y.ndim - 1))
         for key, value in (("hits", y * p), ("calls", p), ("positives", y)):
-            self.add(key, ops.sum(value if w is None else value * w, axis=axes))
+            self.add(key, sum_over(value if w is None else value * w, axis=axes))
 
     def result(self) -> Tensor:
         """One score, or one per class."""
         hits, calls, positives = (self.state(key) for key in ("hits", "calls", "positives"))
         if self.average == "micro" and hits.ndim:
-            hits, calls, positives = ops.sum(hits), ops.sum(calls), ops.sum(positives)
+            hits, calls, positives = sum_over(hits), sum_over(calls), sum_over(positives)
         square = self.beta**2
         scores = ratio(hits * (1.0 + square), positives * square + calls)
         if self.average == "macro":
-            return ops.mean(scores)
+            return mean(scores)
         if self.average == "weighted":
-            return ratio(ops.sum(scores * positives), ops.sum(positives))
+            return ratio(sum_over(scores * positives), sum_over(positives))
         return scores
 
 
@@ -256,7 +268,7 @@ def as_one_hot(where: str, y_true: TensorLike, y_pred: Tensor) -> Tensor:
     y = beside(y_true, y_pred)
     if y.shape == y_pred.shape:
         return y
-    return ops.one_hot(class_labels(where, y, y_pred), depth=y_pred.shape[-1])
+    return one_hot(class_labels(where, y, y_pred), depth=y_pred.shape[-1])
 
 
 @register("confusion_matrix")
@@ -279,7 +291,7 @@ class ConfusionMatrix(Metric):
 
     def update_state(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Take a batch into account, each sample with its weight (1 without)."""
-        p = ops.stop_gradient(y_pred if isinstance(y_pred, Tensor) else tensor(y_pred))
+        p = stop_gradient(y_pred if isinstance(y_pred, Tensor) else tensor(y_pred))
         self.accumulate(y_true, p, sample_weight)
 
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
@@ -288,45 +300,45 @@ class ConfusionMatrix(Metric):
         p = self._decided(y_pred)
         y = y_true if isinstance(y_true, Tensor) else tensor(y_true, device=p.device)
         if not self.sparse_y_true:
-            y = ops.argmax(y, axis=-1)
+            y = argmax(y, axis=-1)
         if y.size != p.size:
             shown = {"y_true": y.spec, "y_pred": y_pred.spec}
             hint = "labels are class numbers, or one-hot with sparse_y_true=False; integer predictions class numbers"
             raise ShapeError(self.name, "labels and predictions differ in number", shown, hint=hint)
-        y, flat = ops.reshape(y, shape=(-1,)).cast(dtypes.int64), ops.reshape(p, shape=(-1,))
-        inside = ops.logical_and(ops.logical_and(y >= 0, y < count), ops.logical_and(flat >= 0, flat < count))
-        cell = ops.where(inside, y * count + flat, count * count)  # a class beyond the last must not count as another
+        y, flat = reshape(y, shape=(-1,)).cast(dtypes.int64), reshape(p, shape=(-1,))
+        inside = logical_and(logical_and(y >= 0, y < count), logical_and(flat >= 0, flat < count))
+        cell = where(inside, y * count + flat, count * count)  # a class beyond the last must not count as another
         if self.ignore_class is not None:
-            cell = ops.where(ops.equal(y, self.ignore_class), -1, cell)
-        values = ops.ones(p.shape, device=p.device)
+            cell = where(equal(y, self.ignore_class), -1, cell)
+        values = ones(p.shape, device=p.device)
         if weight is not None:
-            values = ops.broadcast_to(aligned_weight(weight, values), shape=p.shape)
+            values = broadcast_to(aligned_weight(weight, values), shape=p.shape)
         try:
-            sums = ops.segment_sum(ops.reshape(values, shape=(-1,)), cell, num_segments=count * count)
+            sums = segment_sum(reshape(values, shape=(-1,)), cell, num_segments=count * count)
         except ShapeError:
-            seen = {"y_true": (ops.min(y), ops.max(y)), "y_pred": (ops.min(flat), ops.max(flat))}
+            seen = {"y_true": (min_over(y), max_over(y)), "y_pred": (min_over(flat), max_over(flat))}
             ranges = {name: f"classes {int(low)} to {int(high)}" for name, (low, high) in seen.items()}
             what = f"a label or prediction is none of the {count} classes"
             raise ShapeError(
                 self.name, what, ranges, hint=f"num_classes={count} means classes 0 to {count - 1}"
             ) from None
-        self.add("matrix", ops.reshape(sums, shape=(count, count)))
+        self.add("matrix", reshape(sums, shape=(count, count)))
 
     def _decided(self, p: Tensor) -> Tensor:
         """Predicted class numbers, int64."""
         if not p.dtype.is_floating:
             return p.cast(dtypes.int64)
         if p.ndim >= 2 and p.shape[-1] == self.num_classes:
-            return ops.argmax(p, axis=-1)
+            return argmax(p, axis=-1)
         if self.num_classes == 2:
-            return ops.greater(p, 0.5).cast(dtypes.int64)
+            return greater(p, 0.5).cast(dtypes.int64)
         hint = f"scores need {self.num_classes} classes last; class numbers must be integers"
         raise UsageError(self.name, f"cannot read predictions {p.spec}", hint=hint)
 
     def matrix(self) -> Tensor:
         """The counts so far."""
         count = self.num_classes
-        return self.state("matrix") if self._state else ops.zeros((count, count))
+        return self.state("matrix") if self._state else zeros((count, count))
 
     def result(self) -> Tensor:
         """The counts so far, ``[num_classes, num_classes]``."""
@@ -359,13 +371,13 @@ class IoU(ConfusionMatrix):
     def result(self) -> Tensor:
         """The mean, 0-d."""
         matrix = self.matrix()
-        hits = ops.diagonal(matrix)
-        union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
-        occurs: Any = ops.greater(union, 0).cast(matrix.dtype)
+        hits = diagonal(matrix)
+        union = sum_over(matrix, axis=0) + sum_over(matrix, axis=1) - hits
+        occurs: Any = greater(union, 0).cast(matrix.dtype)
         if self.target_class_ids is not None:
             chosen = np.isin(np.arange(self.num_classes), self.target_class_ids)
             occurs = occurs * tensor(chosen, dtype=matrix.dtype, device=matrix.device)
-        return ratio(ops.sum(ratio(hits, union) * occurs), ops.sum(occurs))
+        return ratio(sum_over(ratio(hits, union) * occurs), sum_over(occurs))
 
 
 @register("mean_iou")

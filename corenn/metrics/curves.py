@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from corenn import ops
 from corenn.errors import AttributeValueError
 from corenn.metrics.base import ratio, register
 from corenn.metrics.confusion import ThresholdMetric
+from corenn.ops.activations import sigmoid
+from corenn.ops.elementwise import maximum, minimum, where
+from corenn.ops.logic import greater, logical_and
+from corenn.ops.reduction import sum as sum_over
 from corenn.ops.table import TensorLike
+from corenn.ops.transcendental import log
 from corenn.tensor import Tensor
 
 Curve = Literal["ROC", "PR"]
@@ -53,7 +57,7 @@ class AUC(ThresholdMetric):
 
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
         """Count a batch."""
-        super().accumulate(y_true, ops.sigmoid(y_pred) if self.from_logits else y_pred, weight)
+        super().accumulate(y_true, sigmoid(y_pred) if self.from_logits else y_pred, weight)
 
     def result(self) -> Tensor:
         """The area, 0-d; 0 before the first batch."""
@@ -69,8 +73,8 @@ class AUC(ThresholdMetric):
         if self.summation_method == "interpolation":
             heights = (left + right) * 0.5
         else:
-            heights = (ops.minimum if self.summation_method == "minoring" else ops.maximum)(left, right)
-        return ops.sum((across[:-1] - across[1:]) * heights)
+            heights = (minimum if self.summation_method == "minoring" else maximum)(left, right)
+        return sum_over((across[:-1] - across[1:]) * heights)
 
 
 def _interpolated(hits: Tensor, false_positives: Tensor, false_negatives: Tensor) -> Tensor:
@@ -81,12 +85,12 @@ def _interpolated(hits: Tensor, false_positives: Tensor, false_negatives: Tensor
     """
     calls = hits + false_positives
     more_hits = hits[:-1] - hits[1:]
-    slope = ratio(more_hits, ops.maximum(calls[:-1] - calls[1:], 0.0))
+    slope = ratio(more_hits, maximum(calls[:-1] - calls[1:], 0.0))
     intercept = hits[1:] - slope * calls[1:]
-    both = ops.logical_and(ops.greater(calls[:-1], 0), ops.greater(calls[1:], 0))
-    growth = ops.where(both, ratio(calls[:-1], calls[1:]), 1.0)
-    area = slope * (more_hits + intercept * ops.log(growth))
-    return ops.sum(ratio(area, hits[1:] + false_negatives[1:]))
+    both = logical_and(greater(calls[:-1], 0), greater(calls[1:], 0))
+    growth = where(both, ratio(calls[:-1], calls[1:]), 1.0)
+    area = slope * (more_hits + intercept * log(growth))
+    return sum_over(ratio(area, hits[1:] + false_negatives[1:]))
 
 
 __all__ = ["AUC"]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from corenn import ops
 from corenn.errors import AttributeValueError
 from corenn.losses import functions as fn
 from corenn.losses.objects import aligned_weight
 from corenn.metrics.base import MeanOverSamples, Metric, ratio, register, widened
+from corenn.ops.creation import ones_like
+from corenn.ops.elementwise import squared_difference, where
+from corenn.ops.logic import equal, not_equal
+from corenn.ops.reduction import mean
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.shaping import broadcast_to, reshape
+from corenn.ops.softmax import softmax
 from corenn.ops.table import TensorLike
+from corenn.ops.transcendental import sqrt, xlogy
 from corenn.tensor import Tensor
 
 
@@ -41,7 +48,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
     def result(self) -> Tensor:
         """The root, 0-d."""
-        return ops.sqrt(super().result())
+        return sqrt(super().result())
 
 
 @register("mean_absolute_error", "mae")
@@ -136,8 +143,8 @@ class Entropy(MeanOverSamples):
 
     def values(self, y_true: TensorLike, y_pred: Tensor) -> Tensor:
         """The entropy per sample."""
-        p = ops.softmax(y_pred) if self.from_logits else y_pred / ops.sum(y_pred, axis=-1, keepdims=True)
-        return -ops.sum(ops.xlogy(p, p), axis=-1)
+        p = softmax(y_pred) if self.from_logits else y_pred / sum_over(y_pred, axis=-1, keepdims=True)
+        return -sum_over(xlogy(p, p), axis=-1)
 
 
 class _Crossentropy(MeanOverSamples):
@@ -183,7 +190,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
         """Take the samples' losses into account."""
         if self.ignore_class is not None:
-            counts = ops.not_equal(fn.class_labels(self.name, y_true, y_pred), self.ignore_class).cast(y_pred.dtype)
+            counts = not_equal(fn.class_labels(self.name, y_true, y_pred), self.ignore_class).cast(y_pred.dtype)
             weight = counts if weight is None else aligned_weight(weight, counts) * counts
         super().accumulate(y_true, y_pred, weight)
 
@@ -223,33 +230,33 @@ class R2Score(Metric):
     def accumulate(self, y_true: TensorLike, y_pred: Tensor, weight: TensorLike | None) -> None:
         """Take a batch into account, [samples] or [..., outputs]."""
         if y_pred.ndim < 2:
-            y_pred = ops.reshape(y_pred, shape=(-1, 1))
+            y_pred = reshape(y_pred, shape=(-1, 1))
         y, p = fn.matched(self.name, y_true, y_pred)
         y, p = widened(y), widened(p)  # squares of labels far from 0 cancel
-        samples = ops.ones_like(y)
-        w = samples if weight is None else ops.broadcast_to(aligned_weight(weight, y), shape=y.shape)
+        samples = ones_like(y)
+        w = samples if weight is None else broadcast_to(aligned_weight(weight, y), shape=y.shape)
         axes = tuple(range(y.ndim - 1))
         for key, values in (
             ("sum", y * w),
             ("squares", y * y * w),
-            ("errors", ops.squared_difference(y, p) * w),
+            ("errors", squared_difference(y, p) * w),
             ("weight", w),
             ("samples", samples),
         ):
-            self.add(key, ops.sum(values, axis=axes))
+            self.add(key, sum_over(values, axis=axes))
 
     def result(self) -> Tensor:
         """One figure, or one per output; 0 before the first batch."""
         total, squares, errors, weight = (self.state(key) for key in ("sum", "squares", "errors", "weight"))
         spread = squares - ratio(total * total, weight)
-        scores = ops.where(ops.equal(spread, 0), 0.0, 1.0 - ratio(errors, spread))
+        scores = where(equal(spread, 0), 0.0, 1.0 - ratio(errors, spread))
         if self.num_regressors:
             n = self.state("samples")
             scores = 1.0 - ratio((1.0 - scores) * (n - 1.0), n - (self.num_regressors + 1.0))
         if self.class_aggregation == "uniform_average" and scores.ndim:
-            return ops.mean(scores)
+            return mean(scores)
         if self.class_aggregation == "variance_weighted_average":
-            return ratio(ops.sum(scores * spread), ops.sum(spread))
+            return ratio(sum_over(scores * spread), sum_over(spread))
         return scores
 
 

@@ -26,12 +26,13 @@ __all__ = ["moments"]
 Array = np.ndarray[Any, Any]
 
 
-def _count(spec: Spec | Tensor, axes: tuple[int, ...]) -> int:
+def element_count(spec: Spec | Tensor, axes: tuple[int, ...]) -> int:
+    """How many elements a mean over ``axes`` is of."""
     shape = spec.shape
     return math.prod(shape[a] or 1 for a in axes)
 
 
-def _check_scale(
+def check_scale(
     call: Call, shape: tuple[int | None, ...], names: tuple[str, ...], specs: tuple[Spec | None, ...]
 ) -> None:
     """ShapeError unless each spec that is there has the shape."""
@@ -74,7 +75,7 @@ def _fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _(g: tuple[Tensor, Tensor], x: Tensor, out: tuple[Tensor, Tensor], axis: tuple[int, ...]) -> Tensor:
     kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
     for_mean, for_variance, mean = (_fitted(t, kept) for t in (*g, out[0]))
-    count = float(_count(x, axis))
+    count = float(element_count(x, axis))
     return (x - mean) * (for_variance * (2 / count)) + for_mean / count
 
 
@@ -186,14 +187,15 @@ def _summed_like(x: Tensor, like: Tensor) -> Tensor:
     return _fitted(sum_over(x, axis=axes), like.shape) if axes else x
 
 
-def _standardized(x: Array, axis: Any, epsilon: float, center: bool) -> Array:
+def standardized(x: Array, axis: Any, epsilon: float, center: bool) -> Array:
+    """The reference: ``x`` over the root of its mean square along ``axis``; ``center``: of ``x`` less its mean."""
     x = x - x.mean(axis, keepdims=True) if center else x
     return x / np.sqrt((x * x).mean(axis, keepdims=True) + epsilon)  # type: ignore[no-any-return]
 
 
 @standardize.reference
 def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: Any, epsilon: float, center: bool) -> Array:
-    y = _standardized(x, axis, epsilon, center)
+    y = standardized(x, axis, epsilon, center)
     return y * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
 
 
@@ -215,7 +217,7 @@ def _(g: Array, x: Array, gamma: Array, *, axis: Any, epsilon: float, center: bo
     full = np.broadcast_to(gamma, x.shape)
     axes = tuple(range(x.ndim - gamma.ndim))
     kept = tuple(a for a in range(x.ndim) if a >= len(axes) and full.shape[a] != gamma.shape[a - len(axes)])
-    by_gamma, by_beta = (t.sum(kept, keepdims=True).sum(axes) for t in (g * _standardized(x, axis, epsilon, center), g))
+    by_gamma, by_beta = (t.sum(kept, keepdims=True).sum(axes) for t in (g * standardized(x, axis, epsilon, center), g))
     return _stretch(g * gamma, x, axis, epsilon, center), by_gamma, by_beta
 
 

@@ -11,7 +11,7 @@ from corenn.ops.elementwise import clip, power, square
 from corenn.ops.sampling import error, literal, real
 from corenn.ops.table import TensorLike, op
 from corenn.ops.transcendental import rsqrt, sqrt
-from corenn.ops.updates import _DTYPES, Array, _decayed, _decaying_mean, _infer, _like, _samples
+from corenn.ops.updates import DTYPES, Array, decayed, decaying_mean, in_dtype_of, infer_update, update_samples
 from corenn.tensor import Tensor
 
 __all__: list[str] = []  # optimizers use these; people use optimizers
@@ -30,7 +30,7 @@ def _scaled_reference(g: Array, s: Array, epsilon: float, inside: bool) -> Array
     return g / np.sqrt(s + epsilon) if inside else g / (np.sqrt(s) + epsilon)
 
 
-@op(infer=_infer(1), dtypes=_DTYPES, results=("variable", "accumulator"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "accumulator"), namespace="_")
 def adagrad_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, learning_rate: TensorLike, /, *,
     epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
@@ -47,14 +47,14 @@ def _(
     variable: Tensor, gradient: Tensor, accumulator: Tensor, learning_rate: Tensor, *,
     epsilon: float, epsilon_inside: bool, weight_decay: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
+    rate = in_dtype_of(learning_rate, variable)
     accumulator = accumulator + square(gradient)
     step = _scaled(gradient, accumulator, epsilon, epsilon_inside)
-    return _decayed(variable, rate, weight_decay) - rate * step, accumulator
+    return decayed(variable, rate, weight_decay) - rate * step, accumulator
 
 
 adagrad_update.samples(
-    *_samples(
+    *update_samples(
         (_positive,),
         _rate,
         attrs=({}, {"epsilon_inside": False, "epsilon": 0.1}, {"epsilon": 0.0, "weight_decay": 0.1}),
@@ -71,7 +71,7 @@ def _(w: Array, g: Array, a: Array, rate: Array, *, epsilon: float, epsilon_insi
     return w - rate * weight_decay * w - rate * _scaled_reference(g, a, epsilon, epsilon_inside), a
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "accumulator", "accumulated_update"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "accumulator", "accumulated_update"), namespace="_")
 def adadelta_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, accumulated_update: TensorLike,
     learning_rate: TensorLike, /, *, rho: float = 0.95, epsilon: float = 1e-7, weight_decay: float = 0.0,
@@ -86,14 +86,16 @@ def _(
     variable: Tensor, gradient: Tensor, accumulator: Tensor, accumulated_update: Tensor, learning_rate: Tensor, *,
     rho: float, epsilon: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    accumulator = _decaying_mean(accumulator, square(gradient), rho)
+    rate = in_dtype_of(learning_rate, variable)
+    accumulator = decaying_mean(accumulator, square(gradient), rho)
     step = sqrt(accumulated_update + epsilon) * rsqrt(accumulator + epsilon) * gradient
-    accumulated_update = _decaying_mean(accumulated_update, square(step), rho)
-    return _decayed(variable, rate, weight_decay) - rate * step, accumulator, accumulated_update
+    accumulated_update = decaying_mean(accumulated_update, square(step), rho)
+    return decayed(variable, rate, weight_decay) - rate * step, accumulator, accumulated_update
 
 
-adadelta_update.samples(*_samples((_positive, _positive), _rate, attrs=({}, {"weight_decay": 0.1, "epsilon": 0.1})))
+adadelta_update.samples(
+    *update_samples((_positive, _positive), _rate, attrs=({}, {"weight_decay": 0.1, "epsilon": 0.1}))
+)
 adadelta_update.error_samples(
     error(AttributeValueError, "rho must be at least 0", real(), real(), _positive, _positive, _rate, rho=1.5)
 )
@@ -109,7 +111,7 @@ def _(w: Array, g: Array, a: Array, u: Array, rate: Array, *, rho: float, epsilo
 # ---------------------------------------------------------------- RMSprop
 
 
-@op(infer=_infer(1), dtypes=_DTYPES, results=("variable", "mean_square"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "mean_square"), namespace="_")
 def rmsprop_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, learning_rate: TensorLike, /, *,
     rho: float = 0.9, epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
@@ -126,14 +128,14 @@ def _(
     variable: Tensor, gradient: Tensor, mean_square: Tensor, learning_rate: Tensor, *,
     rho: float, epsilon: float, epsilon_inside: bool, weight_decay: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    mean_square = _decaying_mean(mean_square, square(gradient), rho)
+    rate = in_dtype_of(learning_rate, variable)
+    mean_square = decaying_mean(mean_square, square(gradient), rho)
     step = _scaled(gradient, mean_square, epsilon, epsilon_inside)
-    return _decayed(variable, rate, weight_decay) - rate * step, mean_square
+    return decayed(variable, rate, weight_decay) - rate * step, mean_square
 
 
 _forms = ({"epsilon": 0.01}, {"epsilon_inside": False, "epsilon": 0.1, "weight_decay": 0.1})
-rmsprop_update.samples(*_samples((_positive,), _rate, attrs=_forms))
+rmsprop_update.samples(*update_samples((_positive,), _rate, attrs=_forms))
 
 
 @rmsprop_update.reference
@@ -143,7 +145,7 @@ def _(w: Array, g: Array, s: Array, rate: Array, *, rho: float, epsilon: float, 
     return w - rate * weight_decay * w - rate * _scaled_reference(g, s, epsilon, epsilon_inside), s
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "mean_square", "velocity"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "mean_square", "velocity"), namespace="_")
 def rmsprop_momentum_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, velocity: TensorLike,
     learning_rate: TensorLike, /, *,
@@ -159,13 +161,13 @@ def _(
     variable: Tensor, gradient: Tensor, mean_square: Tensor, velocity: Tensor, learning_rate: Tensor, *,
     rho: float, momentum: float, epsilon: float, epsilon_inside: bool, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    mean_square = _decaying_mean(mean_square, square(gradient), rho)
+    rate = in_dtype_of(learning_rate, variable)
+    mean_square = decaying_mean(mean_square, square(gradient), rho)
     velocity = velocity * momentum + rate * _scaled(gradient, mean_square, epsilon, epsilon_inside)
-    return _decayed(variable, rate, weight_decay) - velocity, mean_square, velocity
+    return decayed(variable, rate, weight_decay) - velocity, mean_square, velocity
 
 
-rmsprop_momentum_update.samples(*_samples((_positive, _slot), _rate, attrs=_forms))
+rmsprop_momentum_update.samples(*update_samples((_positive, _slot), _rate, attrs=_forms))
 
 
 @rmsprop_momentum_update.reference
@@ -176,7 +178,12 @@ def _(w: Array, g: Array, s: Array, v: Array, rate: Array, *, rho: float, moment
     return w - rate * weight_decay * w - v, s, v
 
 
-@op(infer=_infer(3), dtypes=_DTYPES, results=("variable", "mean_square", "mean_gradient", "velocity"), namespace="_")
+@op(
+    infer=infer_update(3),
+    dtypes=DTYPES,
+    results=("variable", "mean_square", "mean_gradient", "velocity"),
+    namespace="_",
+)
 def rmsprop_centered_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, mean_gradient: TensorLike,
     velocity: TensorLike, learning_rate: TensorLike, /, *,
@@ -192,19 +199,19 @@ def _(
     variable: Tensor, gradient: Tensor, mean_square: Tensor, mean_gradient: Tensor, velocity: Tensor,
     learning_rate: Tensor, *, rho: float, momentum: float, epsilon: float, epsilon_inside: bool, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    mean_square = _decaying_mean(mean_square, square(gradient), rho)
-    mean_gradient = _decaying_mean(mean_gradient, gradient, rho)
+    rate = in_dtype_of(learning_rate, variable)
+    mean_square = decaying_mean(mean_square, square(gradient), rho)
+    mean_gradient = decaying_mean(mean_gradient, gradient, rho)
     spread = mean_square - square(mean_gradient)
     velocity = velocity * momentum + rate * _scaled(gradient, spread, epsilon, epsilon_inside)
-    return _decayed(variable, rate, weight_decay) - velocity, mean_square, mean_gradient, velocity
+    return decayed(variable, rate, weight_decay) - velocity, mean_square, mean_gradient, velocity
 
 
 # The slots of an empty history have mean_square >= mean_gradient**2, as those of any history do.
 rmsprop_centered_update.samples(
-    *_samples((real(2.0, 4.0), real(0.0, 1.0), _slot), _rate, attrs=({"epsilon": 0.01, "momentum": 0.9}, _forms[1]))[
-        :-1
-    ]
+    *update_samples(
+        (real(2.0, 4.0), real(0.0, 1.0), _slot), _rate, attrs=({"epsilon": 0.01, "momentum": 0.9}, _forms[1])
+    )[:-1]
 )
 
 
@@ -219,7 +226,7 @@ def _(w: Array, g: Array, s: Array, m: Array, v: Array, rate: Array, *, rho: flo
 # ---------------------------------------------------------------- FTRL
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "accumulator", "linear"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "accumulator", "linear"), namespace="_")
 def ftrl_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, linear: TensorLike, learning_rate: TensorLike,
     /, *, learning_rate_power: float = -0.5, l1: float = 0.0, l2: float = 0.0, l2_shrinkage: float = 0.0,
@@ -238,8 +245,8 @@ def _(
     variable: Tensor, gradient: Tensor, accumulator: Tensor, linear: Tensor, learning_rate: Tensor, *,
     learning_rate_power: float, l1: float, l2: float, l2_shrinkage: float, beta: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    variable = _decayed(variable, rate, weight_decay)
+    rate = in_dtype_of(learning_rate, variable)
+    variable = decayed(variable, rate, weight_decay)
     grown = accumulator + square(gradient)
     before, after = (
         sqrt(a) if learning_rate_power == -0.5 else power(a, -learning_rate_power) for a in (accumulator, grown)
@@ -252,7 +259,7 @@ def _(
 
 
 ftrl_update.samples(
-    *_samples(
+    *update_samples(
         (_positive, _slot), _rate,
         attrs=(
             {"l1": 0.5, "l2": 0.1, "beta": 1.0, "l2_shrinkage": 0.1}, {},

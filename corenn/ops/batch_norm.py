@@ -8,7 +8,7 @@ import numpy as np
 
 from corenn.dtypes import FLOATING
 from corenn.errors import AttributeValueError, ShapeError, UsageError
-from corenn.ops._standardize import _check_scale, _count, _standardized, moments
+from corenn.ops._standardize import check_scale, element_count, moments, standardized
 from corenn.ops.arranging import pad
 from corenn.ops.elementwise import add, multiply, power, square, subtract
 from corenn.ops.families import normal_axis
@@ -40,7 +40,7 @@ def _batch_channels(call: Call, x: Spec, named: dict[str, Spec | None]) -> tuple
         raise call.shape_error("takes a batch axis and a channel axis", x=f"has {x.ndim} axes")
     axis = call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
     vector = Spec((x.shape[axis],), x.dtype)
-    _check_scale(call, vector.shape, tuple(named), tuple(named.values()))
+    check_scale(call, vector.shape, tuple(named), tuple(named.values()))
     return x.at(None), vector
 
 
@@ -99,7 +99,7 @@ def _(
     axis: int, epsilon: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     axes = tuple(a for a in range(x.ndim) if a != axis)
-    shape, count = _per_channel(x.spec, axis), float(_count(x, axes))
+    shape, count = _per_channel(x.spec, axis), float(element_count(x, axes))
     centered = x - reshape(mean, shape=shape)
     inverse = rsqrt(variance + epsilon)
     by_beta = sum_over(g, axis=axes)
@@ -131,7 +131,7 @@ batch_norm_training.error_samples(
 def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
     last = np.moveaxis(x, axis, -1)
     flat = last.reshape(-1, last.shape[-1])
-    y = _standardized(flat, 0, epsilon, True) * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+    y = standardized(flat, 0, epsilon, True) * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
     return np.moveaxis(y.reshape(last.shape), -1, axis), flat.mean(0), flat.var(0)
 
 

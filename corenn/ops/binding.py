@@ -6,7 +6,7 @@ tensors yet.  Here, too, tensors are made from numbers, lists and arrays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,14 @@ def bind_operands(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*args, *([None] * len(missing)))
 
 
-def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
+Maker = Callable[[int, Any, DType | None], Tensor]
+
+
+def convert_operands(op: Op, operands: tuple[Any, ...], make: Maker | None = None) -> list[Tensor | None]:
     """Tensors of all operands: arrays go to the device of the tensors beside them, Python scalars take their dtype.
 
     Where the tensors' dtype cannot hold a scalar (a float beside integers), they follow the scalar.
+    ``make(position, value, dtype)`` makes tensors otherwise than by putting them on a device: as constants of a graph.
     """
     tensors = [a for a in operands if isinstance(a, Tensor)]
     beside = tensors[0] if tensors else None
@@ -110,10 +114,13 @@ def convert_operands(op: Op, operands: tuple[Any, ...]) -> list[Tensor | None]:
                 raise UsageError(op.name, f"the operand {name!r} is None", hint="pass a tensor, array or number")
             converted.append(value)
         elif beside is not None and common is not None and isinstance(value, _SCALARS):
-            converted.append(_scalar(value, common, beside.device))
+            converted.append(make(position, value, common) if make else _scalar(value, common, beside.device))
         else:
             try:
-                converted.append(make_tensor(value, None, beside.device if beside is not None else None))
+                if make is not None:
+                    converted.append(make(position, value, None))
+                else:
+                    converted.append(make_tensor(value, None, beside.device if beside is not None else None))
             except DTypeError as error:
                 name = op.operand_names(len(operands))[position]
                 raise type(error)(op.name, f"operand {name!r} {error.what}", {name: repr(value)[:80]}) from None
@@ -209,7 +216,10 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
 
 def scalar_beside(value: Any, tensor: Tensor) -> Any:
     """``value`` as a tensor, if it is a Python scalar that takes the dtype of ``tensor``; else ``value`` itself."""
-    spec = tensor.spec
+    try:
+        spec = tensor.spec
+    except AttributeError:  # a graph tensor of unknown rank
+        return value
     if isinstance(value, _SCALARS) and spec.device is not None and dtypes.weak_dtype(value, spec.dtype) is spec.dtype:
         return _scalar(value, spec.dtype, spec.device)
     return value

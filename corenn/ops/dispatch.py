@@ -258,6 +258,10 @@ def kernel_sources(
     numbers) does so itself.
     """
     backend = device.backend
+    recorder = backend.plan(op, inputs, attrs, device)
+    if recorder is not None:
+        yield recorder, "recorded"
+        return
     if backend.computes_in and any(s is not None and s.dtype in backend.computes_in for s in inputs):
         yield from _widened(op, inputs, attrs, results, device)
         return

@@ -128,7 +128,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, /, *, axis: int = -1) ->
 
 
 @take_along_axis.kernel
-def _take_along(xp: Any, x: Any, indices: Any, *, axis: int, device: Any) -> Any:
+def take_along(xp: Any, x: Any, indices: Any, *, axis: int, device: Any) -> Any:
     """Elements of ``x`` along ``axis`` in array-API terms: lines made rows, positions made positions among all."""
     ndim, extent, count = x.ndim, x.shape[axis], indices.shape[axis]
     around = [max(n, m) if n and m else 0 for n, m in zip(x.shape, indices.shape, strict=True)]

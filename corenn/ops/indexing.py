@@ -40,7 +40,7 @@ def index(x: TensorLike, key: Any) -> Tensor:
     Gradients flow to ``x``; elements taken twice add up.  ShapeError for a position outside its axis, too many
     indices, arrays that do not broadcast or a mask of another shape; DTypeError for indices that are no integers.
     """
-    if isinstance(key, Tensor) and isinstance(x, Tensor) and key.spec.dtype.is_integer:
+    if isinstance(key, Tensor) and isinstance(x, Tensor) and key.dtype.is_integer:
         return getitem(x, key, pattern=(_ARRAY,))
     items = key if key.__class__ is tuple else (key,)
     if isinstance(x, Tensor) and x.data is not None and _unrecorded(x):
@@ -48,7 +48,7 @@ def index(x: TensorLike, key: Any) -> Tensor:
         if found is not None:
             return found
     given = operand(x)
-    pattern, arrays = _parse(given, items)
+    pattern, arrays = parse_index(given, items)
     if arrays:
         return getitem(given, *arrays, pattern=pattern)
     return basic_index(given, pattern=pattern)
@@ -63,7 +63,9 @@ def _unrecorded(x: Tensor) -> bool:
 @functools.lru_cache(4096)
 def _row(spec: Spec) -> tuple[int, Spec] | None:
     """Extent and spec of a row; ``None`` where the fast path is not to be taken."""
-    if spec.device is None or not spec.shape or None in spec.shape or spec.device.backend.kernels_for("index"):
+    if spec.device is None or not spec.shape or None in spec.shape:
+        return None
+    if spec.device.backend.records or spec.device.backend.kernels_for("index"):
         return None
     return spec.static[0], spec.shaped(spec.shape[1:])
 
@@ -126,7 +128,7 @@ def _basic_pattern(items: tuple[Any, ...]) -> Pattern | None:
 # ---------------------------------------------------------------- reading an index
 
 
-def _parse(x: Tensor, items: tuple[Any, ...]) -> tuple[Pattern, list[Any]]:
+def parse_index(x: Tensor, items: tuple[Any, ...]) -> tuple[Pattern, list[Any]]:
     """An index as a pattern (see ``slicing``) and the arrays in it, as operands on the device of ``x``."""
     read = [_entry(item) for item in items]
     spent = [1 if e[0] in ("int", "slice", "array") else a.ndim if e[0] == "mask" else 0 for e, a in read]
@@ -248,7 +250,7 @@ def _(
 
 _mask = literal([[True, False, True], [False, False, True]], "bool")
 _low = integer(-2, 2, shape=(4,))
-_index_samples: tuple[tuple[tuple[int, ...], tuple[Any, ...], Pattern], ...] = (
+INDEX_SAMPLES: tuple[tuple[tuple[int, ...], tuple[Any, ...], Pattern], ...] = (
     ((3, 2), (integer(-3, 3, shape=(4,)),), (_ARRAY,)),
     ((2, 3), (integer(0, 3, shape=(2, 2)),), (ALL, _ARRAY)),
     ((2, 3), (_low, integer(-3, 3, shape=(2, 1))), (_ARRAY, _ARRAY)),
@@ -262,7 +264,7 @@ _index_samples: tuple[tuple[tuple[int, ...], tuple[Any, ...], Pattern], ...] = (
     ((2, 3), (literal(np.zeros((2, 0)), "int32"),), (_ARRAY,)),
     ((2,), (integer(0, 2, shape=()),), (_ARRAY,)),
 )
-getitem.samples(*(sample(real(shape=shape), *arrays, pattern=pattern) for shape, arrays, pattern in _index_samples))
+getitem.samples(*(sample(real(shape=shape), *arrays, pattern=pattern) for shape, arrays, pattern in INDEX_SAMPLES))
 getitem.error_samples(
     error(ShapeError, "do not broadcast", real(), _low, integer(0, 2, shape=(3,)), pattern=(_ARRAY, _ARRAY)),
     error(ShapeError, "mask has another shape", real(), _mask, pattern=(("mask", 2),)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from corenn.dtypes import FLOATING
 from corenn.errors import AttributeValueError, ShapeError
-from corenn.ops._standardize import _check_scale, _standardized, moments, standardize
+from corenn.ops._standardize import check_scale, moments, standardize, standardized
 from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training, local_response_norm
 from corenn.ops.families import Axis, normal_axes, normal_axis
 from corenn.ops.reduction import require_elements
@@ -38,7 +38,7 @@ def _beside(x: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
 def _layer_norm(call: Call, x: Spec, gamma: Spec | None = None, beta: Spec | None = None) -> Spec:
     axes = call.attrs["axis"] = normal_axes(call, call.attrs["axis"], x.ndim)
     require_elements(call, x, axes)
-    _check_scale(call, tuple(x.shape[a] for a in axes), ("gamma", "beta")[: len(call.specs) - 1], call.specs[1:])
+    check_scale(call, tuple(x.shape[a] for a in axes), ("gamma", "beta")[: len(call.specs) - 1], call.specs[1:])
     return x.at(None)
 
 
@@ -80,7 +80,7 @@ layer_norm.error_samples(
 def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: Any, epsilon: float) -> Array:
     axes = [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
-    y = _standardized(x, tuple(axes), epsilon, True)
+    y = standardized(x, tuple(axes), epsilon, True)
     y = y if gamma is None else y * gamma.reshape(shape)
     return y if beta is None else y + beta.reshape(shape)
 
@@ -114,7 +114,7 @@ rms_norm.error_samples(error(ShapeError, "gamma does not fit", real(), real(shap
 def _(x: Array, gamma: Any = None, *, axis: Any, epsilon: float) -> Array:
     axes = [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
-    return _standardized(x, tuple(axes), epsilon, False) * (1.0 if gamma is None else gamma.reshape(shape))
+    return standardized(x, tuple(axes), epsilon, False) * (1.0 if gamma is None else gamma.reshape(shape))
 
 
 def _channels(call: Call, x: Spec, gamma: Spec | None = None, beta: Spec | None = None) -> Spec:
@@ -123,7 +123,7 @@ def _channels(call: Call, x: Spec, gamma: Spec | None = None, beta: Spec | None 
     axis = call.attrs["axis"] = normal_axis(call, call.attrs["axis"], x.ndim)
     if axis == 0:
         raise call.shape_error("axis 0 is the batch; the channels are on another axis", axis="")
-    _check_scale(call, (x.shape[axis],), ("gamma", "beta"), (gamma, beta))
+    check_scale(call, (x.shape[axis],), ("gamma", "beta"), (gamma, beta))
     return x.at(None)
 
 
@@ -183,7 +183,7 @@ group_norm.error_samples(
 def _(x: Array, gamma: Any = None, beta: Any = None, *, groups: int, axis: int, epsilon: float) -> Array:
     last = np.moveaxis(x, axis, -1)
     flat = last.reshape(x.shape[0], -1, groups, last.shape[-1] // groups) if x.size else last
-    y = _standardized(flat, (1, 3), epsilon, True).reshape(last.shape) if x.size else last
+    y = standardized(flat, (1, 3), epsilon, True).reshape(last.shape) if x.size else last
     return np.moveaxis(y * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta), -1, axis)
 
 
@@ -226,6 +226,6 @@ instance_norm.error_samples(
 
 @instance_norm.reference
 def _(x: Array, gamma: Any = None, beta: Any = None, *, axis: int, epsilon: float) -> Array:
-    y = _standardized(x, tuple(a for a in range(1, x.ndim) if a != axis % x.ndim), epsilon, True)
+    y = standardized(x, tuple(a for a in range(1, x.ndim) if a != axis % x.ndim), epsilon, True)
     y = np.moveaxis(y, axis, -1) * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
     return np.moveaxis(y, -1, axis)

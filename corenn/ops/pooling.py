@@ -17,7 +17,7 @@ from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops import _pooling as parts
 from corenn.ops.creation import tensor
 from corenn.ops.elementwise import add, cast, select
-from corenn.ops.reduction import max as reduce_max
+from corenn.ops.reduction import max as max_over
 from corenn.ops.reduction import mean
 from corenn.ops.resize import product_along
 from corenn.ops.sampling import distinct, error, integer, literal, real, sample
@@ -357,7 +357,7 @@ def global_max_pool(x: TensorLike, /, *, keepdims: bool = False, layout: str | N
     ``x``: ``[batch, *spatial, channels]`` or as ``layout`` says; real.  ShapeError when it does not fit the layout.
     """
     given, axes = _whole(x, "global_max_pool", layout)
-    return reduce_max(given, axis=axes, keepdims=keepdims)
+    return max_over(given, axis=axes, keepdims=keepdims)
 
 
 def global_avg_pool(x: TensorLike, /, *, keepdims: bool = False, layout: str | None = None) -> Tensor:

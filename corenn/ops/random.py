@@ -26,6 +26,7 @@ from corenn import dtypes, philox
 from corenn.dtypes import as_dtype
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.ops.creation import DTypeLike, asarray, tensor
+from corenn.ops.dispatch import current
 from corenn.ops.draws import (
     random_bernoulli,
     random_categorical,
@@ -63,7 +64,13 @@ class Generator:
         return self._keys.seed
 
     def next_key(self) -> Tensor:
-        """A key not given before, uint64[3], on the current device."""
+        """A key not given before, uint64[3], on the current device.
+
+        While a graph is built: a graph tensor, for which every run takes the next key.
+        """
+        in_graph = getattr(current(), "random_key", None)
+        if in_graph is not None:
+            return in_graph(generator=self)  # type: ignore[no-any-return]
         return key(self._keys.seed, self._keys.next_stream())
 
     def state(self) -> dict[str, int]:
@@ -145,12 +152,19 @@ def _source(where: str, seed: int | None, generator: Generator | None, given: Te
         raise UsageError(where, "give one of seed, generator and key", hint="a key says everything, a seed starts anew")
     if given is not None:
         return given
+    in_graph = getattr(current(), "random_key", None)
+    if in_graph is not None and generator is None:  # the op's own stream, from the graph's seed and this one
+        return in_graph(seed=seed)  # type: ignore[no-any-return]
     if seed is not None:
         return key(seed)
     return (generator if generator is not None else default_generator()).next_key()
 
 
 def _extents(where: str, shape: Any) -> tuple[int, ...]:
+    if hasattr(shape, "__corenn_op__") or (
+        isinstance(shape, (tuple, list)) and any(hasattr(n, "__corenn_op__") for n in shape)
+    ):
+        return shape  # type: ignore[no-any-return]  # known when the graph runs
     try:
         found = tuple(map(operator.index, shape)) if isinstance(shape, tuple | list) else (operator.index(shape),)
     except TypeError:

@@ -19,7 +19,7 @@ from corenn.ops.creation import arange, tensor
 from corenn.ops.elementwise import add
 from corenn.ops.families import normal_axis, static_shape
 from corenn.ops.gathering import flat_index, gather, take_along_axis
-from corenn.ops.indexing import _index_samples, _parse, gather_nd, getitem
+from corenn.ops.indexing import INDEX_SAMPLES, gather_nd, getitem, parse_index
 from corenn.ops.layout import (
     Layout,
     advanced_shape,
@@ -100,7 +100,7 @@ def _(
 getitem_add.samples(
     *(
         sample(real(shape=()), *arrays, shape=shape, pattern=pattern)
-        for shape, arrays, pattern in _index_samples
+        for shape, arrays, pattern in INDEX_SAMPLES
     ),
     sample(real(shape=(4,)), integer(-3, 3, shape=(4,)), shape=(3,), pattern=(_ARRAY,)),
     sample(real(shape=(2, 2)), integer(0, 3, shape=(2,)), shape=(3, 2), pattern=(_ARRAY,)),
@@ -151,7 +151,7 @@ def _(
 index_set.samples(
     *(
         sample(real(shape=shape), real(shape=()), *arrays, pattern=pattern)
-        for shape, arrays, pattern in _index_samples
+        for shape, arrays, pattern in INDEX_SAMPLES
     ),
     sample(real(shape=(3, 2)), real(shape=(4, 2)), integer(-3, 3, shape=(4,)), pattern=(_ARRAY,)),
     sample(real(shape=(2, 3)), real(shape=(1, 4)), integer(0, 3, shape=(4,)), pattern=(ALL, _ARRAY)),
@@ -181,7 +181,7 @@ def index_update(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     when ``value`` does not broadcast to the indexed part, DTypeError for a tensor of another dtype.
     """
     given = operand(x)
-    pattern, arrays = _parse(given, index if index.__class__ is tuple else (index,))
+    pattern, arrays = parse_index(given, index if index.__class__ is tuple else (index,))
     new = _value_beside("index_update", given, value)
     if arrays:
         return index_set(given, new, *arrays, pattern=pattern)
@@ -242,7 +242,7 @@ def index_add(x: TensorLike, value: TensorLike, index: Any) -> Tensor:
     As ``numpy.add.at(x, index, value)``.  For ``index``, ``value``, gradients and errors see ``index_update``.
     """
     given = operand(x)
-    pattern, arrays = _parse(given, index if index.__class__ is tuple else (index,))
+    pattern, arrays = parse_index(given, index if index.__class__ is tuple else (index,))
     return index_increase(given, _value_beside("index_add", given, value), *arrays, pattern=pattern)
 
 

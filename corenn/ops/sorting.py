@@ -14,7 +14,7 @@ from corenn import dtypes
 from corenn.dtypes import REAL
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
 from corenn.ops.families import normal_axis
-from corenn.ops.gathering import _take_along, take_along_axis
+from corenn.ops.gathering import take_along, take_along_axis
 from corenn.ops.sampling import distinct, error, integer, literal, real, sample
 from corenn.ops.scatter import along_axis_add
 from corenn.ops.table import Call, TensorLike, op
@@ -136,7 +136,7 @@ def top_k(x: TensorLike, /, *, k: int, axis: int = -1, sorted: bool = True) -> t
 def _(xp: Any, x: Any, *, k: int, axis: int, sorted: bool, device: Any) -> Any:
     order = _order_of(xp, x, axis=axis, descending=True, stable=True)
     indices = order[(*[slice(None)] * axis, slice(0, k), Ellipsis)]
-    return _take_along(xp, x, indices, axis=axis, device=device), indices
+    return take_along(xp, x, indices, axis=axis, device=device), indices
 
 
 @top_k.vjp

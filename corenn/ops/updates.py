@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 
 _rate = literal(0.1)
 _step = literal(3, "int64")
-_DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(
+DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(
     (
         "variable", "gradient", "velocity", "m", "v", "v_max", "u", "accumulator", "accumulated_update", "mean_square",
         "mean_gradient", "linear", "learning_rate", "momentum_product",
@@ -42,7 +42,7 @@ _DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(
 ) | {"step": FLOATING | INTEGER}  # fmt: skip
 
 
-def _infer(slots: int) -> Callable[..., Result]:
+def infer_update(slots: int) -> Callable[..., Result]:
     """Inference for an update with so many slots: operands like the variable, then 0-d numbers."""
 
     def infer(call: Call, *specs: Spec) -> Result:
@@ -67,26 +67,28 @@ def _infer(slots: int) -> Callable[..., Result]:
     return infer
 
 
-def _like(number: Tensor, variable: Tensor) -> Tensor:
+def in_dtype_of(number: Tensor, variable: Tensor) -> Tensor:
+    """``number`` in the dtype of ``variable``; itself if it has that already."""
     return number if number.dtype is variable.dtype else cast(number, dtype=variable.dtype)
 
 
-def _decayed(variable: Tensor, rate: Tensor, weight_decay: float) -> Tensor:
+def decayed(variable: Tensor, rate: Tensor, weight_decay: float) -> Tensor:
+    """The variable after decoupled weight decay: scaled by ``1 - rate * weight_decay``."""
     return variable * (1 - rate * weight_decay) if weight_decay else variable
 
 
 def _correction(beta: float, step: Tensor, variable: Tensor) -> Tensor:
     """``1 - beta ** step``, to full precision also where the power is nearly 1."""
-    exponent = _like(step, variable)
+    exponent = in_dtype_of(step, variable)
     return -expm1(exponent * math.log(beta)) if beta else exponent * 0 + 1
 
 
-def _decaying_mean(mean: Tensor, value: Tensor, rate: float) -> Tensor:
+def decaying_mean(mean: Tensor, value: Tensor, rate: float) -> Tensor:
     """``rate * mean + (1 - rate) * value``."""
     return mean + (value - mean) * (1 - rate)
 
 
-def _samples(slots: tuple[Any, ...], *numbers: Any, attrs: tuple[dict[str, Any], ...] = ({},)) -> list[Sample]:
+def update_samples(slots: tuple[Any, ...], *numbers: Any, attrs: tuple[dict[str, Any], ...] = ({},)) -> list[Sample]:
     """The same operands with each set of attributes, an empty variable and a 0-d one."""
     free = (real(), real(), *slots)
     shaped = [tuple(real(0.5, 2.0, shape=shape) for _ in free) for shape in ((0,), ())]
@@ -103,7 +105,7 @@ _wrong_dtype = error(DTypeError, "dtype of the variable", real(), literal(np.zer
 # ---------------------------------------------------------------- gradient descent
 
 
-@op(infer=_infer(0), dtypes=_DTYPES, namespace="_")
+@op(infer=infer_update(0), dtypes=DTYPES, namespace="_")
 def sgd_update(
     variable: TensorLike, gradient: TensorLike, learning_rate: TensorLike, /, *, weight_decay: float = 0.0
 ) -> Tensor:
@@ -112,11 +114,11 @@ def sgd_update(
 
 @sgd_update.decompose
 def _(variable: Tensor, gradient: Tensor, learning_rate: Tensor, *, weight_decay: float) -> Tensor:
-    rate = _like(learning_rate, variable)
-    return subtract(_decayed(variable, rate, weight_decay), rate * gradient)
+    rate = in_dtype_of(learning_rate, variable)
+    return subtract(decayed(variable, rate, weight_decay), rate * gradient)
 
 
-sgd_update.samples(*_samples((), _rate, attrs=({}, {"weight_decay": 0.1})))
+sgd_update.samples(*update_samples((), _rate, attrs=({}, {"weight_decay": 0.1})))
 sgd_update.error_samples(_wrong_shape, _wrong_rate, _wrong_dtype)
 sgd_update.reference(lambda w, g, rate, *, weight_decay: w * (1 - rate * weight_decay) - rate * g)
 
@@ -124,10 +126,10 @@ sgd_update.reference(lambda w, g, rate, *, weight_decay: w * (1 - rate * weight_
 def _momentum(call: Call, *specs: Spec) -> Result:
     if call.attrs["velocity_of"] not in ("variable", "gradient"):
         raise call.attribute_error("velocity_of must be 'variable' or 'gradient'", velocity_of="")
-    return _infer(1)(call, *specs)
+    return infer_update(1)(call, *specs)
 
 
-@op(infer=_momentum, dtypes=_DTYPES, results=("variable", "velocity"), namespace="_")
+@op(infer=_momentum, dtypes=DTYPES, results=("variable", "velocity"), namespace="_")
 def momentum_update(
     variable: TensorLike, gradient: TensorLike, velocity: TensorLike, learning_rate: TensorLike, /, *,
     momentum: float, nesterov: bool = False, velocity_of: str = "variable", weight_decay: float = 0.0,
@@ -146,8 +148,8 @@ def _(
     variable: Tensor, gradient: Tensor, velocity: Tensor, learning_rate: Tensor, *,
     momentum: float, nesterov: bool, velocity_of: str, weight_decay: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    variable = _decayed(variable, rate, weight_decay)
+    rate = in_dtype_of(learning_rate, variable)
+    variable = decayed(variable, rate, weight_decay)
     if velocity_of == "variable":
         step = rate * gradient
         velocity = velocity * momentum - step
@@ -157,7 +159,7 @@ def _(
 
 
 momentum_update.samples(
-    *_samples(
+    *update_samples(
         (_slot,), _rate,
         attrs=tuple(
             {"momentum": 0.9, "nesterov": nesterov, "velocity_of": of, "weight_decay": decay}
@@ -189,16 +191,16 @@ def _adam_direction(
     gradient: Tensor, m: Tensor, v: Tensor, beta_1: float, beta_2: float, nesterov: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The numerator of the update, and the new moments."""
-    m = _decaying_mean(m, gradient, beta_1)
-    v = _decaying_mean(v, square(gradient), beta_2)
-    return (_decaying_mean(m, gradient, beta_1) if nesterov else m), m, v
+    m = decaying_mean(m, gradient, beta_1)
+    v = decaying_mean(v, square(gradient), beta_2)
+    return (decaying_mean(m, gradient, beta_1) if nesterov else m), m, v
 
 
 def _adam_rate(rate: Tensor, step: Tensor, variable: Tensor, beta_1: float, beta_2: float) -> Tensor:
     return rate * sqrt(_correction(beta_2, step, variable)) / _correction(beta_1, step, variable)
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "m", "v"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_")
 def adam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, /, *,
@@ -219,14 +221,14 @@ def _(
     variable: Tensor, gradient: Tensor, m: Tensor, v: Tensor, learning_rate: Tensor, step: Tensor, *,
     beta_1: float, beta_2: float, epsilon: float, nesterov: bool, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
+    rate = in_dtype_of(learning_rate, variable)
     direction, m, v = _adam_direction(gradient, m, v, beta_1, beta_2, nesterov)
     alpha = _adam_rate(rate, step, variable, beta_1, beta_2)
-    return _decayed(variable, rate, weight_decay) - alpha * direction / (sqrt(v) + epsilon), m, v
+    return decayed(variable, rate, weight_decay) - alpha * direction / (sqrt(v) + epsilon), m, v
 
 
 adam_update.samples(
-    *_samples(
+    *update_samples(
         (_slot, _positive),
         _rate,
         _step,
@@ -249,7 +251,7 @@ def _(w: Array, g: Array, m: Array, v: Array, rate: Array, t: Array, *, beta_1: 
     return w - rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * top / (np.sqrt(v) + epsilon), m, v
 
 
-@op(infer=_infer(3), dtypes=_DTYPES, results=("variable", "m", "v", "v_max"), namespace="_")
+@op(infer=infer_update(3), dtypes=DTYPES, results=("variable", "m", "v", "v_max"), namespace="_")
 def amsgrad_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, v_max: TensorLike,
     learning_rate: TensorLike, step: TensorLike, /, *,
@@ -263,14 +265,14 @@ def _(
     variable: Tensor, gradient: Tensor, m: Tensor, v: Tensor, v_max: Tensor, learning_rate: Tensor, step: Tensor, *,
     beta_1: float, beta_2: float, epsilon: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
+    rate = in_dtype_of(learning_rate, variable)
     direction, m, v = _adam_direction(gradient, m, v, beta_1, beta_2, False)
     alpha = _adam_rate(rate, step, variable, beta_1, beta_2)
     v_max = maximum(v_max, v)
-    return _decayed(variable, rate, weight_decay) - alpha * direction / (sqrt(v_max) + epsilon), m, v, v_max
+    return decayed(variable, rate, weight_decay) - alpha * direction / (sqrt(v_max) + epsilon), m, v, v_max
 
 
-amsgrad_update.samples(*_samples((_slot, _positive, _positive), _rate, _step, attrs=({}, {"weight_decay": 0.1})))
+amsgrad_update.samples(*update_samples((_slot, _positive, _positive), _rate, _step, attrs=({}, {"weight_decay": 0.1})))
 
 
 @amsgrad_update.reference
@@ -282,7 +284,7 @@ def _(w: Array, g: Array, m: Array, v: Array, top: Array, rate: Array, t: Array,
     return w - rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(top) + epsilon), m, v, top
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "m", "u"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "u"), namespace="_")
 def adamax_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, u: TensorLike, learning_rate: TensorLike,
     step: TensorLike, /, *,
@@ -297,14 +299,14 @@ def _(
     variable: Tensor, gradient: Tensor, m: Tensor, u: Tensor, learning_rate: Tensor, step: Tensor, *,
     beta_1: float, beta_2: float, epsilon: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    m = _decaying_mean(m, gradient, beta_1)
+    rate = in_dtype_of(learning_rate, variable)
+    m = decaying_mean(m, gradient, beta_1)
     u = maximum(u * beta_2, abs(gradient))
     alpha = rate / _correction(beta_1, step, variable)
-    return _decayed(variable, rate, weight_decay) - alpha * m / (u + epsilon), m, u
+    return decayed(variable, rate, weight_decay) - alpha * m / (u + epsilon), m, u
 
 
-adamax_update.samples(*_samples((_slot, _positive), _rate, _step, attrs=({}, {"weight_decay": 0.1})))
+adamax_update.samples(*update_samples((_slot, _positive), _rate, _step, attrs=({}, {"weight_decay": 0.1})))
 
 
 @adamax_update.reference
@@ -315,7 +317,7 @@ def _(w: Array, g: Array, m: Array, u: Array, rate: Array, t: Array, *, beta_1: 
     return w - rate / (1 - beta_1**t) * m / (u + epsilon), m, u
 
 
-@op(infer=_infer(2), dtypes=_DTYPES, results=("variable", "m", "v"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_")
 def nadam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, momentum_product: TensorLike, /, *,
@@ -334,16 +336,16 @@ def _(
     variable: Tensor, gradient: Tensor, m: Tensor, v: Tensor, learning_rate: Tensor, step: Tensor,
     momentum_product: Tensor, *, beta_1: float, beta_2: float, epsilon: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    rate, product = _like(learning_rate, variable), _like(momentum_product, variable)
-    decay = exp(_like(step, variable) * math.log(0.96))
+    rate, product = in_dtype_of(learning_rate, variable), in_dtype_of(momentum_product, variable)
+    decay = exp(in_dtype_of(step, variable) * math.log(0.96))
     now, later = (1 - decay * 0.5) * beta_1, (1 - decay * 0.48) * beta_1
     _, m, v = _adam_direction(gradient, m, v, beta_1, beta_2, False)
     ahead = m * (later / (1 - product * later)) + gradient * ((1 - now) / (1 - product))
     size = sqrt(v / _correction(beta_2, step, variable)) + epsilon
-    return _decayed(variable, rate, weight_decay) - ahead * rate / size, m, v
+    return decayed(variable, rate, weight_decay) - ahead * rate / size, m, v
 
 
-nadam_update.samples(*_samples((_slot, _positive), _rate, _step, literal(0.1), attrs=({}, {"weight_decay": 0.1})))
+nadam_update.samples(*update_samples((_slot, _positive), _rate, _step, literal(0.1), attrs=({}, {"weight_decay": 0.1})))
 
 
 @nadam_update.reference
@@ -356,7 +358,7 @@ def _(w: Array, g: Array, m: Array, v: Array, rate: Array, t: Array, product: Ar
     return w - rate * ahead / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
 
 
-@op(infer=_infer(1), dtypes=_DTYPES, results=("variable", "m"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "m"), namespace="_")
 def lion_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, learning_rate: TensorLike, /, *,
     beta_1: float = 0.9, beta_2: float = 0.99, weight_decay: float = 0.0,
@@ -370,12 +372,12 @@ def _(
     variable: Tensor, gradient: Tensor, m: Tensor, learning_rate: Tensor, *,
     beta_1: float, beta_2: float, weight_decay: float,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    rate = _like(learning_rate, variable)
-    direction = sign(_decaying_mean(m, gradient, beta_1))
-    return _decayed(variable, rate, weight_decay) - rate * direction, _decaying_mean(m, gradient, beta_2)
+    rate = in_dtype_of(learning_rate, variable)
+    direction = sign(decaying_mean(m, gradient, beta_1))
+    return decayed(variable, rate, weight_decay) - rate * direction, decaying_mean(m, gradient, beta_2)
 
 
-lion_update.samples(*_samples((_slot,), _rate, attrs=({}, {"weight_decay": 0.1})))
+lion_update.samples(*update_samples((_slot,), _rate, attrs=({}, {"weight_decay": 0.1})))
 
 
 @lion_update.reference

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.autodiff.tape import GradientTape, recording_tapes
 from corenn.configurable import Configurable
 from corenn.device import Device
 from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
-from corenn.ops.creation import tensor
+from corenn.ops.creation import full_like, tensor
 from corenn.ops.dispatch import _interpreter
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from corenn.schedules import Schedule
@@ -196,9 +196,7 @@ class Optimizer(Configurable):
             count += 1
             name = f"{wanted}_{count}"
         self._names.add(name)
-        slots = tuple(
-            _held(ops.full_like(variable, self.slot_start(slot)), f"{name}/{slot}") for slot in self.slot_names
-        )
+        slots = tuple(_held(full_like(variable, self.slot_start(slot)), f"{name}/{slot}") for slot in self.slot_names)
         factor = next((f for key, f in self.lr_multipliers.items() if _matches(key, variable)), 1.0)
         decays = not any(_matches(key, variable) for key in self.exclude_from_weight_decay)
         record = self._records[id(variable)] = Record(variable, name, slots, float(factor), decays)

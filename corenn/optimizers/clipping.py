@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from corenn import dtypes, ops
+from corenn import dtypes
 from corenn.errors import AttributeValueError, UsageError
+from corenn.ops.elementwise import clip, maximum, square, where
+from corenn.ops.logic import isfinite
+from corenn.ops.reduction import sum as sum_over
+from corenn.ops.transcendental import sqrt
 from corenn.tensor import Tensor
 
 
@@ -18,7 +22,7 @@ def _positive(where: str, limit: float) -> None:
 def _square_sum(x: Tensor) -> Tensor:
     """The sum of squares, in at least float32 (squares overflow float16 from 256 on)."""
     wide = x.cast(dtypes.float32) if x.dtype.itemsize < 4 else x
-    return ops.sum(ops.square(wide))
+    return sum_over(square(wide))
 
 
 def global_norm(tensors: Sequence[Tensor | None]) -> Tensor:
@@ -29,7 +33,7 @@ def global_norm(tensors: Sequence[Tensor | None]) -> Tensor:
     total = _square_sum(present[0])
     for t in present[1:]:
         total = total + _square_sum(t)
-    return ops.sqrt(total)
+    return sqrt(total)
 
 
 def _scaled(x: Tensor, scale: Tensor) -> Tensor:
@@ -38,14 +42,14 @@ def _scaled(x: Tensor, scale: Tensor) -> Tensor:
 
 def clip_by_value(x: Tensor, low: float, high: float) -> Tensor:
     """``x`` with elements below ``low`` or above ``high`` set to them."""
-    return ops.clip(x, min=low, max=high)
+    return clip(x, min=low, max=high)
 
 
 def clip_by_norm(x: Tensor, limit: float) -> Tensor:
     """``x``, scaled down to norm ``limit`` if its Euclidean norm is larger."""
     _positive("clip_by_norm", limit)
-    norm = ops.sqrt(_square_sum(x))
-    return _scaled(x, limit / ops.maximum(norm, limit))
+    norm = sqrt(_square_sum(x))
+    return _scaled(x, limit / maximum(norm, limit))
 
 
 def clip_by_global_norm(tensors: Sequence[Tensor | None], limit: float) -> tuple[list[Tensor | None], Tensor]:
@@ -56,7 +60,7 @@ def clip_by_global_norm(tensors: Sequence[Tensor | None], limit: float) -> tuple
     """
     _positive("clip_by_global_norm", limit)
     norm = global_norm(tensors)
-    scale = ops.where(ops.isfinite(norm), limit / ops.maximum(norm, limit), math.nan)
+    scale = where(isfinite(norm), limit / maximum(norm, limit), math.nan)
     return [None if t is None else _scaled(t, scale) for t in tensors], norm
 
 

@@ -21,7 +21,9 @@ from corenn.dtypes import DType
 from corenn.errors import CorennError, GradientError
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import find
+from corenn.ops.elementwise import where
 from corenn.ops.families import binary, comparison, predicate, unary
+from corenn.ops.logic import isfinite
 from corenn.ops.sampling import ErrorSample, Sample, literal
 from corenn.ops.sampling import sample as make_sample
 from corenn.ops.table import REQUIRED, TABLE, Op
@@ -210,7 +212,6 @@ def _moving(sample: Sample) -> list[int]:
 
 def check_gradient(op: Op, sample: Sample, device: Device, order: int = 2) -> str | None:
     """First and second order gradients of an op by finite differences, in float64."""
-    from corenn import ops
 
     tensors, places = _operands(op, sample, dtypes.float64, device)
 
@@ -220,7 +221,7 @@ def check_gradient(op: Op, sample: Sample, device: Device, order: int = 2) -> st
             given[place] = value
         out = op.public(*given, **sample.attrs)
         floating = [o for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_inexact]
-        return [ops.where(ops.isfinite(o), o, 0) for o in floating]  # an empty maximum is -inf and moves nowhere
+        return [where(isfinite(o), o, 0) for o in floating]  # an empty maximum is -inf and moves nowhere
 
     with device:
         try:

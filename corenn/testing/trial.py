@@ -15,6 +15,7 @@ from corenn.dtypes import DType
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import find, kernel_sources
 from corenn.ops.sampling import Sample
+from corenn.ops.shaping import transpose
 from corenn.ops.table import Op
 from corenn.tensor import Tensor
 from corenn.testing.compare import bits_difference, difference
@@ -163,15 +164,14 @@ def strided(array: Host) -> Tensor:
 
     The elements between are garbage that no kernel should see.
     """
-    from corenn import ops
 
     turned = np.moveaxis(array, 0, -1) if array.ndim > 1 else array.reshape(-1)
     spaced = np.zeros((*turned.shape[:-1], 2 * turned.shape[-1]), array.dtype)
     spaced[..., 0::2] = turned
     spaced[..., 1::2] = _garbage(array)
-    view = ops.tensor(spaced)[..., 0::2]
+    view = tensor(spaced)[..., 0::2]
     if array.ndim > 1:
-        return ops.transpose(view, axes=(array.ndim - 1, *range(array.ndim - 1)))
+        return transpose(view, axes=(array.ndim - 1, *range(array.ndim - 1)))
     return view if array.ndim else view[0]
 
 

@@ -1,0 +1,1 @@
+"""Programs: graphs pruned and specialised to shapes, and what runs them."""

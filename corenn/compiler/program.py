@@ -1,0 +1,245 @@
+"""``Program``: an immutable list of instructions in single-assignment form, specialised to shapes.
+
+A program says what one run computes: its ``inputs`` (fed values), the ``state`` it reads (variables), instructions,
+and the ``results`` and ``writes`` at the end.  Values are ``Symbol``s, each with a spec and made in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from corenn.errors import GraphError
+from corenn.spec import Spec
+
+
+class UnknownValueError(GraphError):
+    """Tracing needed a value that is only known when the program runs."""
+
+
+class Symbol:
+    """One value of a program: its ``spec``, and ``array``, the backend's, if it is a constant."""
+
+    __slots__ = ("array", "spec")
+
+    def __init__(self, spec: Spec, array: Any = None) -> None:
+        self.spec, self.array = spec, array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, which kernels ask arrays for."""
+        return self.spec.static
+
+    @property
+    def constant(self) -> bool:
+        """Whether the value is known."""
+        return self.array is not None
+
+    def __repr__(self) -> str:
+        return f"<{'constant' if self.constant else 'symbol'} {self.spec.at(None)}>"
+
+
+class Instruction:
+    """One step: ``outputs`` from ``inputs``; ``where`` is the operation it was made for, for messages."""
+
+    __slots__ = ("inputs", "outputs", "where")
+
+    def __init__(self, inputs: Sequence[Symbol | None], outputs: Sequence[Symbol], where: Any) -> None:
+        self.inputs, self.outputs, self.where = tuple(inputs), tuple(outputs), where
+
+    effects = False
+
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks inside."""
+        return ()
+
+    @property
+    def name(self) -> str:
+        """What it does, in a word."""
+        raise NotImplementedError
+
+
+class Call(Instruction):
+    """A table op, served by ``plan`` (see ``corenn.ops.dispatch``)."""
+
+    __slots__ = ("plan",)
+
+    def __init__(self, plan: Any, inputs: Sequence[Symbol | None], outputs: Sequence[Symbol], where: Any) -> None:
+        super().__init__(inputs, outputs, where)
+        self.plan = plan
+
+    @property
+    def name(self) -> str:
+        """The op's name."""
+        found: str = self.plan.op.name
+        return found
+
+
+class HostCall(Instruction):
+    """Python on host arrays; it may have effects."""
+
+    __slots__ = ("function", "pure")
+
+    def __init__(
+        self, function: Callable[..., list[Any]], inputs: Sequence[Symbol], outputs: Sequence[Symbol], where: Any,
+        pure: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(inputs, outputs, where)
+        self.function, self.pure = function, pure
+
+    @property
+    def effects(self) -> bool:  # type: ignore[override]  # a class attribute elsewhere
+        """Whether it must run."""
+        return not self.pure
+
+    @property
+    def name(self) -> str:
+        """A word."""
+        return "host"
+
+
+class Key(Instruction):
+    """The next key of a random operation."""
+
+    __slots__ = ("operation",)
+
+    effects = True
+
+    def __init__(self, operation: Any, output: Symbol, where: Any) -> None:
+        super().__init__((), (output,), where)
+        self.operation = operation
+
+    @property
+    def name(self) -> str:
+        """A word."""
+        return "key"
+
+
+class If(Instruction):
+    """One of two blocks; their results become the outputs."""
+
+    __slots__ = ("no", "yes")
+
+    def __init__(self, predicate: Symbol, yes: Block, no: Block, outputs: Sequence[Symbol], where: Any) -> None:
+        super().__init__((predicate,), outputs, where)
+        self.yes, self.no = yes, no
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Both branches."""
+        return self.yes, self.no
+
+    @property
+    def effects(self) -> bool:  # type: ignore[override]
+        """Whether a branch has effects."""
+        return any(i.effects for b in self.blocks() for i in b.instructions)
+
+    @property
+    def name(self) -> str:
+        """A word."""
+        return "if"
+
+
+class While(Instruction):
+    """``parameters`` start as ``inputs`` and are replaced by the body's results while the condition holds."""
+
+    __slots__ = ("body", "condition", "most", "parameters")
+
+    def __init__(
+        self, inputs: Sequence[Symbol], parameters: Sequence[Symbol], condition: Block, body: Block, most: int | None,
+        outputs: Sequence[Symbol], where: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(inputs, outputs, where)
+        self.parameters, self.condition, self.body, self.most = tuple(parameters), condition, body, most
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Condition and body."""
+        return self.condition, self.body
+
+    @property
+    def effects(self) -> bool:  # type: ignore[override]
+        """Whether the body has effects."""
+        return any(i.effects for b in self.blocks() for i in b.instructions)
+
+    @property
+    def name(self) -> str:
+        """A word."""
+        return "while"
+
+
+class Block:
+    """Instructions in order, and the values they are for."""
+
+    __slots__ = ("instructions", "results")
+
+    def __init__(self, instructions: Sequence[Instruction], results: Sequence[Symbol]) -> None:
+        self.instructions, self.results = tuple(instructions), tuple(results)
+
+    def uses(self) -> set[Symbol]:
+        """Every symbol that is read inside, in nested blocks too."""
+        found = set(self.results)
+        for instruction in self.instructions:
+            found.update(i for i in instruction.inputs if i is not None)
+            for block in instruction.blocks():
+                found |= block.uses()
+        return found
+
+
+class Program:
+    """A whole run: see the module."""
+
+    __slots__ = ("block", "device", "inputs", "results", "state", "writes")
+
+    def __init__(
+        self, device: Any, inputs: Sequence[Symbol], state: Sequence[tuple[Any, Symbol]], block: Block,
+        results: Sequence[Symbol], writes: Sequence[tuple[Any, Symbol]],
+    ) -> None:  # fmt: skip
+        self.device, self.inputs, self.state, self.block = device, tuple(inputs), tuple(state), block
+        self.results, self.writes = tuple(results), tuple(writes)
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The instructions of the outermost block."""
+        return self.block.instructions
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def _lines(program: Program) -> Iterator[str]:
+    names: dict[Symbol, str] = {}
+
+    def name(symbol: Symbol | None) -> str:
+        if symbol is None:
+            return "none"
+        if symbol.constant and symbol not in names:
+            size = symbol.spec.size
+            return f"{program.device.backend.to_host(symbol.array)}" if size == 1 else f"const {symbol.spec.at(None)}"
+        return names.setdefault(symbol, f"v{len(names)}")
+
+    def show(block: Block, indent: str) -> Iterator[str]:
+        for instruction in block.instructions:
+            made = ", ".join(f"{name(o)}: {o.spec.at(None)}" for o in instruction.outputs)
+            attrs = getattr(getattr(instruction, "plan", None), "attrs", {})
+            given = [name(i) for i in instruction.inputs] + [f"{k}={v}" for k, v in attrs.items()]
+            place = f"   # {instruction.where.where}" if getattr(instruction.where, "where", None) else ""
+            yield f"{indent}{made} = {instruction.name}({', '.join(given)}){place}"
+            for inner in instruction.blocks():
+                yield from show(inner, indent + "    ")
+                yield f"{indent}    -> {', '.join(map(name, inner.results))}"
+
+    yield f"program on {program.device}"
+    for i, symbol in enumerate(program.inputs):
+        names[symbol] = f"f{i}"
+        yield f"  input {names[symbol]}: {symbol.spec.at(None)}"
+    for i, (cell, symbol) in enumerate(program.state):
+        names[symbol] = f"s{i}"
+        yield f"  state {names[symbol]}: {symbol.spec.at(None)}   # {cell.name}"
+    yield from show(program.block, "  ")
+    for cell, symbol in program.writes:
+        yield f"  write {cell.name} = {name(symbol)}"
+    yield f"  return {', '.join(map(name, program.results))}"
+
+
+__all__ = [
+    "Block", "Call", "HostCall", "If", "Instruction", "Key", "Program", "Symbol", "UnknownValueError", "While",
+]  # fmt: skip
