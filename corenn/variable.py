@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError
 from corenn.ops.creation import tensor
+from corenn.ops.dispatch import current
 from corenn.tensor import Tensor
 
 
@@ -41,6 +42,10 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Variable:
         """Replace the value by one of the same shape and dtype (Python numbers and arrays are converted)."""
+        in_graph = getattr(current(), "assign_variable", None)
+        if in_graph is not None:  # a function is being traced
+            in_graph(self, value)
+            return self
         new = value if isinstance(value, Tensor) else tensor(value, dtype=self.dtype, device=self.device)
         if new.spec is not self.spec:
             self._refuse(new)

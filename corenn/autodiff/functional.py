@@ -12,7 +12,7 @@ from corenn.autodiff.reverse import Entry
 from corenn.autodiff.tape import GradientTape, read, recording_tapes
 from corenn.errors import GradientError, ShapeError, UsageError
 from corenn.ops.creation import tensor
-from corenn.ops.dispatch import _interpreter
+from corenn.ops.dispatch import _interpreter, current
 from corenn.tensor import Node, Tensor
 from corenn.variable import Variable
 
@@ -35,7 +35,7 @@ def _fresh(value: Any) -> Tensor:
     if isinstance(value, Variable):
         return value
     made = value if isinstance(value, Tensor) else tensor(value)
-    if made.node is not None:
+    if made.node is not None or hasattr(made, "__corenn_op__"):
         return made  # watched by an outer tape: keep the identity, so that derivatives nest
     return Tensor(made.data, made.spec)
 
@@ -156,6 +156,10 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
 
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> Any:
+        in_graph = getattr(current(), "call", None)
+        if in_graph is not None:  # one operation, differentiated when the graph runs
+            outputs = in_graph(functools.partial(run, **options), *args, type_name="CustomGradient")
+            return outputs[0] if len(outputs) == 1 else outputs
         tapes = recording_tapes()
         tensors = [a if isinstance(a, Tensor) else tensor(a) for a in args]
         if not tapes:

@@ -130,7 +130,8 @@ class GradientTape:
     """
 
     __slots__ = (
-        "_recording", "_roots", "_spent", "_variables", "entries", "persistent", "watch_accessed_variables", "watched",
+        "_graph", "_recording", "_roots", "_spent", "_variables", "entries", "persistent", "watch_accessed_variables",
+        "watched",
     )  # fmt: skip
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
@@ -142,6 +143,7 @@ class GradientTape:
         self._roots: set[Node] = set()  # the nodes that are watched and that no listed call gave
         self._spent = False
         self._recording = False
+        self._graph: Any = None
 
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Run and record one call: what ``Recorder`` does, for the common case of a single tape, without its loops."""
@@ -218,8 +220,11 @@ class GradientTape:
 
     def _resume(self) -> None:
         self._recording = True
-        if current() is None:
+        here = current()
+        if here is None:
             _interpreter.set(self)
+        elif hasattr(here, "tape_gradient"):  # a graph under construction is its own record
+            self._graph = here
         else:
             _record_on((*recording_tapes(), self))
 
@@ -227,7 +232,7 @@ class GradientTape:
         self._recording = False
         if current() is self:
             _interpreter.set(None)
-        else:
+        elif self._graph is None:
             _record_on(tuple([t for t in recording_tapes() if t is not self]))
 
     @contextmanager
@@ -257,6 +262,8 @@ class GradientTape:
                 continue
             if not isinstance(x, Tensor):
                 raise UsageError("watch", f"{type(x).__name__} is not a tensor", hint="x = corenn.tensor(data)")
+            if self._graph is not None and x.dtype.is_inexact:
+                continue
             if not x.dtype.is_inexact:
                 raise DTypeError(
                     "watch",
@@ -286,6 +293,8 @@ class GradientTape:
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The variables watched so far, in the order they were first read."""
+        if self._graph is not None:
+            return tuple(v for v, _ in self._graph.reads.values() if v.trainable)
         return tuple(v for v, _ in self._variables.values())
 
     # ---- gradients
@@ -311,6 +320,8 @@ class GradientTape:
             seeds = tree.leaves(output_gradients)
         if len(seeds) != len(targets):
             raise UsageError("gradient", f"{len(targets)} targets but {len(seeds)} output_gradients")
+        if self._graph is not None:
+            return self._graph.tape_gradient(targets, sources, seeds, unconnected_gradients == "zero")
         return self._gradient(targets, sources, seeds, unconnected_gradients == "zero", not self.persistent)
 
     def _gradient(self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, consume: bool) -> Any:

@@ -82,6 +82,11 @@ class TraceRun:
             self.device.backend.from_host(array, 0), Spec(array.shape, dtypes.as_dtype(array.dtype), self.device)
         )
 
+    def place(self, tensor: Tensor) -> Tensor:
+        """A constant: the tensor's array, moved if need be."""
+        moved = tensor if tensor.device is self.target else tensor.to(self.target)
+        return tensor_of(Symbol(moved.spec, moved.data), self.device)
+
     def call_host(
         self, function: Callable[..., list[Any]], inputs: Sequence[Tensor], results: Sequence[Known], pure: bool
     ) -> list[Tensor]:

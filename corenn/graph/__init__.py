@@ -1,4 +1,4 @@
-"""Graphs and sessions: describe a computation once, differentiate it, run it whole, in a session that holds its state."""
+"""Graphs and sessions: describe a computation once, differentiate it, run it in a session that holds its state."""
 
 from corenn.graph.building import (
     add_to_collection,

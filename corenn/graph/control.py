@@ -167,7 +167,7 @@ def cond(predicate: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]
         return true_fn() if predicate else false_fn()
     chosen = graph.convert(predicate, dtypes.bool_ if not isinstance(predicate, Tensor) else None)
     yes, structure = trace(graph, true_fn, [])
-    no, other = trace(graph, false_fn, [])
+    no, _ = trace(graph, false_fn, [])
     known = []
     if len(yes.outputs) != len(no.outputs):
         raise GraphError("cond", f"true_fn returns {len(yes.outputs)} tensors, false_fn {len(no.outputs)}",

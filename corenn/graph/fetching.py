@@ -21,7 +21,7 @@ Rebuild = Callable[[Mapping[int, Any]], Any]
 class Fetches:
     """A nested structure of fetches: its distinct ``tensors`` and ``operations``, and how to put results back."""
 
-    __slots__ = ("key", "kept", "operations", "rebuild", "tensors")
+    __slots__ = ("kept", "key", "operations", "rebuild", "tensors")
 
     def __init__(self, graph: Graph, structure: Any) -> None:
         self.tensors: list[GraphTensor] = []

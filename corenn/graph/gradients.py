@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from corenn import tree
 from corenn.autodiff.reverse import Entry, backpropagate
 from corenn.autodiff.tape import GradientTape
 from corenn.errors import GradientError, ShapeError, UsageError
@@ -24,6 +25,7 @@ from corenn.ops.creation import ones_like, zeros_like
 from corenn.ops.dispatch import find
 from corenn.ops.elementwise import add
 from corenn.tensor import Node, Tensor
+from corenn.variable import Variable
 
 
 class GradientKind(Kind):
@@ -226,4 +228,29 @@ def _graph_of(tensors: list[Any]) -> Graph:
     raise UsageError("gradients", "neither ys nor xs hold a graph tensor", hint="for eager tensors: GradientTape")
 
 
-__all__ = ["GradientKind", "gradients"]
+def gradients_for_tape(graph: Graph, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool) -> Any:
+    """The gradients a tape gives while a graph is built: of tensors of the graph, and of eager variables it reads."""
+    flat = tree.leaves(sources)
+    places: list[list[Any]] = []
+    for source in flat:
+        if isinstance(source, Variable):
+            places.append(list(graph.reads.get(id(source), (source, []))[1]))
+        else:
+            places.append([graph.convert(source)])
+    ys = [graph.convert(t) for t in targets]
+    for y in ys:
+        if not y.dtype.is_inexact:
+            raise GradientError("gradient", "only floating values have gradients", {"target": y},
+                                hint="differentiate a loss, not a count or an index")  # fmt: skip
+    found = iter(gradients(ys, [p for some in places for p in some], seeds))
+    results: list[Any] = []
+    for source, some in zip(flat, places, strict=True):
+        parts = [g for g in [next(found) for _ in some] if g is not None]
+        total = _total(parts) if parts else None
+        if total is None and zeros:
+            total = graph.convert(zeros_like(source))
+        results.append(total)
+    return tree.rebuild(sources, iter(results))
+
+
+__all__ = ["GradientKind", "gradients", "gradients_for_tape"]

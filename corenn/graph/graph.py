@@ -18,7 +18,7 @@ from corenn import dtypes
 from corenn.dtypes import DType
 from corenn.errors import GraphError, UsageError, user_site
 from corenn.graph.deferred import defer
-from corenn.graph.kinds import CompositeKind, ConstKind, GeneratorKeyKind, RandomKeyKind
+from corenn.graph.kinds import CompositeKind, ConstKind, EagerTensorKind, GeneratorKeyKind, HostCallKind, RandomKeyKind
 from corenn.graph.names import Names, check, type_of
 from corenn.graph.operations import Kind, Known, Operation, TableKind
 from corenn.graph.partial import infer_call, infer_partial
@@ -52,6 +52,8 @@ class Graph:
         self._device = ""
         self._chosen: tuple[str | None, str | None] | None = None
         self._table_kinds: dict[str, TableKind] = {}
+        #: Eager variables that are read, by identity, and the tensors of their values.
+        self.reads: dict[int, tuple[Variable, list[GraphTensor]]] = {}
         #: What scopes of variables keep here (see ``corenn.graph.scopes``).
         self.variable_scopes: dict[str, Any] = {}
 
@@ -151,7 +153,7 @@ class Graph:
         elif isinstance(value, Variable):
             found = self.capture_variable(value)
         elif isinstance(value, Tensor):
-            found = self.constant(value, dtype, name)
+            found = self.capture_tensor(value, name)
         elif isinstance(value, (list, tuple)) and _holds_tensor(value):
             from corenn.ops.shaping import stack
 
@@ -181,11 +183,30 @@ class Graph:
             hint="build both parts inside one `with graph.as_default():`",
         )  # fmt: skip
 
+    def capture_tensor(self, tensor: Tensor, name: str | None = None) -> GraphTensor:
+        """An eager tensor for use in this graph, which keeps it."""
+        known = (tensor.spec.shape, tensor.spec.dtype)
+        return self.add(EagerTensorKind(tensor), [], [known], name=name, controls=[]).outputs[0]
+
     def capture_variable(self, variable: Variable) -> GraphTensor:
         """The value, when the graph runs, of an eager variable."""
         from corenn.graph.state import read_eager
 
-        return read_eager(self, variable)
+        made = read_eager(self, variable)
+        self.reads.setdefault(id(variable), (variable, []))[1].append(made)
+        return made
+
+    def assign_variable(self, variable: Variable, value: Any) -> None:
+        """Add an operation that writes an eager variable: what ``variable.assign`` means while the graph is built."""
+        from corenn.graph.state import assign
+
+        assign(self, variable, value)
+
+    def tape_gradient(self, targets: Any, sources: Any, seeds: Any, zeros: bool) -> Any:
+        """What a tape that was opened while the graph is built gives: gradients as operations of the graph."""
+        from corenn.graph.gradients import gradients_for_tape
+
+        return gradients_for_tape(self, targets, sources, seeds, zeros)
 
     def call(
         self, function: Callable[..., Any], *inputs: Any, type_name: str, name: str | None = None,
@@ -199,6 +220,20 @@ class Graph:
         tensors = [self.convert(v) for v in inputs]
         found = results if results is not None else infer_call(function, [(t.extents, t.dtype) for t in tensors])
         return self.add(CompositeKind(function, type_name, effects), tensors, found, name=name).outputs
+
+    def host_value(self, function: Callable[[], Any], dtype: DType) -> GraphTensor:
+        """A 0-d tensor that every run asks ``function`` for, where it stands in the order of operations."""
+        kind = HostCallKind(function, type_name="HostValue")
+        return self.add(kind, [], [((), dtype)], controls=[]).outputs[0]
+
+    def host_effect(self, function: Callable[[], None]) -> Operation:
+        """Call ``function`` in every run, where this stands in the order of operations."""
+
+        def call() -> list[Any]:
+            function()
+            return []
+
+        return self.add(HostCallKind(call, type_name="HostEffect"), [], [], controls=[])
 
     def random_key(self, seed: int | None = None, generator: Any = None) -> GraphTensor:
         """A key of a stream of its own, uint64[3]: each run of a session takes the next."""

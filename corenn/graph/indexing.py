@@ -6,7 +6,7 @@ from typing import Any
 
 from corenn.graph.deferred import complete, static_value
 from corenn.graph.graph import building
-from corenn.graph.kinds import SliceKind
+from corenn.graph.kinds import Bound, SliceKind
 from corenn.graph.operations import Known
 from corenn.graph.partial import infer_call
 from corenn.graph.tensors import GraphTensor, NoValueError
@@ -30,31 +30,18 @@ def index_in_graph(x: GraphTensor, key: Any) -> Tensor:
         if complete(known) and not isinstance(known, tuple):
             return known
         bounds.append(graph.convert(item))
-        return _Bound(len(bounds) - 1)
+        return Bound(len(bounds) - 1)
 
     ranked = x.extents is not None
     if not any(_late(item, ranked) for item in items):
         return index(x, tuple(placed(i) if isinstance(i, slice) else i for i in items) if isinstance(key, tuple) else
                      placed(key) if isinstance(key, slice) else key)  # fmt: skip
-    pattern = tuple(placed(item) for item in items)
-
-    def with_numbers(numbers: list[int]) -> Any:
-        return tuple(_filled(item, numbers) for item in pattern)
-
+    kind = SliceKind(tuple(placed(item) for item in items))
     known: list[Known]
-    trials = [_known_with(x, with_numbers([n] * len(bounds))) for n in ((0, 1, 2) if bounds else (0,))]
+    trials = [_known_with(x, kind.key([n] * len(bounds))) for n in ((0, 1, 2) if bounds else (0,))]
     shapes = {t[0] for t in trials}
     known = [(shapes.pop() if len(shapes) == 1 else _common([t[0] for t in trials]), x.dtype)]
-    return graph.add(SliceKind(with_numbers), [x, *bounds], known).outputs[0]
-
-
-class _Bound:
-    """The place of a bound among the inputs."""
-
-    __slots__ = ("place",)
-
-    def __init__(self, place: int) -> None:
-        self.place = place
+    return graph.add(kind, [x, *bounds], known).outputs[0]
 
 
 def _late(item: Any, ranked: bool) -> bool:
@@ -66,12 +53,6 @@ def _late(item: Any, ranked: bool) -> bool:
     if isinstance(item, GraphTensor):
         return not ranked
     return not ranked
-
-
-def _filled(item: Any, numbers: list[int]) -> Any:
-    if isinstance(item, slice):
-        return slice(*[_filled(b, numbers) for b in (item.start, item.stop, item.step)])
-    return numbers[item.place] if isinstance(item, _Bound) else item
 
 
 def _known_with(x: GraphTensor, key: Any) -> Known:

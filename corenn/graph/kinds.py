@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,23 @@ class ConstKind(Kind):
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """The array on the run's device."""
         return (run.constant(operation.attrs["value"]),)
+
+
+class EagerTensorKind(Kind):
+    """An eager tensor that the graph uses."""
+
+    type = "Const"
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
+        """The tensor, on the run's device."""
+        return (run.place(self.tensor),)
+
+    def config(self, operation: Operation) -> dict[str, Any]:
+        """The value."""
+        return {"value": self.tensor.numpy()}
 
 
 class PlaceholderKind(Kind):
@@ -154,23 +172,41 @@ def host_value(value: Any, dtype: dtypes.DType) -> np.ndarray[Any, Any]:
     return np.asarray(value, dtype.numpy)
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """In the pattern of a ``SliceKind``, the place of a value among the inputs after the first."""
+
+    place: int
+
+
 class SliceKind(Kind):
-    """Basic indexing whose bounds are values; ``key(ints)`` makes the index from the values of the further inputs."""
+    """Basic indexing whose bounds are values: ``pattern`` is the index with a ``Bound`` where a further input goes."""
 
     type = "StridedSlice"
 
-    def __init__(self, key: Callable[[list[int]], Any]) -> None:
-        self.key = key
+    def __init__(self, pattern: tuple[Any, ...]) -> None:
+        self.pattern = pattern
 
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """Index the first input."""
         return (inputs[0][self.key([int(run.value_of(t)) for t in inputs[1:]])],)
 
-    def config(self, operation: Operation) -> None:
-        """The key is a Python function."""
+    def key(self, numbers: Sequence[int]) -> tuple[Any, ...]:
+        """The index, with these numbers for the bounds."""
+        return tuple(_bounded(item, numbers) for item in self.pattern)
+
+    def config(self, operation: Operation) -> dict[str, Any]:
+        """The pattern."""
+        return {"pattern": self.pattern}
+
+
+def _bounded(item: Any, numbers: Sequence[int]) -> Any:
+    if isinstance(item, slice):
+        return slice(*[_bounded(b, numbers) for b in (item.start, item.stop, item.step)])
+    return numbers[item.place] if isinstance(item, Bound) else item
 
 
 __all__ = [
-    "CompositeKind", "ConstKind", "DefaultPlaceholderKind", "GeneratorKeyKind", "HostCallKind", "NoOpKind",
+    "Bound", "CompositeKind", "ConstKind", "DefaultPlaceholderKind", "EagerTensorKind", "GeneratorKeyKind", "HostCallKind", "NoOpKind",
     "PlaceholderKind", "RandomKeyKind", "ShapeKind", "SliceKind", "UnfedError", "host_value",
 ]  # fmt: skip

@@ -45,6 +45,9 @@ class Run(Protocol):
     def constant(self, array: np.ndarray[Any, Any]) -> Tensor:
         """An array as a tensor on the run's device."""
 
+    def place(self, tensor: Tensor) -> Tensor:
+        """An eager tensor on the run's device."""
+
     def branch(self, predicate: Tensor, branches: Sequence[Callable[[Run], list[Tensor]]]) -> list[Tensor]:
         """The results of the first function if ``predicate`` holds, else of the second."""
 

@@ -1,10 +1,8 @@
 """Shapes that are only partly known: what can be said of an op's results before the unknown extents are.
 
-The op table infers from known extents; nothing in it is written twice for unknown ones.  Instead, an op is inferred
-*natively* where its rule copes with ``None`` (broadcasting, reductions), and else *by trial*: with several choices of
-numbers for the unknown extents.  Extents of a result on which all successful trials agree are known, others are not.
-Trials use numbers with many divisors (so that reshapes work out), 1, and the extents that occur beside the unknown
-ones (so that a product of ``[?, ?]`` and ``[784, 10]`` finds the 784 it needs).
+The op table infers from known extents; nothing in it is written twice for unknown ones.  Instead an op's rule is run
+with many choices of numbers for what is unknown, each chosen by what the rule compared in the runs before (see
+``corenn.graph.extents``).  What all successful runs agree on is known, the rest is not.
 """
 
 from __future__ import annotations
@@ -14,64 +12,156 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from corenn.errors import AttributeValueError, CorennError, ShapeError
+from corenn.graph.extents import explore
 from corenn.graph.operations import Deferred, Known
 from corenn.ops.dispatch import infer
 from corenn.ops.table import Op
 from corenn.spec import Shape, Spec
 
-#: Numbers tried for an unknown extent: rich in divisors, and unlikely to stand in a program.
+#: Numbers tried for an unknown extent of a function's operands: rich in divisors, and unlikely to stand in a program.
 _TRIALS = (5040, 55440)
 _MOST_TRIALS = 400
 #: Successful trials after which the shapes of a whole function's results are believed.
 _ENOUGH = 5
-#: Ranks tried for an operand of unknown rank.
-_RANKS = (0, 1, 2, 3, 4, 5)
+#: Ranks tried for an operand of unknown rank, and lengths for an attribute of unknown length.
+_RANKS = (2, 3, 1, 4, 0, 5)
+_LENGTHS = (1, 2, 3, 4)
+#: Attributes, unlike extents, may be negative.
+_LOWEST_ATTRIBUTE = -8
 
 Operand = Known | None
 
 
 def infer_partial(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) -> list[Known]:
-    """What is known of the results of ``op`` on operands of which only this is known.
+    """What is known of the results of ``op`` on operands and attributes of which only this is known.
 
     Raises what ``infer`` raises when no completion of the unknown parts would do.
     """
-    if not any(_deferred(value) for value in attrs.values()):
-        if all(o is None or (o[0] is not None and None not in o[0]) for o in operands):
-            specs = tuple(None if o is None else Spec(o[0] or (), o[1]) for o in operands)
-            return [(s.shape, s.dtype) for s in infer(op, specs, dict(attrs))]
-        return _from_trials(op, operands, attrs)
-    return _without_values(op, operands, attrs)
+    deferred = {name for name, value in attrs.items() if _deferred(value)}
+    if not deferred and all(o is None or (o[0] is not None and None not in o[0]) for o in operands):
+        return [(s.shape, s.dtype) for s in infer(op, _specs(operands), dict(attrs))]
+    results: list[Known] | None = None
+    refusal: Exception | None = None
+    for ranked, given in itertools.product(_ranked(operands), _sized(attrs)):
+        for found in _explored(op, ranked, given):
+            if isinstance(found, Exception):
+                if refusal is None or (isinstance(found, ShapeError) and not isinstance(refusal, ShapeError)):
+                    refusal = found
+                continue
+            if results is not None and len(found) != len(results):
+                raise ShapeError(op.name, "how many results it has depends on an extent that is not known before it runs")
+            results = _merged(results, found)
+        if results is not None and all(shape is None for shape, _ in results):
+            break  # nothing less can be known
+    if results is None:
+        raise _refused(op, operands, attrs, deferred, refusal)
+    return results
+
+
+def _refused(op: Op, operands: Sequence[Operand], attrs: dict[str, Any], deferred: set[str], trial: Any) -> Exception:
+    """The error to show: the rule's own words with ``?`` for what is unknown, where it has them."""
+    if deferred and not isinstance(trial, CorennError):
+        return AttributeValueError(
+            op.name, "its results cannot be inferred from attributes that are only known when the graph runs",
+            {name: "a graph tensor" for name in deferred}, hint="give a Python number where one is known",
+        )  # fmt: skip
+    if not deferred and all(o is None or o[0] is not None for o in operands):
+        try:
+            infer(op, _specs(operands), dict(attrs))
+        except CorennError as error:
+            return error
+        except Exception:  # None took part in arithmetic
+            pass
+    if isinstance(trial, CorennError):
+        return trial
+    return ShapeError(op.name, "no shapes of the operands that are possible would do")
+
+
+def _specs(operands: Sequence[Operand]) -> tuple[Spec | None, ...]:
+    return tuple(None if o is None else Spec(o[0] or (), o[1]) for o in operands)
 
 
 def _deferred(value: Any) -> bool:
     return isinstance(value, Deferred) or (isinstance(value, (tuple, list)) and any(_deferred(v) for v in value))
 
 
-def _from_trials(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) -> list[Known]:
-    ranked = all(o is None or o[0] is not None for o in operands)
-    refusal: CorennError | None = None
-    if ranked:
-        try:
-            specs = tuple(None if o is None else Spec(o[0] or (), o[1]) for o in operands)
-            return [(s.shape, s.dtype) for s in infer(op, specs, dict(attrs))]
-        except (TypeError, ValueError) as error:  # None took part in arithmetic, or in a comparison that failed
-            refusal = error if isinstance(error, CorennError) else None
-    found: list[tuple[Spec, ...]] = []
-    for number, completed in enumerate(_completions(operands)):
-        if ranked and number == len(found) == len(_TRIALS):
-            break  # every unknown extent took two values, so what did not change does not depend on them
-        try:
-            found.append(infer(op, completed, dict(attrs)))
-        except CorennError as error:
-            if refusal is None or (isinstance(error, ShapeError) and not isinstance(refusal, ShapeError)):
-                refusal = error
-        except (TypeError, ValueError, IndexError, ZeroDivisionError):
-            continue
-    if not found:
-        if refusal is None:
-            raise ShapeError(op.name, "no shapes of the operands that are possible would do")
-        raise refusal
-    return [generalize([results[i] for results in found]) for i in range(len(found[0]))]
+def _ranked(operands: Sequence[Operand]) -> Iterator[list[Operand]]:
+    """The operands with each possible rank where it is unknown."""
+    unranked = [i for i, o in enumerate(operands) if o is not None and o[0] is None]
+    for ranks in itertools.product(_RANKS, repeat=len(unranked)):
+        chosen = list(operands)
+        for place, rank in zip(unranked, ranks, strict=True):
+            chosen[place] = ((None,) * rank, chosen[place][1])  # type: ignore[index]  # unranked ones are present
+        yield chosen
+
+
+def _sized(attrs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The attributes with ``None`` for each number that is unknown, for each possible length of unknown sequences."""
+    if not any(_deferred(value) for value in attrs.values()):
+        yield attrs
+        return
+    before: list[dict[str, Any]] = []
+    for length in _LENGTHS:
+        made = {name: _opened(value, length) if _deferred(value) else value for name, value in attrs.items()}
+        if made not in before:
+            before.append(made)
+            yield made
+
+
+class _Unknown:
+    """The place of an unknown number in an attribute."""
+
+
+_UNKNOWN = _Unknown()
+
+
+def _opened(value: Any, length: int) -> Any:
+    if isinstance(value, Deferred):
+        return (_UNKNOWN,) * length if value.known is Ellipsis else _opened(value.known, length)
+    if isinstance(value, (tuple, list)):
+        return tuple(_UNKNOWN if v is None else _opened(v, length) for v in value)
+    return _UNKNOWN if value is None else value
+
+
+def _explored(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) -> Iterator[list[Known] | Exception]:
+    """Results of the op with numbers for unknown extents (``None``) and attributes (``_UNKNOWN``)."""
+    extents = sum(o[0].count(None) for o in operands if o is not None and o[0] is not None)
+    numbers = sum(map(_count, attrs.values()))
+
+    def run(values: Sequence[int]) -> list[Known]:
+        source = iter(values)
+        specs = tuple(
+            None if o is None else Spec(tuple(next(source) if n is None else n for n in o[0] or ()), o[1])
+            for o in operands
+        )
+        given = {name: _with_numbers(value, source) for name, value in attrs.items()} if numbers else dict(attrs)
+        return [(tuple(None if n is None else int(n) for n in s.shape), s.dtype) for s in infer(op, specs, given)]
+
+    yield from explore(run, extents + numbers, [0] * extents + [_LOWEST_ATTRIBUTE] * numbers)
+
+
+def _count(value: Any) -> int:
+    return sum(map(_count, value)) if isinstance(value, tuple) else int(value is _UNKNOWN)
+
+
+def _with_numbers(value: Any, source: Iterator[int]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_with_numbers(v, source) for v in value)
+    return next(source) if value is _UNKNOWN else value
+
+
+def _merged(results: list[Known] | None, found: list[Known]) -> list[Known]:
+    """What both say."""
+    if results is None:
+        return found
+    return [(common(a, b), dtype) for (a, dtype), (b, _) in zip(results, found, strict=True)]
+
+
+def common(a: Shape | None, b: Shape | None) -> Shape | None:
+    """What two shapes have in common."""
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return tuple(x if x == y else None for x, y in zip(a, b, strict=True))
 
 
 def generalize(specs: Sequence[Spec]) -> Known:
@@ -106,46 +196,6 @@ def _completions(operands: Sequence[Operand]) -> Iterator[tuple[Spec | None, ...
             )
 
 
-def _without_values(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) -> list[Known]:
-    """Results of a call whose attributes hold values known only at run time: their dtypes, and ranks where possible."""
-    found: list[list[Known]] = []
-    for guess in _guesses(attrs):
-        try:
-            found.append(infer_partial(op, operands, guess))
-        except (CorennError, TypeError, ValueError, IndexError):
-            continue
-    if not found:
-        raise AttributeValueError(
-            op.name, "its results cannot be inferred from attributes that are only known when the graph runs",
-            {name: "a graph tensor" for name, value in attrs.items() if _deferred(value)},
-            hint="give a Python number where one is known",
-        )  # fmt: skip
-    results: list[Known] = []
-    for i in range(len(found[0])):
-        known = [one[i] for one in found]
-        if any(shape is None for shape, _ in known):
-            results.append((None, known[0][1]))
-        else:
-            results.append(generalize([Spec(shape or (), dtype) for shape, dtype in known]))
-    return results
-
-
-def _guesses(attrs: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The attributes with numbers in place of deferred values."""
-    for number, length in itertools.product((*_TRIALS, 1, 2, 3, 0), (1, 2, 3, 4)):
-        yield {name: _filled(value, number, length) for name, value in attrs.items()}
-
-
-def _filled(value: Any, number: int, length: int) -> Any:
-    if isinstance(value, Deferred):
-        if value.known is Ellipsis:
-            return (number,) * length
-        return _filled(value.known, number, length) if value.known is not None else number
-    if isinstance(value, (tuple, list)):
-        return tuple(number if v is None else _filled(v, number, length) for v in value)
-    return value
-
-
 def compatible(known: Shape | None, shape: Sequence[int]) -> bool:
     """Whether an array of ``shape`` can stand where ``known`` is what is known of the shape."""
     return known is None or (
@@ -175,4 +225,4 @@ def infer_call(function: Callable[..., Any], operands: Sequence[Known]) -> list[
     return [generalize([results[i] for results in found]) for i in range(len(found[0]))]
 
 
-__all__ = ["compatible", "generalize", "infer_call", "infer_partial"]
+__all__ = ["common", "compatible", "generalize", "infer_call", "infer_partial"]

@@ -67,6 +67,10 @@ class ReplayRun:
         """The array on the device."""
         return placed(array, self.device)
 
+    def place(self, tensor: Tensor) -> Tensor:
+        """The tensor, moved if need be."""
+        return tensor if tensor.device is self.device else tensor.to(self.device)
+
     def call_host(
         self, function: Callable[..., list[Any]], inputs: Sequence[Tensor], results: Sequence[Known], pure: bool
     ) -> list[Tensor]:

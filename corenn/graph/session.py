@@ -151,16 +151,20 @@ class Session:
     def _state(self, plan: _Plan) -> list[Any]:
         values = self._values
         try:
-            return [values[id(c)][1].data if isinstance(c, GraphVariable) else c.data for c in plan.cells]
+            return [
+                values[id(c)][1].data if isinstance(c, GraphVariable) and c.storage is None else _storage(c).data
+                for c in plan.cells
+            ]
         except KeyError:
             from corenn.graph.state import UninitializedError
 
-            missing = next(c for c in plan.cells if isinstance(c, GraphVariable) and id(c) not in values)
+            missing = next(c for c in plan.cells if isinstance(c, GraphVariable) and not self.initialized(c))
             raise UninitializedError(missing) from None
 
     def _set(self, cell: Any, array: Any, spec: Spec) -> None:
-        if isinstance(cell, Variable):
-            cell.data, cell.node = array, None
+        held = _storage(cell)
+        if isinstance(held, Variable):
+            held.data, held.node = array, None
             return
         before = self._values.get(id(cell))
         self._values[id(cell)] = (cell, Tensor(array, spec))
@@ -273,14 +277,16 @@ class Session:
     # ---- state
 
     def _spec(self, cell: Any) -> Spec | None:
-        if isinstance(cell, Variable):
-            return cell.spec
+        held = _storage(cell)
+        if isinstance(held, Variable):
+            return held.spec
         found = self._values.get(id(cell))
         return None if found is None else found[1].spec
 
     def _read(self, cell: Any) -> Tensor | None:
-        if isinstance(cell, Variable):
-            return Tensor(cell.data, cell.spec)
+        held = _storage(cell)
+        if isinstance(held, Variable):
+            return Tensor(held.data, held.spec)
         found = self._values.get(id(cell))
         return None if found is None else found[1]
 
@@ -319,7 +325,7 @@ class Session:
 
     def initialized(self, variable: GraphVariable) -> bool:
         """Whether the variable has a value here."""
-        return id(variable) in self._values
+        return id(variable) in self._values or variable.storage is not None
 
     # ---- callables, defaults, the end
 
@@ -371,6 +377,12 @@ class InteractiveSession(Session):
         """Stop being the default, and close."""
         _sessions.set(tuple(s for s in _sessions.get() if s is not self))
         super().close()
+
+
+def _storage(cell: Any) -> Any:
+    """What holds a variable's value in place of the session, or the variable itself."""
+    held = getattr(cell, "storage", None)
+    return cell if held is None else held
 
 
 def _scalar(array: Any) -> Any:

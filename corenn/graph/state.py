@@ -149,6 +149,14 @@ class GraphVariable(GraphTensor):
     constraint: Any
     _read: GraphTensor
 
+    @property
+    def storage(self) -> Variable | None:
+        """An eager variable that holds the value in place of the sessions, which then share it; ``None``: there is none.
+
+        A subclass may have one: so a layer's weights are the same in graphs and outside.
+        """
+        return None
+
     def __corenn_graph_tensor__(self, graph: Graph) -> GraphTensor:
         """What an op of ``graph`` takes in its place: the value at the start of a run, or after what it waits for."""
         home = self.graph

@@ -12,6 +12,7 @@ from corenn.graph.kinds import DefaultPlaceholderKind
 from corenn.graph.operations import Kind, Known, Operation, Run
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
+from corenn.variable import Variable
 
 
 class ParameterKind(Kind):
@@ -62,6 +63,32 @@ class SubGraph(Graph):
             ).outputs[0]  # fmt: skip
             found = self.captures[id(outside)] = (outside, inside)
         return found[1]
+
+    def capture_tensor(self, tensor: Tensor, name: str | None = None) -> GraphTensor:
+        """The outer graph keeps it."""
+        return self.capture(self.outer.capture_tensor(tensor, name))
+
+    def capture_variable(self, variable: Variable) -> GraphTensor:
+        """Read by the outer graph, before the subgraph runs, unless the subgraph has written it."""
+        if id(variable) in self.reads:
+            return super().capture_variable(variable)
+        return self.capture(self.outer.capture_variable(variable))
+
+    def assign_variable(self, variable: Variable, value: Any) -> None:
+        """Written inside: from here on it is read inside, too."""
+        super().assign_variable(variable, value)
+        self.reads.setdefault(id(variable), (variable, []))
+
+    def random_key(self, seed: int | None = None, generator: Any = None) -> GraphTensor:
+        """As the outer graph would, drawn every time the subgraph runs."""
+        from corenn.graph.function import FunctionGraph
+
+        home: Any = self.outer
+        while isinstance(home, SubGraph):
+            home = home.outer
+        if isinstance(home, FunctionGraph):
+            return FunctionGraph.random_key(self, seed, generator)  # type: ignore[arg-type]  # it only adds here
+        return super().random_key(seed, generator)
 
     def session_for(self, where: str, session: Any = None) -> Any:
         """A subgraph has no session of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from corenn.device import Device, current_device
 from corenn.dtypes import DType
 from corenn.errors import GraphError, ShapeError
 from corenn.ops.table import Op
@@ -13,7 +14,6 @@ from corenn.tensor import Tensor
 
 if TYPE_CHECKING:
     from corenn.graph.graph import Graph
-
     from corenn.graph.operations import Operation
 
 
@@ -81,9 +81,9 @@ class GraphTensor(Tensor):
         return self.extents
 
     @property
-    def device(self) -> Any:
-        """Where it will be computed is the session's choice: ``None``."""
-        return None
+    def device(self) -> Device:
+        """The current device: where it will be computed, unless a session chooses another."""
+        return current_device()
 
     def set_shape(self, shape: Shape | None) -> None:
         """State what is known of the shape beside what was inferred; ShapeError if that contradicts it."""

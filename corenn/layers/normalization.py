@@ -8,7 +8,7 @@ from corenn import constraints, initializers, regularizers
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
 from corenn.layers.symbolic import is_abstract
-from corenn.ops.elementwise import multiply, subtract
+from corenn.ops.elementwise import multiply, stop_gradient, subtract
 from corenn.ops.normalization import (
     batch_norm_inference,
     batch_norm_training,
@@ -115,9 +115,8 @@ class BatchNormalization(_Scaled):
         )
 
     def _remember(self, moving: Variable, batch: Tensor) -> None:
-        now = Tensor(batch.data, batch.spec)  # cut off from the tape
-        old = Tensor(moving.data, moving.spec)
-        moving.assign(subtract(old, multiply(subtract(old, now), 1 - self.momentum)))
+        old = moving.value()
+        moving.assign(subtract(old, multiply(subtract(old, stop_gradient(batch)), 1 - self.momentum)))
 
 
 @register()

@@ -28,7 +28,7 @@ from corenn.ops import random
 from corenn.ops.activations import relu, sigmoid
 from corenn.ops.arranging import flip
 from corenn.ops.creation import arange, asarray, tensor, zeros
-from corenn.ops.elementwise import where
+from corenn.ops.elementwise import stop_gradient, where
 from corenn.ops.logic import less
 from corenn.ops.recurrent import gru, lstm, simple_rnn
 from corenn.ops.shaping import expand_dims, reshape, stack, unstack
@@ -103,7 +103,7 @@ class Recurrent(Layer):
         outputs, last, states = run
         if self.stateful and not is_abstract():
             for kept, state in zip(self._kept, states, strict=True):
-                kept.assign(Tensor(state.data, state.spec))
+                kept.assign(stop_gradient(state))
         result = outputs if self.return_sequences else last
         return (result, *states) if self.return_state else result
 
@@ -180,7 +180,7 @@ class Recurrent(Layer):
         if self._kept[0].shape[0] != x.shape[0]:
             raise ShapeError(self.name, f"stateful: the states kept are those of a batch of {self._kept[0].shape[0]}",
                              {"x": x.spec}, hint="use one batch size, drop the rest of the data")  # fmt: skip
-        return tuple(Tensor(v.data, v.spec) for v in self._kept)
+        return tuple(v.value() for v in self._kept)
 
     def zero_states(self, x: Tensor) -> States:
         """The states before the first step, for inputs like ``x``."""

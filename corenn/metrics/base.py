@@ -15,8 +15,7 @@ from corenn.configurable import Configurable, Registry
 from corenn.errors import CheckpointError, UsageError
 from corenn.losses.functions import beside, predictions
 from corenn.losses.objects import Loss, aligned_weight
-from corenn.ops.binding import scalar_beside
-from corenn.ops.creation import tensor, zeros
+from corenn.ops.creation import tensor, zeros, zeros_like
 from corenn.ops.elementwise import stop_gradient, where
 from corenn.ops.logic import equal
 from corenn.ops.reduction import sum as sum_over
@@ -42,6 +41,7 @@ class Metric(Configurable):
             self.refuse_arguments(unknown)
         self.name = name if name is not None else self._default_name()
         self._state: dict[str, Variable] = {}
+        self._emptied: set[str] = set()  # keys nothing was added to since the last reset
 
     def _default_name(self) -> str:
         return registry.name_of(type(self)) or type(self).__name__.lower()
@@ -72,8 +72,10 @@ class Metric(Configurable):
         return self.result()
 
     def reset_state(self) -> None:
-        """Forget all batches."""
-        self._state.clear()
+        """Forget all batches.  The state's variables stay, as zeros, for what has been traced with them."""
+        for held in self._state.values():
+            held.assign(zeros_like(held))
+        self._emptied = set(self._state)
 
     @property
     def variables(self) -> list[Variable]:
@@ -88,7 +90,14 @@ class Metric(Configurable):
         """Continue where the metric that gave ``state`` stood, on the current device."""
         if not isinstance(state, Mapping):
             raise CheckpointError(self.name, f"a {type(state).__name__} is not a state", hint="get_state gives one")
-        self._state = {key: self._variable(key, tensor(value)) for key, value in state.items()}
+        for key in self._state.keys() - state.keys():
+            del self._state[key]
+        for key, value in state.items():
+            given, held = tensor(value), self._state.get(key)
+            if held is not None and held.spec is given.spec:
+                held.assign(given)
+            else:
+                self._state[key] = self._variable(key, given)
 
     # ---- the state
 
@@ -99,12 +108,13 @@ class Metric(Configurable):
         """Add ``value`` to the state's ``key``; the first batch makes it."""
         wide = widened(value)
         held = self._state.get(key)
-        if held is None:
+        if held is None or (key in self._emptied and held.spec.shape != wide.spec.shape):
             self._state[key] = self._variable(key, wide)
             return
         if held.device is not wide.device:
             held.move_to(wide.device)
         held.assign(held + wide)
+        self._emptied.discard(key)
 
     def state(self, key: str) -> Tensor:
         """The state's ``key``; a 0-d zero before the first batch."""
@@ -133,7 +143,7 @@ def weighted_sums(values: Tensor, weight: TensorLike | None) -> tuple[Tensor, Te
     """The weighted sum of values, and the sum of their weights (the number of values without); 0-d, widened."""
     if weight is None:
         total = widened(sum_over(values) if values.ndim else values)
-        return total, scalar_beside(float(values.size), total)
+        return total, tensor(float(values.size), dtype=total.dtype, device=total.device)
     w = aligned_weight(weight, values)
     return sum_over(values * w), sum_over(broadcast_to(w, shape=values.shape))
 

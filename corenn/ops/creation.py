@@ -41,7 +41,9 @@ def tensor(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Ten
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Tensor):
         made = data if wanted is None or wanted is data.dtype else data.cast(wanted)
-        return made if where is None or made.device is where else made.to(where)
+        if where is None or made.device is where or hasattr(made, "__corenn_op__"):  # graphs run where they are put
+            return made
+        return made.to(where)
     if isinstance(data, list | tuple) and any(isinstance(item, Tensor) for item in data):
         from corenn.ops.shaping import stack
 

@@ -43,7 +43,10 @@ def broadcast_shapes(call: Call, shapes: Iterable[Shape]) -> Shape:
     result: list[int | None] = []
     for axis in range(-ndim, 0):
         extents = [s[axis] for s in given if len(s) >= -axis]
-        known = {n for n in extents if n is not None and n != 1}
+        known: list[int] = []
+        for n in extents:
+            if n is not None and n != 1 and n not in known:
+                known.append(n)
         if len(known) > 1:
             notes = {
                 name: f"axis {axis} is {spec.shape[axis]}"

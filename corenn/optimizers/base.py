@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from corenn.device import Device
 from corenn.dtypes import DType
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
 from corenn.ops.creation import full_like, tensor
-from corenn.ops.dispatch import _interpreter
+from corenn.ops.dispatch import _interpreter, current
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from corenn.schedules import Schedule
 from corenn.schedules import get as get_schedule
@@ -100,7 +100,7 @@ class Optimizer(Configurable):
         self._micro_steps = 0
         self._records: dict[int, Record] = {}
         self._names: set[str] = set()
-        self._numbers: dict[tuple[float, DType, Device], Tensor] = {}
+        self._numbers: dict[tuple[Hashable, DType, Device], Tensor] = {}
         self._warned = False
         self._swapped = False
         self._pending: Mapping[str, Any] | None = None
@@ -318,15 +318,19 @@ class Optimizer(Configurable):
         return gradients
 
     def _step(self, gradients: list[Tensor], records: list[Record]) -> None:
-        rate, decay = self.learning_rate, self.weight_decay or 0.0
+        decay = self.weight_decay or 0.0
         self._numbers.clear()
-        self.iterations += 1
-        for gradient, record in zip(gradients, records, strict=True):
+        rates = [self._rate_of(record) for record in records]
+        in_graph = getattr(current(), "host_effect", None)
+        if in_graph is None:
+            self._advance()
+        else:
+            in_graph(self._advance)
+        for gradient, record, own_rate in zip(gradients, records, rates, strict=True):
             variable, slots = record.variable, record.slots
             if slots and slots[0].spec.device is not variable.spec.device:
                 for held in record.held():  # the variable was moved
                     held.move_to(variable.device)
-            own_rate = self.number(rate * record.factor, variable)
             results = self.update(variable, gradient, slots, own_rate, decay if record.decays else 0.0)
             variable.assign(results[0])
             for slot, value in zip(slots, results[1:], strict=True):
@@ -336,22 +340,44 @@ class Optimizer(Configurable):
         if self.use_ema:
             self._average(records)
 
-    def number(self, value: float, variable: Variable) -> Tensor:
-        """A 0-d tensor beside a variable (float32 beside one of 16 bits), made once per step."""
+    def _rate_of(self, record: Record) -> Tensor:
+        factor = record.factor
+        return self.number(lambda: self.learning_rate * factor, record.variable, ("rate", factor))
+
+    def _advance(self) -> None:
+        self.iterations += 1
+
+    @property
+    def traceable(self) -> bool:
+        """Whether every update does the same, so that a traced step can repeat it."""
+        return self.gradient_accumulation_steps in (None, 1) and self.ema_overwrite_frequency is None
+
+    def number(self, value: Callable[[], float], variable: Variable, name: Hashable) -> Tensor:
+        """A 0-d tensor beside a variable (float32 beside one of 16 bits), made once per step for each ``name``.
+
+        While a step is traced: a tensor that every run of it asks ``value`` for anew.
+        """
         dtype = variable.spec.dtype
-        if isinstance(value, int):
+        key = (name, dtype, variable.device)
+        found = self._numbers.get(key)
+        if found is not None:
+            return found
+        number = value()
+        if isinstance(number, int):
             dtype = dtypes.int64
         elif dtype.itemsize < 4:
             dtype = dtypes.float32
-        key = (value, dtype, variable.device)
-        found = self._numbers.get(key)
-        if found is None:
-            found = self._numbers[key] = tensor(np.asarray(value, dtype.numpy), device=variable.device)
+        in_graph = getattr(current(), "host_value", None)
+        if in_graph is not None:
+            found = in_graph(value, dtype)
+        else:
+            found = tensor(np.asarray(number, dtype.numpy), device=variable.device)
+        self._numbers[key] = found
         return found
 
     def step_number(self, variable: Variable) -> Tensor:
         """The number of the update being made, from 1, int64 and 0-d, on the variable's device."""
-        return self.number(self.iterations, variable)
+        return self.number(lambda: self.iterations, variable, "step")
 
     # ---- moving averages
 

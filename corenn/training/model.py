@@ -26,6 +26,7 @@ from corenn.training.callbacks.base import Callback, CallbackList
 from corenn.training.feeding import as_tensors
 from corenn.training.loop import Loop
 from corenn.training.objectives import Objectives
+from corenn.training.steps import Steps
 from corenn.training.summary import model_summary
 from corenn.variable import Variable
 
@@ -60,7 +61,9 @@ class Model(Layer):
     casts_inputs = False
     optimizer: Any = None
     step_seconds: float = 0.0
+    run_eagerly: bool = False
     _objectives: Objectives
+    _traced: Steps
     _collected: Collected | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
@@ -81,18 +84,23 @@ class Model(Layer):
         *,
         loss_weights: Any = None,
         weighted_metrics: Any = None,
+        run_eagerly: bool = False,
     ) -> None:
         """Choose how to train.
 
         ``optimizer``: a name or an optimizer.  ``loss``: a name, loss or function ``(y_true, y_pred)``; for models of
         several outputs a list or dict of them (``loss_weights`` alike).  ``metrics``: names, metrics or functions; for
         several outputs a list of lists or a dict.  ``weighted_metrics`` are given the sample weights, ``metrics`` not.
+        Steps are traced by ``corenn.function`` and run as programs; ``run_eagerly=True`` runs them op by op, so that
+        Python inside layers, losses and metrics (prints, counters, a debugger) sees every batch.
         """
         chosen = optimizers.get(optimizer)
         if chosen is None:
             raise UsageError("compile", "there is no optimizer", hint="compile(optimizer='adam', ...)")
         self._objectives = Objectives(loss, metrics, weighted_metrics, loss_weights)
         self.optimizer = chosen
+        self.run_eagerly = bool(run_eagerly)
+        self._traced = Steps(self)
 
     @property
     def compiled(self) -> bool:
@@ -161,8 +169,14 @@ class Model(Layer):
         return value
 
     def train_step(self, batch: Any) -> Tensor:
-        """One step on one batch of host arrays: forward, gradients, update, metrics.  Returns the loss (a scalar)."""
-        x, y, weight = self._tensors(batch)
+        """One step on one batch of host arrays: forward, gradients, update, metrics.  Returns the loss (a scalar).
+
+        Override it for a step of your own, which then runs eagerly (or trace it yourself with ``corenn.function``).
+        """
+        return self._traced.train(*self._tensors(batch))
+
+    def train_on_tensors(self, x: Any, y: Any, weight: Any) -> Tensor:
+        """The step itself, on tensors: what is traced."""
         optimizer = self.optimizer
         with GradientTape() as tape:
             y_pred = self(x, training=True)
@@ -182,7 +196,10 @@ class Model(Layer):
 
     def test_step(self, batch: Any) -> Tensor:
         """Loss and metrics of one batch, nothing trained."""
-        x, y, weight = self._tensors(batch)
+        return self._traced.test(*self._tensors(batch))
+
+    def test_on_tensors(self, x: Any, y: Any, weight: Any) -> Tensor:
+        """The step itself, on tensors: what is traced."""
         y_pred = self(x, training=False)
         loss = self.compute_loss(x, y, y_pred, weight)
         self._objectives.update(y, y_pred, weight, loss)

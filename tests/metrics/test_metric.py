@@ -176,7 +176,7 @@ def test_the_state_survives_a_checkpoint(metric):
     again.update_state(y[10:], p[10:])
     np.testing.assert_array_equal(again.result().numpy(), metric.result().numpy())
     metric.reset_state()
-    assert metric.get_state() == {}
+    assert not any(np.any(value) for value in metric.get_state().values())
     with pytest.raises(CheckpointError, match="is not a state"):
         metric.set_state([1, 2])
 

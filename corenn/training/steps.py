@@ -1,0 +1,74 @@
+"""The steps of a model as traced functions.
+
+The first step of a structure runs eagerly: it makes what comes to exist by use (weights, slots of the optimizer, state
+of metrics).  The steps after it run a trace, which computes the same, kernel by kernel.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from corenn.compiler.program import UnknownValueError
+from corenn.errors import GraphError
+from corenn.graph.function import Function
+from corenn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from corenn.training.model import Model
+
+
+class TracingWarning(UserWarning):
+    """A model's steps cannot be traced and run op by op, which is slower."""
+
+
+class Steps:
+    """Training and test steps of one compiled model."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._functions: dict[str, tuple[Any, Function | None]] = {}
+        self._eager = False
+
+    def train(self, x: Any, y: Any, weight: Any) -> Tensor:
+        """One step of training."""
+        model = self._model
+        if not model.optimizer.traceable:
+            return model.train_on_tensors(x, y, weight)
+        return self._run("train", model.train_on_tensors, x, y, weight)
+
+    def test(self, x: Any, y: Any, weight: Any) -> Tensor:
+        """Loss and metrics of one batch."""
+        return self._run("test", self._model.test_on_tensors, x, y, weight)
+
+    def _run(self, what: str, step: Callable[..., Tensor], x: Any, y: Any, weight: Any) -> Tensor:
+        model = self._model
+        if model.run_eagerly or self._eager:
+            return step(x, y, weight)
+        built_for, function = self._functions.get(what, (None, None))
+        parts = model._parts()
+        if function is None or built_for is not parts:
+            result = step(x, y, weight)
+            # Looked at after the step, which may have built layers.
+            self._functions[what] = (model._parts(), Function(step, name=f"{model.name}.{what}_step"))
+            return result
+        try:
+            traced: Tensor = function(x, y, weight)
+        except (GraphError, UnknownValueError) as reason:
+            if getattr(reason, "graph_operation", None) is not None:
+                raise
+            self._eager = True
+            warnings.warn(
+                f"the {what} step of {model.name!r} cannot be traced and runs op by op ({reason.where}: {reason.what}); "
+                "compile(..., run_eagerly=True) if that is meant",
+                TracingWarning, stacklevel=2,
+            )  # fmt: skip
+            return step(x, y, weight)
+        finally:
+            for layer in parts.layers:
+                layer._added_losses.clear()
+        return traced
+
+
+__all__ = ["Steps", "TracingWarning"]
