@@ -205,6 +205,7 @@ if TYPE_CHECKING:
         checkpoint,
         constraints,
         data,
+        graph,
         initializers,
         layers,
         losses,
@@ -217,6 +218,8 @@ if TYPE_CHECKING:
         testing,
         training,
     )
+    from corenn.graph import case, cond, fold, map_fn, py_function, scan, shape, while_loop
+    from corenn.graph.function import function
     from corenn.training import Model, Sequential
 
 __version__ = "0.1.0"
@@ -228,6 +231,7 @@ _MODULES = frozenset(
         "checkpoint",
         "constraints",
         "data",
+        "graph",
         "initializers",
         "layers",
         "losses",
@@ -241,14 +245,18 @@ _MODULES = frozenset(
         "training",
     }
 )
-_CLASSES = {"Model": "corenn.training", "Sequential": "corenn.training"}
+_LATER = {
+    **dict.fromkeys(("Model", "Sequential"), "corenn.training"),
+    **dict.fromkeys(("case", "cond", "fold", "map_fn", "py_function", "scan", "shape", "while_loop"), "corenn.graph"),
+    "function": "corenn.graph.function",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"corenn.{name}")
-    if name in _CLASSES:
-        return getattr(importlib.import_module(_CLASSES[name]), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise missing_name("corenn", name, __all__)
 
 
@@ -301,6 +309,7 @@ __all__ = [
     "bool_",
     "boolean_mask",
     "broadcast_to",
+    "case",
     "cast",
     "cbrt",
     "ceil",
@@ -311,6 +320,7 @@ __all__ = [
     "complex128",
     "concat",
     "concatenate",
+    "cond",
     "conj",
     "constraints",
     "cos",
@@ -344,12 +354,15 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fold",
     "from_dlpack",
     "full",
     "full_like",
+    "function",
     "gather",
     "gather_nd",
     "grad",
+    "graph",
     "greater",
     "greater_equal",
     "hessian",
@@ -387,6 +400,7 @@ __all__ = [
     "logical_xor",
     "logsumexp",
     "losses",
+    "map_fn",
     "matmul",
     "matrix_transpose",
     "max",
@@ -413,6 +427,7 @@ __all__ = [
     "polygamma",
     "power",
     "prod",
+    "py_function",
     "random",
     "ravel",
     "real",
@@ -424,6 +439,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scan",
     "scatter_add",
     "scatter_nd",
     "scatter_set",
@@ -435,6 +451,7 @@ __all__ = [
     "segment_prod",
     "segment_sum",
     "set_default_device",
+    "shape",
     "sign",
     "sin",
     "sinc",
@@ -481,6 +498,7 @@ __all__ = [
     "vecdot",
     "vjp",
     "where",
+    "while_loop",
     "xlogy",
     "zeros",
     "zeros_like",

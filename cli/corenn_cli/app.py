@@ -31,13 +31,13 @@ def run(
     task: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TASK|SCRIPT]",
+            metavar="TASK|SCRIPT",
             help="A task, see corenn tasks (default: digits); or a TensorFlow script or notebook.",
         ),
     ] = None,
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- ARGS]", help="What the script finds in sys.argv.", show_default=False),
+        typer.Argument(metavar="ARGS", help="After --: what the script finds in sys.argv.", show_default=False),
     ] = None,
     backend: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from corenn.errors import UsageError
@@ -43,6 +44,8 @@ def run_program(
         raise UsageError("--tf", f"{tf!r} is not a generation of TensorFlow", hint="auto, 1 or 2")
     from corenn_tensorflow.running import run_script
 
+    if sys.excepthook.__module__.startswith("typer"):  # Typer's hook is for commands; the script has Python's own
+        sys.excepthook = sys.__excepthook__
     return run_script(path, arguments, backend=backend, generation=tf or "auto", over_real=over_tensorflow)
 
 

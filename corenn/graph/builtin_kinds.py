@@ -18,7 +18,6 @@ from corenn.graph.kinds import (
     CompositeKind,
     ConstKind,
     DefaultPlaceholderKind,
-    EagerTensorKind,
     HostCallKind,
     NoOpKind,
     PlaceholderKind,
@@ -296,7 +295,7 @@ def _subgraphs(record: Record, reader: Reader, count: int, first: int) -> list[S
         record.refuse(f"it does not have {count} subgraphs and {first} operands")
     found = []
     for description in data:
-        found.append(reader.subgraph(description, first))
+        found.append(reader.subgraph(description, record.inputs[first:]))
         first += len(found[-1].captures)
     if first != len(record.inputs):
         record.refuse(f"it has {len(record.inputs)} inputs, and its subgraphs take {first}")
@@ -425,4 +424,3 @@ for _name, _class, _write, _read in [
 register_kind("variable", VariableKind, _write_variable, _read_variable, _made_variable)
 
 __all__: list[str] = []
-_ = EagerTensorKind  # written as constants by the export itself

@@ -401,6 +401,8 @@ def constant_array(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     if isinstance(value, (bool, int, float, complex)):
         return np.array(value, (dtype or dtypes.default_dtype(value)).numpy)
     found = np.asarray(value) if not isinstance(value, (list, tuple)) else None
+    if found is not None and found.dtype == object and all(isinstance(v, (str, bytes)) for v in found.reshape(-1)):
+        return found.copy()
     if found is None or found.dtype.kind in "USO":
         strings = np.array(value)
         if strings.dtype.kind in "US":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from corenn.errors import GraphError, UsageError, nearest
@@ -64,8 +64,8 @@ class Reader(Protocol):
     def tensor(self, name: Any) -> GraphTensor:
         """A tensor that comes before, by its name in the file."""
 
-    def subgraph(self, data: Any, captured: int) -> SubGraph:
-        """The subgraph of a description; ``captured`` is how many of the operation's inputs come before its own."""
+    def subgraph(self, data: Any, captured: Sequence[GraphTensor]) -> SubGraph:
+        """The subgraph of a description; ``captured`` begins with the inputs of the operation that it captures."""
 
     def later(self, action: Callable[[], None]) -> None:
         """Do this when the graph is complete."""
@@ -88,7 +88,6 @@ class Record:
     attrs: dict[str, Any]
     config: dict[str, Any]
     refuse: Callable[[str], NoReturn]
-    data: dict[str, Any] = field(default_factory=dict)
 
     def counts(self, inputs: int, outputs: int) -> None:
         """Refuse other numbers of inputs and outputs."""
@@ -235,13 +234,7 @@ def nothing(kind: Kind, operation: Operation, writer: Writer) -> dict[str, Any]:
     return {}
 
 
-def names_of(operations: Sequence[Operation]) -> str:
-    """A few names, for messages."""
-    listed = ", ".join(repr(o.name) for o in operations[:3])
-    return listed + (", ..." if len(operations) > 3 else "")
-
-
 __all__ = [
-    "KindFormat", "Reader", "Record", "Writer", "format_called", "format_of", "kind_names", "names_of", "nothing",
+    "KindFormat", "Reader", "Record", "Writer", "format_called", "format_of", "kind_names", "nothing",
     "read_function", "register_function", "register_kind", "shown", "write_function",
 ]  # fmt: skip

@@ -11,7 +11,6 @@ from corenn.graph.building import as_extents
 from corenn.graph.graph import Graph, get_default_graph
 from corenn.graph.state import GraphVariable, variable
 from corenn.graph.subgraph import SubGraph
-from corenn.initializers import get as get_initializer
 
 
 class _AutoReuse:
@@ -243,6 +242,8 @@ def _initial(name: str, extents: Any, dtype: DType, initializer: Any) -> Any:
     if initializer is None:
         initializer = "glorot_uniform" if dtype.is_inexact else "zeros"
     if isinstance(initializer, (str, dict)):
+        from corenn.initializers import get as get_initializer  # a room above
+
         initializer = get_initializer(initializer)
     if isinstance(initializer, type):
         initializer = initializer()

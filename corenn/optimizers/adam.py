@@ -102,7 +102,7 @@ class Nadam(_Moments):
     ) -> tuple[Tensor, ...]:
         """One step."""
         m, v = slots
-        product = self.number(self._momentum_product, variable, "product")
+        product = self.number(self._momentum_product, variable, ("product",))
         return nadam_update(
             variable, gradient, m, v, rate, self.step_number(variable), product, **self._settings(weight_decay)
         )

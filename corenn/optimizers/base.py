@@ -7,7 +7,6 @@ tensors, so that the same plan serves the whole run.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,32 +19,20 @@ from corenn.autodiff.tape import GradientTape, recording_tapes
 from corenn.configurable import Configurable
 from corenn.device import Device
 from corenn.dtypes import DType
-from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
+from corenn.errors import AttributeValueError, CheckpointError, DTypeError, UsageError
+from corenn.graph.state import GraphVariable
+from corenn.graph.tensors import GraphTensor
 from corenn.ops.creation import full_like, tensor
 from corenn.ops.dispatch import _interpreter, current
+from corenn.optimizers import in_graph
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
+from corenn.optimizers.records import Matcher, Record, fitting, held, matches, pattern
 from corenn.schedules import Schedule
 from corenn.schedules import get as get_schedule
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
-Pairs = Iterable[tuple[Tensor | None, Variable]]
-Matcher = str | Variable
-
-
-class Record:
-    """What an optimizer keeps for one variable."""
-
-    __slots__ = ("accumulated", "average", "decays", "factor", "name", "slots", "variable")
-
-    def __init__(self, variable: Variable, name: str, slots: tuple[Variable, ...], factor: float, decays: bool) -> None:
-        self.variable, self.name, self.slots, self.factor, self.decays = variable, name, slots, factor, decays
-        self.average: Variable | None = None
-        self.accumulated: Variable | None = None
-
-    def held(self) -> list[Variable]:
-        """The optimizer's variables for this one."""
-        return [v for v in (*self.slots, self.average, self.accumulated) if v is not None]
+Pairs = Iterable[tuple[Tensor | None, Any]]
 
 
 class Optimizer(Configurable):
@@ -103,6 +90,9 @@ class Optimizer(Configurable):
         self._numbers: dict[tuple[Hashable, DType, Device], Tensor] = {}
         self._warned = False
         self._swapped = False
+        #: What is kept in graphs of sessions, by the graph's identity, and of the one an update is being added to.
+        self.graph_states: dict[int, in_graph.GraphState] = {}
+        self.graph_state: in_graph.GraphState | None = None
         self._pending: Mapping[str, Any] | None = None
 
     def _check_arguments(self) -> None:
@@ -196,11 +186,15 @@ class Optimizer(Configurable):
             count += 1
             name = f"{wanted}_{count}"
         self._names.add(name)
-        slots = tuple(_held(full_like(variable, self.slot_start(slot)), f"{name}/{slot}") for slot in self.slot_names)
-        factor = next((f for key, f in self.lr_multipliers.items() if _matches(key, variable)), 1.0)
-        decays = not any(_matches(key, variable) for key in self.exclude_from_weight_decay)
-        record = self._records[id(variable)] = Record(variable, name, slots, float(factor), decays)
+        slots = tuple(held(full_like(variable, self.slot_start(slot)), f"{name}/{slot}") for slot in self.slot_names)
+        factor, decays = self.settings_of(variable)
+        record = self._records[id(variable)] = Record(variable, name, slots, factor, decays)
         return record
+
+    def settings_of(self, variable: Variable) -> tuple[float, bool]:
+        """The factor on the learning rate, and whether weight decay applies, for one variable."""
+        factor = next((f for key, f in self.lr_multipliers.items() if matches(key, variable)), 1.0)
+        return float(factor), not any(matches(key, variable) for key in self.exclude_from_weight_decay)
 
     @property
     def variables(self) -> list[Variable]:
@@ -216,13 +210,21 @@ class Optimizer(Configurable):
     def minimize(
         self,
         loss: Callable[[], Tensor] | Tensor,
-        variables: Sequence[Variable] | None = None,
+        variables: Sequence[Any] | None = None,
         tape: GradientTape | None = None,
-    ) -> Tensor:
+        *,
+        global_step: Any = None,
+        name: str | None = None,
+    ) -> Any:
         """One update from a loss: a function without arguments, or a tensor computed under ``tape``; returns the loss.
 
-        ``variables``: what to train; by default, the trainable variables the loss has read.
+        ``variables``: what to train; by default, the trainable variables the loss has read.  A loss in a session's
+        graph (all its trainable variables by default) gives the operation that makes one update, adding 1 to the variable
+        ``global_step`` if there is one.
         """
+        if isinstance(loss, GraphTensor) and tape is None:
+            pairs = self.compute_gradients(loss, variables)
+            return self.apply_gradients(pairs, global_step=global_step, name=name)
         if callable(loss):
             with GradientTape() as tape:
                 value = loss()
@@ -239,13 +241,19 @@ class Optimizer(Configurable):
         self.apply_gradients(zip(gradients, chosen, strict=True))
         return value
 
-    def apply_gradients(self, grads_and_vars: Pairs) -> None:
-        """One update of the variables from ``(gradient, variable)`` pairs.
+    def compute_gradients(self, loss: GraphTensor, variables: Sequence[Any] | None = None) -> list[in_graph.Pair]:
+        """``(gradient, variable)`` for a loss in a session's graph; by default for all its trainable variables."""
+        return in_graph.compute_gradients(loss, variables)
+
+    def apply_gradients(self, grads_and_vars: Pairs, *, global_step: Any = None, name: str | None = None) -> Any:
+        """One update of the variables from ``(gradient, variable)`` pairs; for variables of a graph, its operation.
 
         Variables whose gradient is ``None`` are left alone, with one warning that names them.  Raises UsageError when
         no variable has a gradient, ShapeError for a gradient of another shape than its variable's.
         """
         pairs = list(grads_and_vars)
+        if pairs and isinstance(pairs[0][1], GraphVariable):
+            return in_graph.apply_gradients(self, pairs, global_step, name)
         present = [(g, v) for g, v in pairs if g is not None]
         if len(present) != len(pairs):
             self._missing(pairs, bool(present))
@@ -258,6 +266,7 @@ class Optimizer(Configurable):
         finally:
             if token is not None:
                 _interpreter.reset(token)
+        return None
 
     def _missing(self, pairs: list[tuple[Tensor | None, Variable]], some: bool) -> None:
         names = [v.name for g, v in pairs if g is None]
@@ -279,7 +288,7 @@ class Optimizer(Configurable):
             raise UsageError(self.name, "the variables hold their averages", hint="swap_averages() before training")
         if any(id(v) not in self._records for _, v in present):
             self.build(v for _, v in present)
-        gradients = [_fitting(g, v) for g, v in present]
+        gradients = [fitting(g, v) for g, v in present]
         records = [self._records[id(v)] for _, v in present]
         if self.loss_scale_factor is not None:
             gradients = [g * (1.0 / self.loss_scale_factor) for g in gradients]
@@ -288,14 +297,14 @@ class Optimizer(Configurable):
             if ready is None:
                 return
             gradients, records = ready
-        self._step(self._clipped(gradients), records)
+        self._step(self.clipped(gradients), records)
 
     def _accumulate(self, gradients: list[Tensor], records: list[Record]) -> tuple[list[Tensor], list[Record]] | None:
         """Add the gradients to those of the calls before; on the last call of a round, their means."""
         count = self.gradient_accumulation_steps or 1
         for gradient, record in zip(gradients, records, strict=True):
             if record.accumulated is None:
-                record.accumulated = _held(gradient, f"{record.name}/accumulated")
+                record.accumulated = held(gradient, f"{record.name}/accumulated")
             else:
                 record.accumulated.assign(record.accumulated + gradient)
         self._micro_steps += 1
@@ -308,7 +317,8 @@ class Optimizer(Configurable):
             record.accumulated = None
         return means, ready
 
-    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+    def clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        """The gradients of one update, clipped as the settings say."""
         if self.clipnorm is not None:
             return [clip_by_norm(g, self.clipnorm) for g in gradients]
         if self.clipvalue is not None:
@@ -321,16 +331,16 @@ class Optimizer(Configurable):
         decay = self.weight_decay or 0.0
         self._numbers.clear()
         rates = [self._rate_of(record) for record in records]
-        in_graph = getattr(current(), "host_effect", None)
-        if in_graph is None:
+        record_effect = getattr(current(), "host_effect", None)  # while a step is traced
+        if record_effect is None:
             self._advance()
         else:
-            in_graph(self._advance)
+            record_effect(self._advance)
         for gradient, record, own_rate in zip(gradients, records, rates, strict=True):
             variable, slots = record.variable, record.slots
             if slots and slots[0].spec.device is not variable.spec.device:
-                for held in record.held():  # the variable was moved
-                    held.move_to(variable.device)
+                for own in record.held():  # the variable was moved
+                    own.move_to(variable.device)
             results = self.update(variable, gradient, slots, own_rate, decay if record.decays else 0.0)
             variable.assign(results[0])
             for slot, value in zip(slots, results[1:], strict=True):
@@ -341,8 +351,11 @@ class Optimizer(Configurable):
             self._average(records)
 
     def _rate_of(self, record: Record) -> Tensor:
-        factor = record.factor
-        return self.number(lambda: self.learning_rate * factor, record.variable, ("rate", factor))
+        return self.rate_for(record.variable, record.factor)
+
+    def rate_for(self, variable: Variable, factor: float) -> Tensor:
+        """The learning rate of the update being made, times ``factor``, 0-d."""
+        return self.number(lambda: self.learning_rate * factor, variable, ("rate", factor))
 
     def _advance(self) -> None:
         self.iterations += 1
@@ -352,12 +365,15 @@ class Optimizer(Configurable):
         """Whether every update does the same, so that a traced step can repeat it."""
         return self.gradient_accumulation_steps in (None, 1) and self.ema_overwrite_frequency is None
 
-    def number(self, value: Callable[[], float], variable: Variable, name: Hashable) -> Tensor:
+    def number(self, value: Callable[[], float], variable: Variable, name: tuple[Any, ...]) -> Tensor:
         """A 0-d tensor beside a variable (float32 beside one of 16 bits), made once per step for each ``name``.
 
         While a step is traced: a tensor that every run of it asks ``value`` for anew.
         """
         dtype = variable.spec.dtype
+        if self.graph_state is not None:
+            of: Any = variable
+            return in_graph.number(self, self.graph_state, value, of, 0 if name[0] == "rate" else 1)
         key = (name, dtype, variable.device)
         found = self._numbers.get(key)
         if found is not None:
@@ -367,9 +383,9 @@ class Optimizer(Configurable):
             dtype = dtypes.int64
         elif dtype.itemsize < 4:
             dtype = dtypes.float32
-        in_graph = getattr(current(), "host_value", None)
-        if in_graph is not None:
-            found = in_graph(value, dtype)
+        record_value = getattr(current(), "host_value", None)
+        if record_value is not None:
+            found = record_value(value, dtype)
         else:
             found = tensor(np.asarray(number, dtype.numpy), device=variable.device)
         self._numbers[key] = found
@@ -377,7 +393,9 @@ class Optimizer(Configurable):
 
     def step_number(self, variable: Variable) -> Tensor:
         """The number of the update being made, from 1, int64 and 0-d, on the variable's device."""
-        return self.number(lambda: self.iterations, variable, "step")
+        if self.graph_state is not None:
+            return in_graph.step_number(self.graph_state)
+        return self.number(lambda: self.iterations, variable, ("step",))
 
     # ---- moving averages
 
@@ -385,7 +403,7 @@ class Optimizer(Configurable):
         every = self.ema_overwrite_frequency
         for record in records:
             if record.average is None:
-                record.average = _held(record.variable.value(), f"{record.name}/average")
+                record.average = held(record.variable.value(), f"{record.name}/average")
             else:
                 step = (record.variable - record.average) * (1.0 - self.ema_momentum)
                 record.average.assign(record.average + step)
@@ -420,9 +438,9 @@ class Optimizer(Configurable):
         if name == "name":
             return None if self.name == type(self).__name__.lower() else self.name
         if name == "lr_multipliers":
-            return {_pattern(key): factor for key, factor in self.lr_multipliers.items()} or None
+            return {pattern(key): factor for key, factor in self.lr_multipliers.items()} or None
         if name == "exclude_from_weight_decay":
-            return tuple(_pattern(key) for key in self.exclude_from_weight_decay)
+            return tuple(pattern(key) for key in self.exclude_from_weight_decay)
         return super()._argument(name)
 
     def get_state(self) -> dict[str, Any]:
@@ -456,11 +474,11 @@ class Optimizer(Configurable):
                 slot.assign(tensor(arrays.pop(name), dtype=slot.dtype, device=slot.device))
             for name in ("average", "accumulated"):
                 array = arrays.pop(name, None)
-                held = None
+                kept = None
                 if array is not None:
                     like = record.variable
-                    held = _held(tensor(array, dtype=like.dtype, device=like.device), f"{record.name}/{name}")
-                setattr(record, name, held)
+                    kept = held(tensor(array, dtype=like.dtype, device=like.device), f"{record.name}/{name}")
+                setattr(record, name, kept)
         self.iterations, self._micro_steps = int(state["iterations"]), int(state.get("micro_steps", 0))
         self._swapped = bool(state.get("swapped", False))
         if state.get("learning_rate") is not None and isinstance(self._rate, float):
@@ -485,30 +503,6 @@ class Optimizer(Configurable):
                 if tuple(np.shape(array)) != record.variable.shape:
                     shapes = {"variable": record.variable.spec, "saved": np.shape(array)}
                     raise CheckpointError(self.name, f"the slot {slot!r} of {name!r} has another shape", shapes)
-
-
-def _held(value: Tensor, name: str) -> Variable:
-    return Variable(value, name=name, trainable=False)
-
-
-def _matches(key: Matcher, variable: Variable) -> bool:
-    return key is variable if isinstance(key, Variable) else re.search(key, variable.name) is not None
-
-
-def _pattern(key: Matcher) -> str:
-    return f"^{re.escape(key.name)}$" if isinstance(key, Variable) else key
-
-
-def _fitting(given: Any, variable: Variable) -> Tensor:
-    """The gradient in its variable's dtype; ShapeError if its shape is another."""
-    like = isinstance(given, Tensor)
-    gradient: Tensor = given if like else tensor(given, dtype=variable.dtype, device=variable.device)
-    if gradient.spec is variable.spec:
-        return gradient
-    if gradient.shape != variable.shape:
-        shown = {"variable": variable.spec, "gradient": gradient.spec}
-        raise ShapeError("apply_gradients", f"the gradient of {variable.name!r} has another shape", shown)
-    return gradient if gradient.dtype is variable.dtype else gradient.cast(variable.dtype)
 
 
 __all__ = ["Optimizer"]

@@ -88,6 +88,12 @@ def images(tag: str, width: int, height: int, pngs: Sequence[bytes], description
     return pb.string(1, tag) + _strings((len(items),), items) + metadata("images", _BLOBS, description)
 
 
+def plain_image(tag: str, height: int, width: int, channels: int, png: bytes) -> bytes:
+    """One image in the first, plain form (``image``), whose colour space is its number of channels."""
+    parts = (height, width, channels)
+    return pb.string(1, tag) + pb.blob(4, b"".join(pb.integer(i + 1, n) for i, n in enumerate(parts)) + pb.blob(4, png))
+
+
 def text(tag: str, dims: Sequence[int], texts: Sequence[str], description: str | None) -> bytes:
     """Markdown text: a string tensor of rank 0, 1 or 2."""
     items = [item.encode("utf-8", "replace") for item in texts]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -67,29 +67,6 @@ class Verdict:
 
     generation: int
     because: tuple[str, ...]
-
-
-_listeners: list[Callable[[int], object]] = []
-_begun: list[int] = []
-
-
-def begin(generation: int) -> None:
-    """Say which generation the program of this process belongs to; what waits for it by ``on_begin`` is told."""
-    _begun[:] = [generation]
-    for listener in _listeners:
-        listener(generation)
-
-
-def on_begin(listener: Callable[[int], object]) -> None:
-    """Call ``listener(generation)`` when a program begins, and at once if one has begun already."""
-    _listeners.append(listener)
-    for generation in _begun:
-        listener(generation)
-
-
-def begun() -> int | None:
-    """The generation of the program that ``corenn run`` runs, or ``None`` in any other process."""
-    return _begun[0] if _begun else None
 
 
 def generation_of(source: str, folder: Path | None = None) -> Verdict:

@@ -1,12 +1,14 @@
 """``tf.gfile`` and ``tf.io.gfile``: files of this machine under TensorFlow's names, as both generations spell them.
 
 Paths may be ``os.PathLike`` or begin with ``file://``; other schemes (``gs://``, ``s3://``, ``hdfs://``) raise
-``UsageError``.  What the system refuses is the ``OSError`` that Python's own functions raise (``FileNotFoundError``,
-``FileExistsError``, ...).
+``UsageError``.  What the system refuses is an error of ``tf.errors`` (``NotFoundError``, ``AlreadyExistsError``,
+``PermissionDeniedError``, ``FailedPreconditionError``) and at the same time the ``OSError`` of Python's own functions.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import glob as _glob
 import os
 import re
@@ -19,6 +21,15 @@ from corenn_tensorflow import missing
 
 PathLike: TypeAlias = str | bytes | os.PathLike[str]
 
+#: Errors of the system and what TensorFlow calls them.
+_CODES = {
+    FileNotFoundError: "NotFoundError",
+    FileExistsError: "AlreadyExistsError",
+    PermissionError: "PermissionDeniedError",
+    IsADirectoryError: "FailedPreconditionError",
+    NotADirectoryError: "FailedPreconditionError",
+}
+
 _MODES = ("r", "w", "a", "r+", "w+", "a+")
 
 
@@ -30,6 +41,26 @@ def _path(path: PathLike) -> str:
     if scheme[1] == "file":
         return text.removeprefix("file://")
     raise UsageError("tf.gfile", f"{text!r} is not a file of this machine", hint="copy it here first, or mount it")
+
+
+@functools.cache
+def _error_class(kind: type[OSError]) -> type[Any]:
+    """A class that is both, Python's ``kind`` and the error of ``tf.errors`` for it."""
+    from corenn_tensorflow import errors  # only here: it brings the graph with it
+
+    return type(_CODES[kind], (getattr(errors, _CODES[kind]), kind), {"__module__": errors.__name__})
+
+
+@contextlib.contextmanager
+def _tensorflow_errors() -> Iterator[None]:
+    """Errors of the system in the block, or in a function with this as decorator, become those of TensorFlow."""
+    try:
+        yield
+    except tuple(_CODES) as error:
+        kind = next(kind for kind in _CODES if isinstance(error, kind))
+        translated = _error_class(kind)(message=f"{error.filename}; {error.strerror}")
+        translated.errno, translated.strerror, translated.filename = error.errno, error.strerror, error.filename
+        raise translated from None
 
 
 class GFile:
@@ -57,6 +88,7 @@ class GFile:
         """The mode, as given."""
         return self._mode
 
+    @_tensorflow_errors()
     def _open(self) -> IO[Any]:
         if self._file is None:
             binary = "b" in self._mode
@@ -66,6 +98,7 @@ class GFile:
             )
         return self._file
 
+    @_tensorflow_errors()
     def size(self) -> int:
         """The length in bytes, with what has been written so far."""
         if self._file is not None and self._file.writable():
@@ -118,6 +151,11 @@ class GFile:
 
     Flush, Close = flush, close
 
+    def __del__(self) -> None:
+        # ``GFile(path).read()`` is how scripts read a file: nobody is left to close it.
+        if getattr(self, "_file", None) is not None:
+            self.close()
+
     def __enter__(self) -> GFile:
         self._open()
         return self
@@ -156,18 +194,21 @@ def isdir(path: PathLike) -> bool:
     return os.path.isdir(_path(path))
 
 
+@_tensorflow_errors()
 def listdir(path: PathLike) -> list[str]:
     """The names in a folder, sorted."""
     return sorted(os.listdir(_path(path)))
 
 
+@_tensorflow_errors()
 def makedirs(path: PathLike) -> None:
     """Make a folder and those it is in, unless they are there."""
     os.makedirs(_path(path), exist_ok=True)
 
 
+@_tensorflow_errors()
 def mkdir(path: PathLike) -> None:
-    """Make a folder; FileExistsError if it is there."""
+    """Make a folder; AlreadyExistsError if it is there."""
     os.mkdir(_path(path))
 
 
@@ -177,11 +218,13 @@ def glob(pattern: PathLike | Iterable[PathLike]) -> list[str]:
     return [match for one in patterns for match in sorted(_glob.glob(_path(one)))]
 
 
+@_tensorflow_errors()
 def remove(path: PathLike) -> None:
     """Delete a file."""
     os.remove(_path(path))
 
 
+@_tensorflow_errors()
 def rmtree(path: PathLike) -> None:
     """Delete a folder and all in it."""
     place = _path(path)
@@ -196,20 +239,23 @@ def _refuse_existing(path: str, overwrite: bool) -> None:
         raise FileExistsError(17, "the file exists; overwrite=True replaces it", path)
 
 
+@_tensorflow_errors()
 def copy(src: PathLike, dst: PathLike, overwrite: bool = False) -> None:
-    """Copy a file's bytes; FileExistsError if ``dst`` is there, unless ``overwrite``."""
+    """Copy a file's bytes; AlreadyExistsError if ``dst`` is there, unless ``overwrite``."""
     target = _path(dst)
     _refuse_existing(target, overwrite)
     shutil.copyfile(_path(src), target)
 
 
+@_tensorflow_errors()
 def rename(src: PathLike, dst: PathLike, overwrite: bool = False) -> None:
-    """Rename or move a file or folder; FileExistsError if ``dst`` is there, unless ``overwrite``."""
+    """Rename or move a file or folder; AlreadyExistsError if ``dst`` is there, unless ``overwrite``."""
     target = _path(dst)
     _refuse_existing(target, overwrite)
     os.replace(_path(src), target)
 
 
+@_tensorflow_errors()
 def stat(path: PathLike) -> FileStatistics:
     """Length, time of the last change and whether it is a folder."""
     found = os.stat(_path(path))

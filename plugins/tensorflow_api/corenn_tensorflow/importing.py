@@ -41,8 +41,10 @@ ROOTS = {
 _GIVES_WAY = ("gym",)
 
 #: Modules at the top of the facade that are its machinery and no namespace of TensorFlow.
-_MACHINERY = frozenset({"coverage", "datasets_shim", "generation", "gym_shim", "importing", "input_data", "missing",
-                        "notebook", "plugin", "running"})  # fmt: skip
+_MACHINERY = frozenset(
+    {"adopting", "coverage", "datasets_shim", "framework", "generation", "gym_shim", "importing", "input_data",
+     "missing", "mode", "notebook", "plugin", "records", "running", "shapes"}
+)  # fmt: skip
 
 
 class RealTensorFlowError(UsageError):

@@ -75,7 +75,7 @@ class DataSet:
             if reshape:
                 if images.ndim != 4 or images.shape[3] != 1:
                     raise UsageError("DataSet", f"images have shape {images.shape}, not [N, rows, columns, 1]")
-                images = images.reshape(len(images), -1)
+                images = images.reshape(len(images), images.shape[1] * images.shape[2])
             if kind == np.float32:
                 images = np.multiply(images, np.float32(1.0 / 255.0), dtype=np.float32)
         self._images, self._labels = images, labels
@@ -217,7 +217,7 @@ def _arrays(folder: Path, source_url: str) -> tuple[tuple[Array, Array], tuple[A
             {"files": ", ".join(f"{name}[.gz]" for name in _FILES), **error.operands},
             hint=f"put the files into {folder}, or let corenn download them: unset CORENN_OFFLINE, "
             "or name a mirror in CORENN_MIRRORS",
-        ) from error
+        ) from None  # its text is in this one
     parts = [splits.original(part) for part in ("train", "test")]
     (x, y), (test_x, test_y) = [(part.x, part.y.astype(np.uint8)) for part in parts]
     return (x, y), (test_x, test_y)

@@ -26,6 +26,8 @@ _PACKAGE = __name__.rpartition(".")[0]
 #: The lists of public names, by the version they belong to.
 API_LISTS = {"1.15": "api_1_15.txt", "2.x": "api_2.txt"}
 
+_NOTHING = "no corenn call serves"
+
 _SHIMS = {f"{_PACKAGE}.datasets_shim": "tensorflow_datasets", f"{_PACKAGE}.gym_shim": "gym"}
 
 
@@ -106,10 +108,10 @@ def instead_of(name: str) -> str:
     for candidate in candidates:
         if candidate in table:
             sign, text = table[candidate]
-            return text if sign == "=" else f"no corenn call serves: {text}"
+            return text if sign == "=" else f"{_NOTHING}: {text}"
     last = name.rpartition(".")[2]
     place = advice.find(last) if not last.startswith("_") else None
-    return place or "no corenn call serves"
+    return place or _NOTHING
 
 
 def _standing(name: str) -> str:
@@ -130,8 +132,9 @@ def _parts(name: str, known: Iterable[str]) -> tuple[str, dict[str, object], str
     head, _, last = name.rpartition(".")
     what = _standing(name)
     operands: dict[str, object] = {}
-    if not what.startswith("is in neither"):  # for a misspelt name the nearest one is the advice
-        operands["instead"] = instead_of(name)
+    instead = instead_of(name)
+    if instead != _NOTHING or not what.startswith("is in neither"):  # nothing serves for what is only misspelt
+        operands["instead"] = instead
     close = difflib.get_close_matches(last, sorted(set(known)), n=3, cutoff=0.6)
     spelt = " or ".join(repr(f"{head}.{other}" if head else other) for other in close)
     return what, operands, f"did you mean {spelt}?" if close else None

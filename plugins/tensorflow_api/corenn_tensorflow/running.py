@@ -22,8 +22,8 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from corenn.errors import DataError, UsageError, nearest
-from corenn_tensorflow import importing
-from corenn_tensorflow.generation import Verdict, begin, generation_of
+from corenn_tensorflow import importing, mode
+from corenn_tensorflow.generation import Verdict, generation_of
 from corenn_tensorflow.notebook import Cell, read_notebook
 
 SUFFIXES = (".py", ".ipynb")
@@ -54,13 +54,13 @@ def read_program(path: str | os.PathLike[str]) -> Program:
     if not place.is_file():
         what = "is a folder, not a script" if place.is_dir() else "there is no such file"
         folder = place.parent
-        beside = [p.name for p in folder.iterdir() if p.suffix in SUFFIXES] if folder.is_dir() else []
+        beside = [p.name for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file()] if folder.is_dir() else []
         raise UsageError(str(path), what, hint=nearest(place.name, beside))
     if place.suffix == ".ipynb":
         cells = tuple(read_notebook(place))
-        return Program(place, "\n".join(cell.source for cell in cells), cells)
+        return Program(place.absolute(), "\n".join(cell.source for cell in cells), cells)
     try:
-        return Program(place, decode_source(place.read_bytes()))
+        return Program(place.absolute(), decode_source(place.read_bytes()))
     except (UnicodeDecodeError, SyntaxError) as error:
         raise DataError(str(path), f"is not Python source: {error}", hint="save it as UTF-8") from error
 
@@ -102,7 +102,7 @@ def run_script(
         raise
     set_default_device(chosen)
     os.environ["CORENN_BACKEND"] = chosen.name  # for the script's threads, each of which begins with the default
-    begin(verdict.generation)
+    mode.start(verdict.generation)
     for line in program.skipped:
         print(f"corenn run: left out of {program.path.name}, {line}", file=sys.stderr)
     sys.argv = [os.fspath(path), *arguments]
@@ -124,7 +124,7 @@ def _execute(program: Program) -> int:
     except SystemExit as left:
         return _exit_status(left)
     except BaseException as error:
-        _report(error, codes)
+        _report(error, codes, in_file=not program.cells)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _FAILED
     return 0
 
@@ -149,8 +149,11 @@ def _exit_status(left: SystemExit) -> int:
     return _FAILED
 
 
-def _report(error: BaseException, codes: list[CodeType]) -> None:
-    """Show an exception as Python would: through ``sys.excepthook``, from the script's frame on."""
+def _report(error: BaseException, codes: list[CodeType], in_file: bool) -> None:
+    """Show an exception as Python would: through ``sys.excepthook``, from the script's frame on.
+
+    ``in_file``: the lines of the code are those of its file, where Python's own hook looks for them.
+    """
     tb: TracebackType | None = error.__traceback__
     while tb is not None and tb.tb_frame.f_code not in codes:
         tb = tb.tb_next
@@ -158,6 +161,9 @@ def _report(error: BaseException, codes: list[CodeType]) -> None:
     with suppress(OSError):  # whoever read it has gone
         sys.stdout.flush()
     try:
-        sys.excepthook(type(error), error, tb)
+        if in_file or sys.excepthook is not sys.__excepthook__:
+            sys.excepthook(type(error), error, tb)
+        else:
+            traceback.print_exception(error)
     except BaseException:
         traceback.print_exc()

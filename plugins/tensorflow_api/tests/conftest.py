@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,3 +98,33 @@ def idx_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def _namespace(generation: int) -> Iterator[Any]:
+    """The facade's names in a program of a generation, and corenn as it was afterwards."""
+    import corenn
+    import corenn_tensorflow as tf
+    from corenn.graph.session import _sessions
+    from corenn_tensorflow import adopting, mode
+
+    adopting.adopt()
+    mode.start(generation)
+    state = corenn.random.get_state()
+    sessions = _sessions.get()
+    yield tf
+    _sessions.set(sessions)  # interactive sessions that a test left open
+    corenn.random.set_state(state)
+    mode.start(2)
+    adopting.release()
+
+
+@pytest.fixture
+def tf1() -> Iterator[Any]:
+    """``tf`` as a program of TensorFlow 1 sees it, with a fresh default graph."""
+    yield from _namespace(1)
+
+
+@pytest.fixture
+def tf2() -> Iterator[Any]:
+    """``tf`` as a program of TensorFlow 2 sees it: eager."""
+    yield from _namespace(2)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-
-from corenn_tensorflow import generation
 from corenn_tensorflow.generation import generation_of
 
 ONE = {
@@ -69,14 +67,3 @@ def test_modules_beside_the_script_count(tmp_path):
     assert generation_of(script, tmp_path).because == ("placeholder",)
     assert generation_of("import tensorflow as tf\nimport os", tmp_path).generation == 2
     assert generation_of("import other", tmp_path).generation == 1
-
-
-def test_begin_tells_who_waits(monkeypatch):
-    monkeypatch.setattr(generation, "_listeners", [])
-    monkeypatch.setattr(generation, "_begun", [])
-    told: list[tuple[str, int]] = []
-    generation.on_begin(lambda n: told.append(("early", n)))
-    assert generation.begun() is None and not told
-    generation.begin(1)
-    generation.on_begin(lambda n: told.append(("late", n)))
-    assert generation.begun() == 1 and told == [("early", 1), ("late", 1)]

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from importlib.machinery import ModuleSpec
 
-import pytest
-
 import corenn_tensorflow
+import pytest
 from corenn_tensorflow import importing
 from corenn_tensorflow.importing import RealTensorFlowError, View, install, installed, uninstall
 from corenn_tensorflow.missing import MissingModuleError, MissingNameError
@@ -18,7 +17,8 @@ TABLE = importing._Rules(
     exact={"tensorflow.insides.files": ("gfile",), "tensorflow.insides.both": ("nowhere", "gfile", "flags"),
            "tensorflow.insides.gone": ("nowhere",), "tensorflow.gfile.inner": ("flags",)},
     below={"tensorflow.insides.many": ("flags",)},
-    renames={"keras": "tensorflow.gfile", "tensorflow.old": "tensorflow", "tensorflow.python.keras": "tensorflow.gfile"},
+    renames={"keras": "tensorflow.gfile", "tensorflow.old": "tensorflow",
+             "tensorflow.python.keras": "tensorflow.gfile"},
     packages=frozenset({"tensorflow", "tensorflow.insides", "tensorflow.insides.many", "tensorflow.python"}),
 )  # fmt: skip
 
@@ -222,5 +222,7 @@ def test_a_real_gym_goes_on_answering(package):
 def test_importing_the_facade_installs_nothing():
     code = "import sys, corenn_tensorflow; print('tensorflow' in sys.modules, len(sys.meta_path))"
     bare = "import sys, corenn; print('tensorflow' in sys.modules, len(sys.meta_path))"
-    found = [subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True) for c in (code, bare)]
+    found = [
+        subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True) for c in (code, bare)
+    ]
     assert found[0].stdout == found[1].stdout

@@ -6,11 +6,11 @@ import importlib
 import re
 from importlib import resources
 
-import pytest
-
 import corenn_tensorflow
-from corenn.errors import CorennError
+import pytest
 from corenn_tensorflow import flags, missing
+
+from corenn.errors import CorennError
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from corenn_tensorflow.notebook import plain_python, read_notebook
 
 from corenn.errors import DataError
-from corenn_tensorflow.notebook import plain_python, read_notebook
 
 CELLS = [
     ("x = 1", "x = 1", ()),

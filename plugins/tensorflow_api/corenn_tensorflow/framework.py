@@ -1,0 +1,636 @@
+"""Graphs, operations and tensors of a graph as TensorFlow shows them, and turning values into tensors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import numpy as np
+
+import corenn as _ops
+from corenn import dtypes, tree
+
+from corenn.dtypes import DType
+from corenn.errors import DTypeError, ShapeError
+from corenn.graph import building as core_building
+from corenn.graph.graph import Graph
+from corenn.graph.names import type_of
+from corenn.graph.operations import Operation as CoreOperation
+from corenn.graph.tensors import GraphTensor
+from corenn.ops.creation import tensor
+from corenn.ops.table import Op
+from corenn.tensor import Tensor as EagerTensor
+from corenn.variable import Variable as EagerVariable
+from corenn_tensorflow import errors, mode
+from corenn_tensorflow.errors import OperatorNotAllowedInGraphError
+from corenn_tensorflow.shapes import Dimension, TensorShape, dimension_value, extents_of
+
+_FIRST = "Use Eager execution or decorate this function with @tf.function."
+
+
+class GraphKeys:
+    """Names of collections."""
+
+    GLOBAL_VARIABLES = "variables"
+    VARIABLES = "variables"
+    LOCAL_VARIABLES = "local_variables"
+    METRIC_VARIABLES = "metric_variables"
+    MODEL_VARIABLES = "model_variables"
+    TRAINABLE_VARIABLES = "trainable_variables"
+    TRAINABLE_RESOURCE_VARIABLES = "trainable_resource_variables"
+    SUMMARIES = "summaries"
+    QUEUE_RUNNERS = "queue_runners"
+    TABLE_INITIALIZERS = "table_initializer"
+    ASSET_FILEPATHS = "asset_filepaths"
+    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
+    REGULARIZATION_LOSSES = "regularization_losses"
+    CONCATENATED_VARIABLES = "concatenated_variables"
+    SAVERS = "savers"
+    WEIGHTS = "weights"
+    BIASES = "biases"
+    ACTIVATIONS = "activations"
+    UPDATE_OPS = "update_ops"
+    LOSSES = "losses"
+    SAVEABLE_OBJECTS = "saveable_objects"
+    RESOURCES = "resources"
+    LOCAL_RESOURCES = "local_resources"
+    INIT_OP = "init_op"
+    LOCAL_INIT_OP = "local_init_op"
+    READY_OP = "ready_op"
+    READY_FOR_LOCAL_INIT_OP = "ready_for_local_init_op"
+    SUMMARY_OP = "summary_op"
+    GLOBAL_STEP = "global_step"
+    EVAL_STEP = "eval_step"
+    TRAIN_OP = "train_op"
+    COND_CONTEXT = "cond_context"
+    WHILE_CONTEXT = "while_context"
+
+
+class Operation(CoreOperation):
+    """A node of a graph."""
+
+    __slots__ = ("__dict__",)
+
+    @property
+    def node_def(self) -> Any:
+        """Name, type, inputs and device, as a graph's definition lists them."""
+        named = [i.name.removesuffix(":0") for i in self.inputs] + [f"^{c.name}" for c in self.control_inputs]
+        return SimpleNamespace(name=self.name, op=self.type, input=named, device=self.device, attr=dict(self.attrs))
+
+    @property
+    def op_def(self) -> Any:
+        """What is known of the type: its name."""
+        return SimpleNamespace(name=self.type)
+
+    def values(self) -> tuple[GraphTensor, ...]:  # type: ignore[override]  # a method in TensorFlow
+        """The outputs."""
+        return self.outputs
+
+    @property
+    def traceback(self) -> list[str]:
+        """The line of the program that made it."""
+        return [self.where] if self.where else []
+
+    def __repr__(self) -> str:
+        return f"<tf.Operation {self.name!r} type={self.type}>"
+
+    def __str__(self) -> str:
+        lines = [f'name: "{self.name}"', f'op: "{self.type}"', *(f'input: "{i}"' for i in self.node_def.input)]
+        return "\n".join(lines) + "\n"
+
+
+class Tensor(GraphTensor):
+    """A value that a graph will compute."""
+
+    __slots__ = ("__dict__",)
+
+    @property
+    def shape(self) -> TensorShape:
+        """What is known of the shape."""
+        return TensorShape.of(self.extents)
+
+    def get_shape(self) -> TensorShape:
+        """What is known of the shape."""
+        return TensorShape.of(self.extents)
+
+    def set_shape(self, shape: Any) -> None:
+        """State what is known of the shape beside what was inferred; ValueError if that contradicts it."""
+        merged = self.get_shape().merge_with(shape)
+        super().set_shape(merged.extents)
+
+    @property
+    def value_index(self) -> int:
+        """Which of its operation's results it is."""
+        return self.index
+
+    @property
+    def device(self) -> str:
+        """The device noted where it was made; the session decides."""
+        return self.operation.device
+
+    def consumers(self) -> list[CoreOperation]:
+        """The operations that take it."""
+        return super().consumers()
+
+    def ref(self) -> TensorReference:
+        """Something that can be a key of a dict in both generations."""
+        return TensorReference(self)
+
+    experimental_ref = ref
+
+    # ---- what Python may not ask
+
+    def __bool__(self) -> bool:
+        if mode.generation() == 1:
+            raise OperatorNotAllowedInGraphError(
+                "", "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` "
+                "to test if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs "
+                "conditioned on the value of a tensor.",
+            )  # fmt: skip
+        raise OperatorNotAllowedInGraphError(
+            "", f"Using a symbolic `tf.Tensor` as a Python `bool` is not allowed in Graph execution. {_FIRST}",
+            hint="tf.cond(p, lambda: a, lambda: b)",
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Any]:
+        extents = self.extents
+        if mode.generation() == 2 and extents is not None:
+            if not extents:
+                raise TypeError("Cannot iterate over a scalar tensor.")
+            if extents[0] is not None:
+                return iter([self[i] for i in range(extents[0])])
+        raise OperatorNotAllowedInGraphError(
+            "", "Tensor objects are only iterable when eager execution is enabled. To iterate over this tensor use "
+            "tf.map_fn.", hint="tf.unstack(x) where the first extent is known",
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        raise TypeError(
+            f"len is not well defined for a symbolic Tensor. ({self.name}) Please call `x.shape` rather than `len(x)` "
+            "for shape information."
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise NotImplementedError(
+            f"Cannot convert a symbolic tf.Tensor ({self.name}) to a numpy array. This error may indicate that you're "
+            "trying to pass a Tensor to a NumPy call, which is not supported."
+        )
+
+    def numpy(self) -> NoReturn:
+        """AttributeError: it has no value until a session runs it."""
+        raise AttributeError("'Tensor' object has no attribute 'numpy': run it in a session, or call .eval()")
+
+    # ---- comparison
+
+    def __eq__(self, other: Any) -> Any:
+        if mode.generation() == 1:
+            return self is other
+        return self is other if _no_operand(other) else _binary("Equal", "equal", _ops.equal, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        if mode.generation() == 1:
+            return self is not other
+        return self is not other if _no_operand(other) else _binary("NotEqual", "not_equal", _ops.not_equal, self, other)
+
+    __hash__ = object.__hash__
+
+    def __contains__(self, value: Any) -> NoReturn:
+        self.__iter__()
+        raise OperatorNotAllowedInGraphError("", "`in` needs the values of a tensor", hint="tf.reduce_any(x == value)")
+
+    def __getitem__(self, key: Any) -> Any:
+        return mode.one("StridedSlice", "strided_slice", GraphTensor.__getitem__, self, _plain_key(key))
+
+    # ---- text
+
+    def __repr__(self) -> str:
+        return f"<tf.Tensor {self.name!r} shape={self.get_shape()} dtype={self.dtype.name}>"
+
+    def __str__(self) -> str:
+        shape = "" if self.extents is None else f", shape={self.get_shape()}"
+        return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+class TensorReference:
+    """A hashable stand-in for a tensor: two are equal where the tensors are one object."""
+
+    def __init__(self, referent: Any) -> None:
+        self._referent = referent
+
+    def deref(self) -> Any:
+        """The tensor."""
+        return self._referent
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TensorReference) and self._referent is other._referent
+
+    def __hash__(self) -> int:
+        return id(self._referent)
+
+    def __repr__(self) -> str:
+        return f"<Reference wrapping {self._referent!r}>"
+
+
+def _no_operand(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _plain_key(key: Any) -> Any:
+    """An index with ``Dimension``s as ints and lists as they are."""
+    if isinstance(key, tuple):
+        return tuple(_plain_key(k) for k in key)
+    if isinstance(key, slice):
+        return slice(*[_plain_key(b) for b in (key.start, key.stop, key.step)])
+    return dimension_value(key) if isinstance(key, Dimension) else key
+
+
+def _binary(type_name: str, name: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
+    graph = mode.graph_for((x, y))
+    if graph is None:
+        return function(*matching(type_name, x, y))
+    with graph.as_default():
+        scope = graph.unique_name(name, mark=False)
+        operands = matching(type_name, x, y, names=(f"{scope}/x/", f"{scope}/y/"))
+        graph.calling(name, type_name)
+        try:
+            return function(*operands)
+        finally:
+            graph.calling()
+
+
+def _true_divide(x: Any, y: Any) -> Any:
+    """Division; integers become floating first, of 64 bits where they have 32 or more."""
+    dtype = x.dtype
+    if dtype.is_integer:
+        wanted = dtypes.float32 if dtype.itemsize <= 2 else dtypes.float64
+        x, y = _ops.cast(x, dtype=wanted), _ops.cast(y, dtype=wanted)
+    return _ops.divide(x, y)
+
+
+def _and(x: Any, y: Any) -> Any:
+    return _ops.bitwise_and(x, y)
+
+
+#: Python's operator, the type and name of the operation it makes, and the op.
+OPERATORS: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "add": ("Add", "add", _ops.add), "sub": ("Sub", "sub", _ops.subtract), "mul": ("Mul", "mul", _ops.multiply),
+    "truediv": ("RealDiv", "truediv", _true_divide), "floordiv": ("FloorDiv", "floordiv", _ops.floor_divide),
+    "mod": ("FloorMod", "mod", _ops.remainder), "pow": ("Pow", "pow", _ops.power),
+    "matmul": ("MatMul", "matmul", _ops.matmul), "and": ("LogicalAnd", "and", _and),
+    "or": ("LogicalOr", "or", _ops.bitwise_or), "xor": ("LogicalXor", "xor", _ops.bitwise_xor),
+    "lt": ("Less", "Less", _ops.less), "le": ("LessEqual", "LessEqual", _ops.less_equal),
+    "gt": ("Greater", "Greater", _ops.greater), "ge": ("GreaterEqual", "GreaterEqual", _ops.greater_equal),
+}  # fmt: skip
+_COMPARISONS = ("lt", "le", "gt", "ge")
+
+
+def _operator(entry: tuple[str, str, Callable[..., Any]], reflected: bool) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        if hasattr(other, "__corenn_takes_operators__"):  # sparse tensors
+            return NotImplemented
+        return _binary(*entry, other, self) if reflected else _binary(*entry, self, other)
+
+    return method
+
+
+for _name, _entry in OPERATORS.items():
+    setattr(Tensor, f"__{_name}__", _operator(_entry, False))
+    if _name not in _COMPARISONS:
+        setattr(Tensor, f"__r{_name}__", _operator(_entry, True))
+for _name, _call in {
+    "neg": ("Neg", "Neg", _ops.negative), "abs": ("Abs", "Abs", _ops.abs), "invert": ("LogicalNot", "LogicalNot", _ops.bitwise_invert),
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", lambda self, _call=_call: mode.one(*_call, self))
+
+
+class TFGraph(Graph):
+    """A graph."""
+
+    tensor_class = Tensor
+    operation_class = Operation
+
+    @property
+    def version(self) -> int:
+        """The number of operations, which grows with each."""
+        return len(self._operations)
+
+    @property
+    def building_function(self) -> bool:
+        """Whether this is the graph of a function: no."""
+        return False
+
+    def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Add an operation; shapes that do not fit raise ValueError with TensorFlow's text."""
+        chosen = self._chosen
+        try:
+            return super().__call__(op, args, attrs)
+        except ShapeError as error:
+            shapes = [_known_shape(a) for a in args]
+            type_name = (chosen and chosen[1]) or type_of(op.name)
+            name = self.unique_name((chosen and chosen[0]) or type_name, mark=False)
+            raise errors.of_shapes(error, type_name, name, shapes) from None
+
+    def unique_name(self, name: str, mark: bool = True, mark_as_used: bool | None = None) -> str:
+        """``name`` in the present scope, made unique; it is taken from then on (if ``mark_as_used``)."""
+        return super().unique_name(name, mark if mark_as_used is None else mark_as_used)
+
+    def get_name_scope(self) -> str:
+        """The present name scope, without a ``/`` at its end."""
+        return self.scope.rstrip("/")
+
+    def add_to_collections(self, names: Any, value: Any) -> None:
+        """Append ``value`` to several collections."""
+        for name in (names,) if isinstance(names, str) else names:
+            self.add_to_collection(name, value)
+
+    def get_all_collection_keys(self) -> list[str]:
+        """The names of the collections that hold something."""
+        return [name for name, held in self.collections.items() if held]
+
+    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
+        """The tensor or operation that ``obj`` is or names."""
+        found = self.as_element(obj)
+        kind = "Tensor" if isinstance(found, GraphTensor) else "Operation"
+        if (kind == "Tensor" and not allow_tensor) or (kind == "Operation" and not allow_operation):
+            raise ValueError(f"The name {obj!r} refers to {'a' if kind == 'Tensor' else 'an'} {kind}, not what is asked")
+        return found
+
+    def is_feedable(self, tensor: Any) -> bool:
+        """True: every tensor may be fed."""
+        return True
+
+    def is_fetchable(self, tensor_or_op: Any) -> bool:
+        """True: everything may be fetched."""
+        return True
+
+    def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
+        """The operations as a list of nodes: ``.node``, each with ``name``, ``op``, ``input``, ``device`` and ``attr``."""
+        return GraphDef([o.node_def for o in self._operations[from_version or 0 :]])
+
+    @contextlib.contextmanager
+    def colocate_with(self, op: Any, ignore_existing: bool = False) -> Iterator[None]:
+        """Nothing: the session decides where operations run."""
+        yield
+
+    @contextlib.contextmanager
+    def container(self, container_name: str) -> Iterator[str]:
+        """Nothing: each session has variables of its own."""
+        yield container_name
+
+    def __repr__(self) -> str:
+        return f"<tf.Graph with {len(self._operations)} operations>"
+
+
+class GraphDef:
+    """What a graph consists of: ``node``, a list with name, type and inputs of each operation."""
+
+    def __init__(self, node: Iterable[Any] = ()) -> None:
+        self.node = list(node)
+
+    def ByteSize(self) -> int:
+        """A measure of its size."""
+        return sum(len(str(vars(n))) for n in self.node)
+
+    def __str__(self) -> str:
+        lines = []
+        for node in self.node:
+            lines += ["node {", f'  name: "{node.name}"', f'  op: "{node.op}"']
+            lines += [*(f'  input: "{i}"' for i in node.input), "}"]
+        return "\n".join(lines)
+
+
+def _known_shape(value: Any) -> Any:
+    if isinstance(value, GraphTensor):
+        return value.extents
+    if isinstance(value, EagerTensor):
+        return value.spec.shape
+    return None if value is None else np.shape(value)
+
+
+# ---------------------------------------------------------------- values to tensors
+
+#: Numbers of the element types in TensorFlow's protocol.
+_NUMBERED = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64",
+    9: "int64", 10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+
+
+def as_dtype(value: Any) -> DType:
+    """The element type that ``value`` names: a dtype, a name, a Python or NumPy type, a number of the protocol."""
+    if isinstance(value, DType):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        if int(value) % 100 not in _NUMBERED:
+            raise TypeError(f"Cannot convert the argument `type_value`: {value!r} to a TensorFlow DType.")
+        return dtypes.as_dtype(_NUMBERED[int(value) % 100])
+    try:
+        if isinstance(value, str):
+            value = value.removesuffix("_ref")
+        elif np.dtype(value).kind in "SUO":
+            return dtypes.string
+        return dtypes.as_dtype(value)
+    except (DTypeError, TypeError):
+        raise TypeError(f"Cannot convert the argument `type_value`: {value!r} to a TensorFlow DType.") from None
+
+
+def is_tensor_like(value: Any) -> bool:
+    """Whether ``value`` is a tensor or variable, of a graph or eager."""
+    return isinstance(value, EagerTensor)
+
+
+def convert_to_tensor(
+    value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None,
+    as_ref: bool = False,
+) -> Any:  # fmt: skip
+    """``value`` as a tensor of ``dtype``: of the default graph, or eager.
+
+    Raises ValueError where a tensor has another dtype: tensors are not cast.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    hint = preferred_dtype if preferred_dtype is not None else dtype_hint
+    own = getattr(value, "__corenn_tensorflow_tensor__", None)
+    if own is not None:
+        value = own()
+    if isinstance(value, EagerTensor):
+        if wanted is not None and value.dtype is not wanted:
+            raise ValueError(
+                f"Tensor conversion requested dtype {wanted.name} for Tensor with dtype {value.dtype.name}: {value!r}"
+            )
+        graph = mode.graph_for(value)
+        if graph is not None:
+            return graph.convert(value)
+        return value.value() if isinstance(value, EagerVariable) else value
+    if wanted is None and hint is not None:
+        try:
+            return _constant(value, as_dtype(hint), name)
+        except (TypeError, ValueError):
+            pass  # a hint is no demand
+    return _constant(value, wanted, name)
+
+
+def _constant(value: Any, dtype: DType | None, name: str | None) -> Any:
+    graph = mode.graph_for(value)
+    value = _plain(value)
+    if graph is not None:
+        if tree_has_tensor(value):
+            with graph.as_default(), graph.name_scope(name or "packed"):
+                return graph.convert(value, dtype)
+        return graph.convert(value, dtype, name=name or "Const")
+    if tree_has_tensor(value):
+        found = _ops.stack(*[convert_to_tensor(v, dtype) for v in value])
+        return found
+    return eager_constant(value, dtype)
+
+
+def eager_constant(value: Any, dtype: DType | None = None) -> EagerTensor:
+    """A tensor of numbers, or of text, which stays on the host."""
+    from corenn.device import device
+    from corenn.graph.graph import constant_array
+    from corenn.spec import Spec
+
+    if not isinstance(value, (int, float, bool)):
+        array = constant_array(value, dtype) if _textual(value, dtype) else None
+        if array is not None:
+            return EagerTensor(array, Spec(array.shape, dtypes.string, device("numpy")))
+    return tensor(value, dtype=dtype)
+
+
+def _textual(value: Any, dtype: DType | None) -> bool:
+    if dtype is dtypes.string or isinstance(value, (str, bytes)):
+        return True
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (str, bytes)) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "SUO")
+
+
+def tree_has_tensor(value: Any) -> bool:
+    """Whether nested lists hold a tensor."""
+    return isinstance(value, (list, tuple)) and any(is_tensor_like(v) or tree_has_tensor(v) for v in value)
+
+
+def _plain(value: Any) -> Any:
+    """Nested lists with ``Dimension``s as ints; a shape as a list of its extents."""
+    if isinstance(value, TensorShape):
+        if not value.is_fully_defined():
+            raise ValueError(f"Cannot convert a partially known TensorShape {value} to a Tensor.")
+        return value.as_list()
+    if isinstance(value, Dimension):
+        found = dimension_value(value)
+        if found is None:
+            raise ValueError(f"Cannot convert an unknown Dimension to a Tensor: {value!r}")
+        return found
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, range):
+        return list(value)
+    return value
+
+
+def matching(type_name: str, *values: Any, names: Any = ("x", "y", "z")) -> list[Any]:
+    """Operands of one dtype: that of the first tensor among them, else what the first value has.
+
+    Numbers and arrays take it; a tensor of another dtype is a TypeError (InvalidArgumentError when run eagerly).
+    """
+    first = next((v for v in values if is_tensor_like(v)), None)
+    dtype = None if first is None else first.dtype
+    found: list[Any] = []
+    for i, value in enumerate(values):
+        if is_tensor_like(value):
+            converted = convert_to_tensor(value)
+            if dtype is not None and converted.dtype is not dtype:
+                _refuse(type_name, i, converted.dtype, dtype)
+        else:
+            label = names[i] if mode.graph_for(values) is not None else None
+            try:
+                converted = convert_to_tensor(value, dtype, name=label)
+            except (DTypeError, ValueError, TypeError) as error:
+                raise TypeError(f"Expected {dtype.name if dtype else 'a number'}, got {value!r} of type "
+                                f"'{type(value).__name__}' instead.") from error  # fmt: skip
+            if dtype is not None and _lossy(value, dtype):
+                raise TypeError(f"Expected {dtype.name}, got {value!r} of type '{type(value).__name__}' instead.")
+        dtype = dtype or converted.dtype
+        found.append(converted)
+    return found
+
+
+def _lossy(value: Any, dtype: DType) -> bool:
+    return isinstance(value, float) and not dtype.is_inexact
+
+
+def _refuse(type_name: str, place: int, given: DType, wanted: DType) -> NoReturn:
+    if mode.executing_eagerly():
+        words = {"float32": "float", "float64": "double"}
+        raise errors.InvalidArgumentError(
+            None, None, f"cannot compute {type_name} as input #{place}(zero-based) was expected to be a "
+            f"{words.get(wanted.name, wanted.name)} tensor but is a {words.get(given.name, given.name)} tensor "
+            f"[Op:{type_name}]", hint=f"tf.cast(..., tf.{wanted.name})",
+        )  # fmt: skip
+    raise DTypeError(
+        "", f"Input '{'xyz'[place] if place < 3 else place}' of '{type_name}' Op has type {given.name} that does not "
+        f"match type {wanted.name} of argument 'x'.", hint=f"tf.cast(..., tf.{wanted.name})",
+    )  # fmt: skip
+
+
+def static_shape(x: Any) -> list[int | None] | None:
+    """The extents known now, as a list, or ``None`` where the rank is not known."""
+    if isinstance(x, GraphTensor):
+        extents = x.extents
+        return None if extents is None else list(extents)
+    if isinstance(x, EagerTensor):
+        return list(x.spec.shape)
+    return list(np.shape(x))
+
+
+# ---------------------------------------------------------------- the default graph
+
+
+def get_default_graph() -> Graph:
+    """The graph operations are added to here."""
+    return mode.default_graph()
+
+
+def add_to_collection(name: str, value: Any) -> None:
+    """Append to a collection of the default graph."""
+    mode.default_graph().add_to_collection(name, value)
+
+
+def add_to_collections(names: Any, value: Any) -> None:
+    """Append to several collections of the default graph."""
+    for name in (names,) if isinstance(names, str) else names:
+        mode.default_graph().add_to_collection(name, value)
+
+
+def get_collection(key: str, scope: str | None = None) -> list[Any]:
+    """What a collection of the default graph holds; with ``scope``, only names that this expression matches."""
+    return mode.default_graph().get_collection(key, scope)
+
+
+def get_collection_ref(key: str) -> list[Any]:
+    """The collection itself; changes to the list change it."""
+    return mode.default_graph().get_collection_ref(key)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether ``x`` is a tensor, a variable or a sparse tensor."""
+    return isinstance(x, EagerTensor) or hasattr(x, "__corenn_structure__")
+
+
+def is_symbolic(*values: Any) -> bool:
+    """Whether a graph tensor is among the leaves."""
+    return any(isinstance(leaf, GraphTensor) for leaf in tree.leaves(list(values)))
+
+
+as_extents = core_building.as_extents
+
+__all__ = [
+    "OPERATORS", "Dimension", "Graph", "GraphDef", "GraphKeys", "Operation", "TFGraph", "Tensor", "TensorReference",
+    "TensorShape", "add_to_collection", "add_to_collections", "as_dtype", "convert_to_tensor", "dimension_value",
+    "eager_constant", "extents_of", "get_collection", "get_collection_ref", "get_default_graph", "is_symbolic",
+    "is_tensor", "is_tensor_like", "matching", "static_shape",
+]  # fmt: skip

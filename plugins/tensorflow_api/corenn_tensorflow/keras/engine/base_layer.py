@@ -1,0 +1,495 @@
+"""``Layer`` as Keras has it, on corenn's: Keras's arguments and hooks, weights that graphs can see, symbolic calls.
+
+What differs from ``corenn.layers.Layer``: ``build(input_shape)`` takes shapes, ``add_weight`` Keras's arguments (also
+those of Keras 1), ``get_config``/``from_config`` are plain dicts of arguments, and a call on graph tensors is recorded
+so that ``Model(inputs, outputs)`` can find it (see ``engine/symbolic.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from corenn import tree
+from corenn.dtypes import DType, as_dtype
+from corenn.errors import UsageError
+from corenn.graph.tensors import GraphTensor
+from corenn.layers import base as core
+from corenn.layers.phase import call_signature, structure_changed
+from corenn.layers.symbolic import is_abstract
+from corenn.ops.creation import tensor
+from corenn.ops.dispatch import _interpreter
+from corenn.ops.reduction import mean
+from corenn.spec import Spec
+from corenn.tensor import Tensor
+from corenn.variable import Variable
+from corenn_tensorflow.keras import constraints, initializers, regularizers, world
+from corenn_tensorflow.keras.engine.weights import Weight, present
+from corenn_tensorflow.shapes import TensorShape
+
+CORE = "corenn."  #: where layers live whose ``build`` takes specs
+
+
+class InputSpec:
+    """What a layer expects of an input: rank, shape, dtype, extents of axes.  Kept, and checked by nobody."""
+
+    def __init__(
+        self, dtype: Any = None, shape: Any = None, ndim: int | None = None, max_ndim: int | None = None,
+        min_ndim: int | None = None, axes: Mapping[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.dtype, self.shape, self.max_ndim, self.min_ndim = dtype, shape, max_ndim, min_ndim
+        self.ndim = len(shape) if shape is not None else ndim
+        self.axes = dict(axes or {})
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of a tensor or spec as ``TensorShape``; lists and dicts of them for structures."""
+    if isinstance(value, (list, tuple)):
+        return [shape_of(v) for v in value]
+    if isinstance(value, dict):
+        return {k: shape_of(v) for k, v in value.items()}
+    if value is None:
+        return None
+    spec = value if isinstance(value, Spec) else value.spec
+    return TensorShape.of(tuple(None if n is None else int(n) for n in spec.shape))
+
+
+def plain_shape(shape: Any) -> tuple[int | None, ...]:
+    """A shape as a tuple of ints and ``None``."""
+    listed = shape.as_list() if hasattr(shape, "as_list") else shape
+    if isinstance(listed, (int, np.integer)):
+        listed = (listed,)
+    return tuple(None if n is None or getattr(n, "value", n) is None else int(n) for n in listed)
+
+
+def first_shape(config: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """``batch_input_shape`` from the arguments of a first layer, which are taken out of ``config``."""
+    batch = config.pop("batch_size", None)
+    shape = config.pop("input_shape", None)
+    whole = config.pop("batch_input_shape", None)
+    width, length = config.pop("input_dim", None), config.pop("input_length", None)
+    if whole is not None:
+        return plain_shape(whole)
+    if shape is None and width is not None:
+        shape = (width,) if length is None else (length, width)
+    return None if shape is None else (batch, *plain_shape(shape))
+
+
+class Layer(core.Layer):
+    """Base of all layers; see the module."""
+
+    casts_inputs = True
+    _batch_input_shape: tuple[int | None, ...] | None = None
+    _first_dtype: Any = None
+    activity_regularizer: Any = None
+    supports_masking = True
+    input_spec: Any = None
+
+    def __init__(
+        self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any
+    ) -> None:
+        shape = first_shape(kwargs)
+        given = kwargs.pop("weights", None)
+        activity = kwargs.pop("activity_regularizer", None)
+        for ignored in ("autocast", "experimental_autocast", "implementation", "consume_less", "input_dtype",
+                        "create_input", "unroll", "time_major", "zero_output_for_mask", "reset_dropout_mask"):  # fmt: skip
+            kwargs.pop(ignored, None)
+        if kwargs:
+            raise TypeError(f"Keyword argument not understood: {next(iter(kwargs))!r} ({type(self).__name__})")
+        declared = getattr(dtype, "_compute_dtype", dtype)
+        kind = None if declared is None else as_dtype(getattr(declared, "name", declared))
+        super().__init__(
+            name=None if name is None else str(name).replace("/", "_"), trainable=bool(trainable),
+            dtype=kind if kind is not None and kind.is_floating else None,
+        )  # fmt: skip
+        if name is not None:
+            self.name = str(name)
+        self._first_dtype = kind
+        self._batch_input_shape = shape
+        self._initial_weights = given
+        self.activity_regularizer = regularizers.get(activity)
+        self._nodes: list[Any] = []
+        self._graph_losses: list[Any] = []
+        self._loss_functions: list[Callable[[], Any]] = []
+        self._graph_updates: list[Any] = []
+        self._metric_values: dict[str, Any] = {}
+
+    # ---- what subclasses write
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights, given the shape of the input; set ``built``."""
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output, found by trying; a layer may say it itself."""
+        from corenn_tensorflow.keras.engine.symbolic import infer
+
+        dtype = self._first_dtype or self.dtype
+        many = isinstance(input_shape, list) and input_shape and not isinstance(input_shape[0], (int, type(None)))
+        known = [(plain_shape(s), dtype) for s in (input_shape if many else [input_shape])]
+        _, found = infer(self, lambda *given: self(list(given) if many else given[0]), known)
+        shapes = [TensorShape.of(shape) for shape, _ in found]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal layer, as JSON has them."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
+        if self._batch_input_shape is not None:
+            config["batch_input_shape"] = list(self._batch_input_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """A layer from what ``get_config`` returned."""
+        return cls(**config)
+
+    # ---- weights
+
+    def add_weight(self, *args: Any, **options: Any) -> Any:
+        """A new weight: ``add_weight(name, shape, dtype, initializer, regularizer, trainable, constraint)``.
+
+        Keras 1's order ``(shape, initializer, name, ...)`` and corenn's ``(name, shape, initializer)`` are understood.
+        """
+        order = ["name", "shape", "dtype", "initializer", "regularizer", "trainable", "constraint"]
+        if args and isinstance(args[0], (tuple, list, TensorShape)):
+            order = ["shape", "initializer", "name", "trainable", "regularizer", "constraint"]
+        elif len(args) > 2 and not _is_dtype(args[2]):
+            order = ["name", "shape", "initializer", "regularizer", "trainable", "constraint"]
+        given = {**dict(zip(order, args, strict=False)), **options}
+        name, shape = given.get("name") or f"weight_{len(self._own_weights)}", plain_shape(given.get("shape", ()))
+        dtype = self.dtype if given.get("dtype") is None else as_dtype(getattr(given["dtype"], "name", given["dtype"]))
+        trainable = given.get("trainable")
+        trainable = dtype.is_floating and not options.get("aggregation_only") if trainable is None else bool(trainable)
+        start = initializers.get(given.get("initializer"))
+        if start is None:
+            start = initializers.get("glorot_uniform" if dtype.is_floating else "zeros")
+        token = _interpreter.set(None)
+        try:
+            with world.eagerly():
+                value = start(tuple(shape), dtype=dtype)
+                weight = Weight(
+                    value, dtype=dtype, name=f"{self._scope_name()}/{name}", trainable=trainable and self._trainable,
+                    constraint=constraints.get(given.get("constraint")), initial=start,
+                )  # fmt: skip
+        finally:
+            _interpreter.reset(token)
+        self._own_weights.append(weight)
+        if not trainable:
+            self._fixed.add(id(weight))
+        penalty = regularizers.get(given.get("regularizer"))
+        if penalty is not None:
+            self._regularized.append((weight, penalty))
+        structure_changed()
+        return weight
+
+    add_variable = add_weight
+
+    def _scope_name(self) -> str:
+        return self.name
+
+    @property
+    def weights(self) -> list[Any]:
+        """All weights, trainable first; in a graph of generation 1 its variables for them."""
+        found = super().trainable_weights
+        trained = {id(w) for w in found}
+        return [present(w) for w in (*found, *[w for w in core.Layer.weights.fget(self) if id(w) not in trained])]  # type: ignore[attr-defined]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that are trained."""
+        return [present(w) for w in super().trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """The others."""
+        trained = {id(w) for w in super().trainable_weights}
+        return [present(w) for w in core.Layer.weights.fget(self) if id(w) not in trained]  # type: ignore[attr-defined]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def weight_names(self) -> list[str]:
+        """Names of the weights for checkpoints, in the order of ``weights``."""
+        eager = core.Layer.weights.fget(self)  # type: ignore[attr-defined]
+        names = {id(w): n.removesuffix(":0") for w, n in zip(eager, super().weight_names(), strict=True)}
+        with world.eagerly():
+            return [names[id(w)] for w in self.weights]
+
+    def get_weights(self) -> list[Any]:
+        """Copies of all weights, trainable first."""
+        with world.eagerly():
+            return [np.array(w.numpy()) for w in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Assign all weights, in the order of ``get_weights``."""
+        with world.eagerly():
+            mine = self.weights
+            if len(mine) != len(weights):
+                raise ValueError(
+                    f'You called `set_weights(weights)` on layer "{self.name}" with a weight list of length '
+                    f"{len(weights)}, but the layer was expecting {len(mine)} weights."
+                )
+            for weight, value in zip(mine, weights, strict=True):
+                array = np.asarray(value)
+                if tuple(weight.spec.shape) != array.shape:
+                    raise ValueError(
+                        f"Layer weight shape {tuple(weight.spec.shape)} not compatible with provided weight shape "
+                        f"{array.shape}"
+                    )
+            for weight, value in zip(mine, weights, strict=True):
+                weight.assign(tensor(np.asarray(value), dtype=weight.dtype, device=weight.device))
+
+    # ---- losses, metrics, updates
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Add to the model's loss: a tensor, a function of no arguments, or a list of them."""
+        for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+            if callable(loss) and not isinstance(loss, Tensor):
+                self._loss_functions.append(loss)
+            elif isinstance(loss, GraphTensor) and not world.runs_inline(loss.graph):
+                self._graph_losses.append(loss)
+                structure_changed()
+            elif not is_abstract():
+                super().add_loss(tensor(loss) if not isinstance(loss, Tensor) else loss)
+
+    def add_update(self, updates: Any, inputs: Any = None) -> None:
+        """Operations of a graph that are to run with each training step."""
+        listed = updates if isinstance(updates, (list, tuple)) else [updates]
+        self._graph_updates += [u for u in listed if u is not None]
+
+    def add_metric(self, value: Any, aggregation: str | None = "mean", name: str | None = None) -> None:
+        """Report the mean of ``value`` under ``name``."""
+        from corenn_tensorflow.keras.metrics import Mean
+
+        name = name or getattr(value, "name", None) or "metric"
+        if isinstance(value, GraphTensor) and not world.runs_inline(value.graph):
+            self._metric_values[name] = value
+            structure_changed()
+            return
+        found = self.__dict__.setdefault("_layer_metrics", {})
+        if name not in found:
+            found[name] = Mean(name=name)
+            structure_changed()
+        if not is_abstract():
+            found[name].update_state(value)
+
+    @property
+    def losses(self) -> list[Any]:
+        """Penalties on weights and what was added."""
+        if world.graph_mode():
+            return [loss for layer in self.walk() for loss in _in_graph(layer)]
+        functions = [f for layer in self.walk() for f in getattr(layer, "_loss_functions", ())]
+        return [*super().losses, *[f() for f in functions]]
+
+    @property
+    def updates(self) -> list[Any]:
+        """Operations of a graph of generation 1 that keep moving averages up to date."""
+        return [u for layer in self.walk() for u in getattr(layer, "_graph_updates", ())]
+
+    def get_updates_for(self, inputs: Any) -> list[Any]:
+        """The same as ``updates``."""
+        return self.updates
+
+    def get_losses_for(self, inputs: Any) -> list[Any]:
+        """The same as ``losses``."""
+        return self.losses
+
+    # ---- calling
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Call the layer: on values it computes, on graph tensors it adds to their graph."""
+        found = next(iter(world.graph_tensors(list(inputs), options)), None)
+        if found is not None and not world.runs_inline(found.graph):
+            from corenn_tensorflow.keras.engine.symbolic import apply
+
+            return apply(self, inputs, options)
+        return self.compute(inputs, options)
+
+    def compute(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Call it on values."""
+        inputs, options = self._arranged(inputs, options)
+        result = super().__call__(*inputs, **options)
+        if self.activity_regularizer is not None and not is_abstract():
+            for leaf in tree.leaves(result):
+                core.Layer.add_loss(self, self.activity_regularizer(leaf) / float(leaf.spec.shape[0]))
+        return result
+
+    def _arranged(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """``training`` and ``mask`` as options, whatever way they came, and only where ``call`` takes them."""
+        signature = call_signature(type(self).call)
+        options = dict(options)
+        if "inputs" in options and not inputs:
+            inputs = (options.pop("inputs"),)
+        if len(inputs) > 1:
+            named = _positional(type(self).call)
+            for place in range(len(inputs) - 1, 0, -1):
+                if place < len(named) and named[place] in ("training", "mask"):
+                    options.setdefault(named[place], inputs[place])
+                    inputs = inputs[:place] + inputs[place + 1 :]
+        training = options.pop("training", None)
+        if training is not None:
+            options["training"] = bool(training) if not isinstance(training, GraphTensor) else training
+        elif world._world.phase is not None:
+            options["training"] = bool(world._world.phase)
+        if "mask" in options and (options["mask"] is None or not signature.takes_mask):
+            del options["mask"]
+        return inputs, options
+
+    def _as_input(self, value: Any) -> Any:
+        if value is None or isinstance(value, (str, bool)) or (callable(value) and not isinstance(value, Tensor)):
+            return value
+        return super()._as_input(value)
+
+    def _build(self, inputs: tuple[Any, ...]) -> None:
+        maker = next(c for c in type(self).__mro__ if "build" in c.__dict__)
+        if maker.__module__.startswith(CORE) or getattr(maker, "takes_specs", False):
+            with world.eagerly(leave_graph=False):
+                super()._build(inputs)
+        else:
+            self._build_by_shape(inputs)
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+            self._initial_weights = None
+
+    def _build_by_shape(self, inputs: tuple[Any, ...]) -> None:
+        if not inputs:
+            raise UsageError(self.name, "was called on nothing", hint=f"{self.name}(x)")
+        made, penalised = len(self._own_weights), len(self._regularized)
+        token = _interpreter.set(None)
+        try:
+            with world.eagerly():
+                self.build(shape_of(inputs[0]))
+        except BaseException:
+            del self._own_weights[made:], self._regularized[penalised:]
+            raise
+        finally:
+            _interpreter.reset(token)
+        self.input_specs = tuple(tree.tree_map(lambda t: t.spec if isinstance(t, Tensor) else t, list(inputs)))
+        self.built = True
+        if not self._trainable:
+            self.trainable = False
+
+    # ---- what it was called on
+
+    def _node(self, index: int, what: str) -> Any:
+        if not self._nodes:
+            raise AttributeError(f"Layer {self.name} has never been called and thus has no defined {what}.")
+        if index >= len(self._nodes):
+            raise ValueError(f"Asked to get {what} at node {index}, but the layer has only {len(self._nodes)} nodes.")
+        return self._nodes[index]
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the first call."""
+        return self._node(0, "input").inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the first call."""
+        return self._node(0, "output").outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, a tuple."""
+        if self._nodes:
+            return _shapes(self._nodes[0].inputs)
+        if self._batch_input_shape is not None:
+            return self._batch_input_shape
+        return _shapes(self._specs(self.input_specs, "input shape")[0])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, a tuple."""
+        return _shapes(self._nodes[0].outputs if self._nodes else self._specs(self.output_specs, "output shape"))
+
+    def _specs(self, specs: Any, what: str) -> Any:
+        if specs is None:
+            raise AttributeError(f"The layer {self.name} has never been called and thus has no defined {what}.")
+        return specs
+
+    def get_input_at(self, node_index: int) -> Any:
+        """The symbolic input of a call."""
+        return self._node(node_index, "input").inputs
+
+    def get_output_at(self, node_index: int) -> Any:
+        """The symbolic output of a call."""
+        return self._node(node_index, "output").outputs
+
+    def get_input_shape_at(self, node_index: int) -> Any:
+        """The shape of a call's input."""
+        return _shapes(self._node(node_index, "input shape").inputs)
+
+    def get_output_shape_at(self, node_index: int) -> Any:
+        """The shape of a call's output."""
+        return _shapes(self._node(node_index, "output shape").outputs)
+
+    @property
+    def inbound_nodes(self) -> list[Any]:
+        """The symbolic calls."""
+        return list(self._nodes)
+
+    _inbound_nodes = inbound_nodes
+
+    @property
+    def stateful(self) -> bool:
+        """Whether it keeps states from batch to batch."""
+        return bool(self.__dict__.get("_is_stateful", False))
+
+    @stateful.setter
+    def stateful(self, value: bool) -> None:
+        self.__dict__["_is_stateful"] = bool(value)
+
+    @property
+    def dynamic(self) -> bool:
+        """No: every layer runs eagerly where that is asked for."""
+        return False
+
+    # ---- Python
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__.get("_own_weights")
+        if own is not None and isinstance(value, Variable) and not any(value is w for w in own):
+            own.append(value)
+            if not value.trainable:
+                self._fixed.add(id(value))
+            structure_changed()
+        super().__setattr__(name, value)
+
+
+def _in_graph(layer: Any) -> list[Any]:
+    penalties = [penalty(present(weight)) for weight, penalty in layer._regularized]
+    functions = [f() for f in getattr(layer, "_loss_functions", ())]
+    return [*penalties, *functions, *getattr(layer, "_graph_losses", ())]
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and not isinstance(value, (TensorShape, Spec)):
+        return [_shapes(v) for v in value]
+    extents = value.extents if isinstance(value, GraphTensor) else value.shape
+    if isinstance(value, Spec):
+        extents = (None, *extents[1:])
+    return None if extents is None else tuple(None if n is None else int(n) for n in extents)
+
+
+def _is_dtype(value: Any) -> bool:
+    if value is None or isinstance(value, (DType, np.dtype)):
+        return True
+    if isinstance(value, type):
+        return issubclass(value, np.generic)
+    return isinstance(value, str) and re.fullmatch(r"(b?float|u?int|complex)\d+|bool|string", value) is not None
+
+
+def _positional(function: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    return [
+        p.name for p in list(inspect.signature(function).parameters.values())[1:]
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]  # fmt: skip
+
+
+__all__ = ["CORE", "InputSpec", "Layer", "first_shape", "plain_shape", "shape_of"]

@@ -1,0 +1,94 @@
+"""Weights of layers: eager variables, which graphs of generation 1 see as variables of their own.
+
+A model's weights are one thing, whether ``fit`` trains it or a session runs a graph it is part of.  So the value lies
+in an eager variable, and a graph gets a *twin*: a graph variable, listed in its collections, whose storage is the eager
+one in every session.  ``fit`` and ``Session.run`` see each other's updates at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corenn.graph.graph import Graph
+from corenn.graph.state import GraphVariable, variable
+from corenn.tensor import Tensor
+from corenn.variable import Variable
+from corenn_tensorflow import mode
+from corenn_tensorflow.keras import world
+from corenn_tensorflow.variables import Variable as FacadeVariable
+
+
+class Weight(Variable):
+    """A weight of a layer; ``name`` ends in ``:0``."""
+
+    __slots__ = ("_plain_name", "initial")
+
+    def __init__(self, value: Any, *, name: str, initial: Any = None, **options: Any) -> None:
+        super().__init__(value, name=name, **options)
+        self.initial = initial
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # a slot in the base
+        """``layer/kernel:0``."""
+        return f"{self._plain_name}:0"
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._plain_name = value.removesuffix(":0")
+
+    def __corenn_graph_tensor__(self, graph: Graph) -> Any:
+        """The value in a graph: the twin's in generation 1, else the eager variable read when the graph runs."""
+        if world.runs_inline(graph) or isinstance(world.home_of(graph), world.KerasGraph):
+            return graph.capture_variable(self)
+        return twin(self, graph).__corenn_graph_tensor__(graph)
+
+
+_twin_classes: dict[type, type] = {}
+
+
+def _twin_class() -> type[GraphVariable]:
+    """The class of graph variables the facade gives users, with its storage elsewhere."""
+    base: Any = FacadeVariable if issubclass(FacadeVariable, GraphVariable) else GraphVariable
+    found = _twin_classes.get(base)
+    if found is None:
+        found = _twin_classes[base] = type("KerasVariable", (base,), {"__slots__": ("storage",)})
+    return found
+
+
+def twin(weight: Variable, graph: Graph) -> Any:
+    """The variable of ``graph`` (the outermost one around it) that stands for ``weight``."""
+    home = world.home_of(graph)
+    known = home.variable_scopes.setdefault("keras_weights", {})
+    found = known.get(id(weight))
+    if found is None:
+        initial = getattr(weight, "initial", None)
+        shape, dtype = tuple(int(n) for n in weight.spec.shape), weight.dtype
+        start = (lambda: initial(shape, dtype=dtype)) if initial is not None else weight.numpy()
+        made = variable(
+            home, start, full_name=home._names.unique(weight.name.removesuffix(":0"), False),
+            trainable=weight.trainable, dtype=dtype, cls=_twin_class(), constraint=weight.constraint,
+        )  # fmt: skip
+        made.storage = weight  # type: ignore[attr-defined]  # the twin's own slot
+        known[id(weight)] = (weight, made)
+        return made
+    return found[1]
+
+
+def present(weight: Any) -> Any:
+    """What users see of a weight here: its twin where a graph of generation 1 is built, else itself."""
+    if isinstance(weight, Weight) and world.graph_mode():
+        return twin(weight, mode.default_graph())
+    return weight
+
+
+def storage_of(value: Any) -> Any:
+    """The eager variable behind a weight or its twin; anything else as it is."""
+    return getattr(value, "storage", value) if isinstance(value, GraphVariable) else value
+
+
+def as_tensor(variable_: Variable) -> Tensor:
+    """The present value, cut off from tapes."""
+    return Tensor(variable_.data, variable_.spec)
+
+
+__all__ = ["Weight", "as_tensor", "present", "storage_of", "twin"]

@@ -1,0 +1,12 @@
+"""``tf.nn``: activations, convolutions, pooling, normalisation, losses, embeddings, recurrent networks."""
+
+from corenn_tensorflow import missing
+from corenn_tensorflow.nn.activations import *  # noqa: F403
+from corenn_tensorflow.nn.candidates import *  # noqa: F403
+from corenn_tensorflow.nn.convolution import *  # noqa: F403
+from corenn_tensorflow.nn.embedding import *  # noqa: F403
+from corenn_tensorflow.nn.entropy import *  # noqa: F403
+from corenn_tensorflow.nn.normalization import *  # noqa: F403
+from corenn_tensorflow.nn.pooling import *  # noqa: F403
+
+__getattr__ = missing.guard(__name__)

@@ -1,0 +1,1 @@
+"""Protocol messages, TFRecord files, and parsing of examples."""

@@ -1,0 +1,520 @@
+"""Variables in both generations: of a graph, with a value in every session, and eager ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+import corenn
+from corenn import dtypes, tree
+from corenn.errors import ShapeError
+from corenn.graph import state
+from corenn.graph.kinds import HostCallKind
+from corenn.graph.operations import Operation
+from corenn.graph.state import GraphVariable
+from corenn.graph.tensors import GraphTensor
+from corenn.variable import Variable as CoreVariable
+from corenn_tensorflow import mode
+from corenn_tensorflow.framework import GraphKeys, Tensor, as_dtype, convert_to_tensor
+from corenn_tensorflow.shapes import TensorShape, extents_of
+
+
+class RefVariable(Tensor, GraphVariable):
+    """A variable of a graph: a tensor that sessions hold the value of."""
+
+    __slots__ = ()
+
+    #: A regularisation loss or other thing that layers note on a variable lives in ``__dict__``.
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: Any) -> Any:
+        return self is other if mode.generation() == 1 else Tensor.__eq__(self, other)
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<tf.Variable {self.name!r} shape={self.get_shape()} dtype={self.dtype.name}_ref>"
+
+    __str__ = __repr__
+
+    def __iter__(self) -> Any:
+        raise TypeError("'Variable' object is not iterable.")
+
+    # ---- reading
+
+    def eval(self, session: Any = None, feed_dict: Any = None) -> Any:
+        """Its value in a session (the default one, if none is given)."""
+        if isinstance(session, dict):  # a tensor's order of arguments
+            session, feed_dict = feed_dict, session
+        return self.graph.session_for(f"{self.name}.eval()", session).run(self, feed_dict)
+
+    def initialized_value(self) -> GraphTensor:
+        """The value if there is one, else the initial value."""
+        return GraphVariable.initialized_value(self)
+
+    def sparse_read(self, indices: Any, name: str | None = None) -> Any:
+        """Some rows."""
+        return mode.one("GatherV2", name or "GatherV2", corenn.gather, self, indices)
+
+    @property
+    def handle(self) -> RefVariable:
+        """Itself: there is no separate resource."""
+        return self
+
+    @property
+    def _shared_name(self) -> str:
+        return self.operation.name
+
+    # ---- writing
+
+    def _new_value(self, value: Any) -> Any:
+        return value if isinstance(value, GraphTensor) else convert_to_tensor(value, self.dtype, name="value")
+
+    def assign(
+        self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True,
+        validate_shape: bool = True,
+    ) -> Any:  # fmt: skip
+        """An operation that sets the value; its result is the new value."""
+        return self._assigned(value, "Assign", name, validate_shape)
+
+    def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        """An operation that adds ``delta``."""
+        return self._assigned(delta, "AssignAdd", name)
+
+    def assign_sub(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        """An operation that subtracts ``delta``."""
+        return self._assigned(delta, "AssignSub", name)
+
+    def _assigned(self, value: Any, kind: str, name: str | None, validate_shape: bool = True) -> Any:
+        graph = mode.graph_for(value, self)
+        assert graph is not None  # a graph variable has one
+        with graph.as_default():
+            given = self._new_value(value)
+            return state.assign(graph, self, given, kind, validate_shape=validate_shape, name=name)
+
+    def count_up_to(self, limit: int) -> Any:
+        """The value, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+        return count_up_to(self, limit)
+
+    def _scattered(self, kind: str, indices: Any, updates: Any, name: str | None) -> Any:
+        graph = mode.graph_for(self)
+        assert graph is not None
+        with graph.as_default():
+            now = self.read_value()
+            given = updates if isinstance(updates, GraphTensor) else convert_to_tensor(updates, self.dtype)
+            rows = graph.convert(indices)
+            with graph.name_scope(name or f"Scatter{kind.capitalize()}"):
+                (made,) = graph.call(SCATTER[kind], now, rows, given, type_name=f"Scatter{kind.capitalize()}",
+                                     results=[(self.extents, self.dtype)])  # fmt: skip
+                return state.assign(graph, self, made)
+
+    def _slices(self, kind: str, delta: Any, name: str | None) -> Any:
+        return self._scattered(kind, delta.indices, delta.values, name)
+
+    def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Any:
+        """Set rows to those of an ``IndexedSlices``."""
+        return self._slices("update", sparse_delta, name)
+
+    def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Any:
+        """Add an ``IndexedSlices`` to rows."""
+        return self._slices("add", sparse_delta, name)
+
+    def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Any:
+        """Subtract an ``IndexedSlices`` from rows."""
+        return self._slices("sub", sparse_delta, name)
+
+    def scatter_mul(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Any:
+        """Multiply rows by an ``IndexedSlices``."""
+        return self._slices("mul", sparse_delta, name)
+
+    def scatter_div(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Any:
+        """Divide rows by an ``IndexedSlices``."""
+        return self._slices("div", sparse_delta, name)
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """Name and initializer, as collections of variables are written."""
+        from types import SimpleNamespace
+
+        return SimpleNamespace(variable_name=self.name, initializer_name=self.initializer.name,
+                               snapshot_name=self._read.name)  # fmt: skip
+
+    def _refuse_in_place(self, other: Any) -> Any:
+        raise RuntimeError(
+            "Variable += value not supported. Use variable.assign_add(value) to modify the variable value and "
+            "variable = variable + value to get a new Tensor object."
+        )
+
+
+def _rows(now: Any, indices: Any, updates: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """``now`` with ``combine(row, update)`` in each row that is named; ``indices`` may have any shape."""
+    flat = corenn.reshape(indices, shape=(-1,))
+    count = flat.spec.static[0]
+    wide = corenn.broadcast_to(updates, shape=(*indices.spec.static, *now.spec.static[1:]))
+    rows = corenn.reshape(wide, shape=(count, *now.spec.static[1:]))
+    return corenn.scatter_set(now, flat, combine(corenn.gather(now, flat, axis=0), rows), axis=0)
+
+
+def _spread(now: Any, indices: Any, updates: Any) -> tuple[Any, Any]:
+    flat = corenn.reshape(indices, shape=(-1,))
+    wide = corenn.broadcast_to(updates, shape=(*indices.spec.static, *now.spec.static[1:]))
+    return flat, corenn.reshape(wide, shape=(flat.spec.static[0], *now.spec.static[1:]))
+
+
+def _add_rows(now: Any, indices: Any, updates: Any) -> Any:
+    return corenn.scatter_add(now, *_spread(now, indices, updates), axis=0)
+
+
+def _sub_rows(now: Any, indices: Any, updates: Any) -> Any:
+    flat, rows = _spread(now, indices, updates)
+    return corenn.scatter_add(now, flat, -rows, axis=0)
+
+
+def _extreme(reduce: Callable[..., Any], combine: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def rows(now: Any, indices: Any, updates: Any) -> Any:
+        flat, given = _spread(now, indices, updates)
+        count = now.spec.static[0]
+        named = corenn.segment_sum(corenn.ones_like(flat, "int32"), flat, num_segments=count) > 0
+        found = reduce(given, flat, num_segments=count)
+        shape = (count, *([1] * (now.ndim - 1)))
+        return corenn.where(corenn.reshape(named, shape=shape), combine(now, found), now)
+
+    return rows
+
+
+def _product_rows(now: Any, indices: Any, updates: Any) -> Any:
+    flat, rows = _spread(now, indices, updates)
+    return now * corenn.segment_prod(rows, flat, num_segments=now.spec.static[0])
+
+
+def _quotient_rows(now: Any, indices: Any, updates: Any) -> Any:
+    flat, rows = _spread(now, indices, updates)
+    return now / corenn.segment_prod(rows, flat, num_segments=now.spec.static[0])
+
+
+#: ``function(present value, indices, updates)`` for each kind of scatter: the new value.
+SCATTER: dict[str, Callable[..., Any]] = {
+    "update": lambda now, indices, updates: _rows(now, indices, updates, lambda old, new: new),
+    "add": _add_rows, "sub": _sub_rows, "mul": _product_rows, "div": _quotient_rows,
+    "min": _extreme(corenn.segment_min, corenn.minimum), "max": _extreme(corenn.segment_max, corenn.maximum),
+}  # fmt: skip
+
+
+class EagerVariable(CoreVariable):
+    """A variable of eager execution; its name ends in ``:0`` as TensorFlow's do."""
+
+    def __init__(self, value: Any, *, name: str, trainable: bool, dtype: Any, constraint: Any, shape: Any = None) -> None:
+        super().__init__(value, name=name, trainable=trainable, dtype=dtype, constraint=constraint)
+        self.shape_invariant = shape
+
+    def assign(
+        self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> EagerVariable:
+        """Replace the value by one of the same shape (numbers and arrays are converted)."""
+        given = convert_to_tensor(value, self.dtype)
+        if given.spec.shape != self.spec.shape:
+            if self.shape_invariant is not None and TensorShape(self.shape_invariant).is_compatible_with(given.spec.shape):
+                self.data, self.spec, self.node = given.data, given.spec, None
+                return self
+            raise ShapeError("", f"Cannot assign value to variable '{self.name}': Shape mismatch."
+                             f"The variable shape {TensorShape.of(self.spec.shape)}, and the assigned value shape "
+                             f"{TensorShape.of(given.spec.shape)} are incompatible.")  # fmt: skip
+        super().assign(given)
+        return self
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> EagerVariable:
+        """Add ``delta``."""
+        return self.assign(self.value() + convert_to_tensor(delta, self.dtype))
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> EagerVariable:
+        """Subtract ``delta``."""
+        return self.assign(self.value() - convert_to_tensor(delta, self.dtype))
+
+    def count_up_to(self, limit: int) -> Any:
+        """The value, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+        return count_up_to(self, limit)
+
+    def _refuse_in_place(self, other: Any) -> Any:
+        raise RuntimeError(
+            "Variable += value not supported. Use `variable.assign_add(value)` to modify the variable value, or "
+            "`variable = variable + value` to get a new Tensor object."
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _refuse_in_place
+
+
+class _VariableType(type):
+    """Makes ``tf.Variable(...)`` the kind of variable that the mode asks for, and both kinds its instances."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, (GraphVariable, CoreVariable)) or type.__instancecheck__(cls, instance)
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        return (_first if mode.generation() == 1 else _second)(*args, **options)
+
+
+class Variable(metaclass=_VariableType):
+    """``tf.Variable(initial_value, ...)``: a variable of the default graph, or an eager one."""
+
+    class SaveSliceInfo:
+        """Where a variable lies in one that is saved in parts; nothing here is partitioned."""
+
+
+def _first(
+    initial_value: Any = None, trainable: bool | None = None, collections: Iterable[str] | None = None,
+    validate_shape: bool = True, caching_device: Any = None, name: str | None = None, variable_def: Any = None,
+    dtype: Any = None, expected_shape: Any = None, import_scope: str | None = None, constraint: Any = None,
+    use_resource: Any = None, synchronization: Any = None, aggregation: Any = None, shape: Any = None,
+) -> Any:  # fmt: skip
+    return make_variable(initial_value, trainable is None or trainable, collections, validate_shape, name, dtype,
+                         constraint, shape)  # fmt: skip
+
+
+def _second(
+    initial_value: Any = None, trainable: bool | None = None, validate_shape: bool = True, caching_device: Any = None,
+    name: str | None = None, variable_def: Any = None, dtype: Any = None, import_scope: str | None = None,
+    constraint: Any = None, synchronization: Any = None, aggregation: Any = None, shape: Any = None,
+    experimental_enable_variable_lifting: bool = True,
+) -> Any:  # fmt: skip
+    return make_variable(initial_value, trainable is None or trainable, None, validate_shape, name, dtype, constraint,
+                         shape)  # fmt: skip
+
+
+def make_variable(
+    initial_value: Any, trainable: bool = True, collections: Iterable[str] | None = None, validate_shape: bool = True,
+    name: str | None = None, dtype: Any = None, constraint: Any = None, shape: Any = None, full_name: str | None = None,
+) -> Any:  # fmt: skip
+    """A variable of the default graph, or an eager one, of ``initial_value`` (a value, tensor, or function)."""
+    if initial_value is None:
+        raise ValueError("initial_value must be specified.")
+    wanted = None if dtype is None else as_dtype(dtype)
+    if mode.executing_eagerly():
+        value = initial_value() if callable(initial_value) and not isinstance(initial_value, CoreVariable) else initial_value
+        own = getattr(value, "__corenn_tensorflow_tensor__", None)
+        given = convert_to_tensor(own() if own is not None else value, wanted)
+        label = full_name or _eager_scope() + (name or "Variable")
+        return EagerVariable(given, name=f"{label}:0", trainable=trainable, dtype=wanted or given.dtype,
+                             constraint=constraint, shape=shape)  # fmt: skip
+    graph = mode.default_graph()
+    home: Any = graph
+    while hasattr(home, "outer"):  # a variable made in a branch, loop or function lives in the graph around it
+        home = home.outer
+    if full_name is None and home is not graph:
+        full_name = None
+    value = initial_value
+
+    def initial() -> Any:
+        return convert_to_tensor(initial_value(), wanted) if callable(initial_value) else initial_value
+
+    with home.as_default():
+        if callable(initial_value) and not isinstance(initial_value, GraphTensor):
+            value = initial
+        elif not isinstance(value, GraphTensor):
+            value = _numbers(value)
+        return state.variable(
+            home, value, name=name, trainable=trainable, dtype=wanted, collections=collections,
+            validate_shape=validate_shape, constraint=constraint, full_name=full_name, cls=RefVariable,
+        )  # fmt: skip
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, TensorShape):
+        return value.as_list()
+    return value
+
+
+_scopes: list[str] = []
+
+
+def _eager_scope() -> str:
+    return "".join(f"{s}/" for s in _scopes)
+
+
+# ---------------------------------------------------------------- lists of variables
+
+
+def global_variables(scope: str | None = None) -> list[Any]:
+    """The variables that are saved and initialised by default."""
+    return mode.default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
+
+
+def local_variables(scope: str | None = None) -> list[Any]:
+    """The variables that are not saved: counters of metrics and the like."""
+    return mode.default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
+
+
+def model_variables(scope: str | None = None) -> list[Any]:
+    """The variables of models."""
+    return mode.default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
+
+
+def moving_average_variables(scope: str | None = None) -> list[Any]:
+    """The variables whose averages are kept."""
+    return mode.default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
+
+
+def trainable_variables(scope: str | None = None) -> list[Any]:
+    """The variables that optimizers update by default."""
+    return mode.default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
+
+
+def all_variables() -> list[Any]:
+    """The old name of ``global_variables``."""
+    return global_variables()
+
+
+def variables_initializer(var_list: Any, name: str = "init") -> Any:
+    """An operation that initialises the variables."""
+    listed = list(var_list)
+    if mode.executing_eagerly():
+        return None
+    return state.variables_initializer(mode.default_graph(), listed, name)
+
+
+def global_variables_initializer() -> Any:
+    """An operation that initialises all global variables made so far."""
+    return variables_initializer(global_variables()) if not mode.executing_eagerly() else None
+
+
+def local_variables_initializer() -> Any:
+    """An operation that initialises all local variables made so far."""
+    return variables_initializer(local_variables()) if not mode.executing_eagerly() else None
+
+
+initialize_variables = variables_initializer
+initialize_all_variables = global_variables_initializer
+initialize_local_variables = local_variables_initializer
+
+
+def is_variable_initialized(variable: Any) -> Any:
+    """Whether a variable has a value in the session that runs this."""
+    if isinstance(variable, CoreVariable):
+        return corenn.tensor(True)
+    return mode.one("IsVariableInitialized", None, GraphVariable.is_initialized, variable)
+
+
+def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Any:
+    """The names of variables that have no value, as strings; by default of all global and local ones."""
+    listed = list(global_variables() + local_variables() if var_list is None else var_list)
+    graph = mode.default_graph()
+    with graph.as_default(), graph.name_scope(name):
+        flags = [v.is_initialized() for v in listed]
+        labels = np.array([v.operation.name.encode() for v in listed], object)
+
+        def missing(*found: Any) -> list[Any]:
+            return [labels[~np.array(found, bool)]] if len(labels) else [labels]
+
+        operation = graph.add(HostCallKind(missing, True), flags, [((None,), dtypes.string)])
+        return operation.outputs[0]
+
+
+def assert_variables_initialized(var_list: Any = None) -> Any:
+    """An operation that reads the variables, and so fails where one has no value."""
+    listed = list(global_variables() + local_variables() if var_list is None else var_list)
+    return state.group(mode.default_graph(), *[v.value() for v in listed])
+
+
+# ---------------------------------------------------------------- assignments as functions
+
+
+def assign(ref: Any, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None, name: str | None = None) -> Any:
+    """Set a variable; in a graph, an operation whose result is the new value."""
+    if isinstance(ref, CoreVariable):
+        return ref.assign(value)
+    return ref.assign(value, name=name, validate_shape=validate_shape is None or validate_shape)
+
+
+def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Any:
+    """Add to a variable."""
+    return ref.assign_add(value) if isinstance(ref, CoreVariable) else ref.assign_add(value, name=name)
+
+
+def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Any:
+    """Subtract from a variable."""
+    return ref.assign_sub(value) if isinstance(ref, CoreVariable) else ref.assign_sub(value, name=name)
+
+
+def _scatter(kind: str) -> Callable[..., Any]:
+    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
+        if isinstance(ref, CoreVariable):
+            rows, given = convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)
+            return ref.assign(SCATTER[kind](ref.value(), rows, given))
+        return ref._scattered(kind, indices, updates, name)
+
+    scatter.__name__ = f"scatter_{kind}"
+    scatter.__doc__ = f"Change rows of a variable ({kind}); the result is the whole new value."
+    return scatter
+
+
+scatter_update, scatter_add, scatter_sub = _scatter("update"), _scatter("add"), _scatter("sub")
+scatter_mul, scatter_div = _scatter("mul"), _scatter("div")
+scatter_min, scatter_max = _scatter("min"), _scatter("max")
+
+
+def _scatter_nd(kind: str) -> Callable[..., Any]:
+    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
+        def changed(now: Any, places: Any, given: Any) -> Any:
+            index = tuple(places[..., i] for i in range(places.spec.static[-1]))
+            if kind == "update":
+                return corenn.index_update(now, given, index=index)
+            return corenn.index_add(now, given if kind == "add" else -given, index=index)
+
+        if isinstance(ref, CoreVariable):
+            return ref.assign(changed(ref.value(), convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)))
+        graph = mode.graph_for(ref)
+        with graph.as_default(), graph.name_scope(name or f"ScatterNd{kind.capitalize()}"):
+            given = [ref.read_value(), convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)]
+            known = [(ref.extents, ref.dtype)]
+            (made,) = graph.call(changed, *given, type_name=f"ScatterNd{kind.capitalize()}", results=known)
+            return state.assign(graph, ref, made)
+
+    scatter.__name__ = f"scatter_nd_{kind}"
+    scatter.__doc__ = f"Change elements or slices of a variable ({kind}); the result is the whole new value."
+    return scatter
+
+
+scatter_nd_update, scatter_nd_add, scatter_nd_sub = _scatter_nd("update"), _scatter_nd("add"), _scatter_nd("sub")
+
+
+def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
+    """The value of a variable, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+    from corenn_tensorflow.errors import OutOfRangeError
+
+    def check(value: Any) -> Any:
+        if int(value) >= limit:
+            raise OutOfRangeError(None, None, f"Reached limit of {limit}")
+        return value
+
+    if isinstance(ref, CoreVariable):
+        found = ref.value()
+        check(found)
+        ref.assign_add(1)
+        return found
+    graph = mode.graph_for(ref)
+    with graph.as_default():
+        before = graph.add(HostCallKind(check), [ref.read_value()], [((), ref.dtype)], name=name or "CountUpTo").outputs[0]
+        with graph.control_dependencies([state.assign(graph, ref, corenn.add(before, 1))]):
+            return corenn.identity(before)
+
+
+def variable_leaves(structure: Any) -> list[Any]:
+    """The variables among the leaves of a structure."""
+    return [v for v in tree.leaves(structure) if isinstance(v, (GraphVariable, CoreVariable))]
+
+
+__all__ = [
+    "EagerVariable", "Operation", "RefVariable", "Variable", "all_variables", "assert_variables_initialized", "assign",
+    "assign_add", "assign_sub", "count_up_to", "extents_of", "global_variables", "global_variables_initializer",
+    "initialize_all_variables", "initialize_local_variables", "initialize_variables", "is_variable_initialized",
+    "local_variables", "local_variables_initializer", "make_variable", "model_variables", "moving_average_variables",
+    "report_uninitialized_variables", "scatter_add", "scatter_div", "scatter_max", "scatter_min", "scatter_mul",
+    "scatter_nd_add", "scatter_nd_sub", "scatter_nd_update", "scatter_sub", "scatter_update", "trainable_variables",
+    "variables_initializer",
+]  # fmt: skip
