@@ -21,7 +21,7 @@ def size(name, default):
 
 
 np.random.seed(0)
-stages = os.environ.get('SEED_STAGES', 'logistic,basic,modern,conv').split(',')
+stages = os.environ.get("SEED_STAGES", "logistic,basic,modern,conv").split(",")
 results = {}
 
 # --- Multiplication ---------------------------------------------------------------------------------------------------
@@ -31,13 +31,13 @@ y = tf.placeholder("float")
 xy = tf.mul(x, y)
 
 with tf.Session() as sess:
-    results['product'] = float(sess.run(xy, feed_dict={x: 2, y: 3}))
+    results["product"] = float(sess.run(xy, feed_dict={x: 2, y: 3}))
     print("%f x %f = %f" % (2, 3, sess.run(xy, feed_dict={x: 2, y: 3})))
 
 # --- Linear regression ------------------------------------------------------------------------------------------------
 
 trX = np.linspace(-1, 1, 500)
-trY = 2 * trX + np.random.randn(*trX.shape) * .35 + 2
+trY = 2 * trX + np.random.randn(*trX.shape) * 0.35 + 2
 plt.scatter(trX, trY)
 
 X = tf.placeholder("float")
@@ -47,9 +47,9 @@ b = tf.Variable(0.0, name="bias")
 y_hat = tf.add(tf.mul(X, w), b)
 
 cost = tf.reduce_mean(tf.square(Y - y_hat))
-train_operation = tf.train.GradientDescentOptimizer(.01).minimize(cost)
+train_operation = tf.train.GradientDescentOptimizer(0.01).minimize(cost)
 
-numEpochs = size('SEED_EPOCHS', 200)
+numEpochs = size("SEED_EPOCHS", 200)
 costs = []
 with tf.Session() as sess:
     tf.initialize_all_variables().run()
@@ -60,7 +60,7 @@ with tf.Session() as sess:
     wfinal, bfinal = sess.run(w), sess.run(b)
     print("Predicting y = %.02f x + %.02f" % (wfinal, bfinal))
     print("Actually is y = %.02f x + %.02f" % (2, 2))
-results['linear'] = {'error': float(costs[-1]), 'w': float(wfinal), 'b': float(bfinal)}
+results["linear"] = {"error": float(costs[-1]), "w": float(wfinal), "b": float(bfinal)}
 
 plt.plot(costs)
 plt.ylabel("Mean Squared Error")
@@ -82,9 +82,9 @@ w = tf.Variable(tf.zeros([n, m]))
 y_hat = tf.matmul(x, w)
 
 cost = tf.reduce_mean(tf.square(y - y_hat))
-train_operation = tf.train.GradientDescentOptimizer(.01).minimize(cost)
+train_operation = tf.train.GradientDescentOptimizer(0.01).minimize(cost)
 
-numEpochs = size('SEED_EPOCHS', 1000)
+numEpochs = size("SEED_EPOCHS", 1000)
 costs = []
 with tf.Session() as sess:
     tf.initialize_all_variables().run()
@@ -92,7 +92,7 @@ with tf.Session() as sess:
         sess.run(train_operation, feed_dict={x: trX, y: trY})
         costs.append(sess.run(cost, feed_dict={x: trX, y: trY}))
     print("Final Error is %f" % costs[-1])
-results['multivariate'] = {'first_error': float(costs[0]), 'error': float(costs[-1])}
+results["multivariate"] = {"first_error": float(costs[0]), "error": float(costs[-1])}
 
 plt.plot(costs)
 plt.ylabel("Mean Squared Error")
@@ -106,10 +106,10 @@ mnist = input_data.read_data_sets("MNIST/", one_hot=True)
 trX, trY = mnist.train.images, mnist.train.labels
 teX, teY = mnist.test.images, mnist.test.labels
 
-images = size('SEED_IMAGES', len(trX))
+images = size("SEED_IMAGES", len(trX))
 trX, trY, teX, teY = trX[:images], trY[:images], teX[:images], teY[:images]
 
-if 'logistic' in stages:
+if "logistic" in stages:
     X = tf.placeholder("float", shape=[None, 784])
     Y = tf.placeholder("float", shape=[None, 10])
     w = tf.Variable(tf.random_normal([784, 10], stddev=0.01))
@@ -120,11 +120,9 @@ if 'logistic' in stages:
 
     train_operation = tf.train.GradientDescentOptimizer(0.05).minimize(total_cost)
     predict_operation = tf.argmax(pred_logit, 1)
-    accuracy_operation = tf.reduce_mean(
-        tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32)
-    )
+    accuracy_operation = tf.reduce_mean(tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32))
 
-    NUM_EPOCHS = size('SEED_EPOCHS', 30)
+    NUM_EPOCHS = size("SEED_EPOCHS", 30)
     BATCH_SIZE = 200
 
     accuracies = []
@@ -133,12 +131,11 @@ if 'logistic' in stages:
         for epoch in range(NUM_EPOCHS):
             for start in range(0, len(trX), BATCH_SIZE):
                 end = start + BATCH_SIZE
-                sess.run(train_operation, \
-                         feed_dict={X: trX[start:end], Y: trY[start:end]})
+                sess.run(train_operation, feed_dict={X: trX[start:end], Y: trY[start:end]})
             accuracies.append(sess.run(accuracy_operation, feed_dict={X: teX, Y: teY}))
     plt.plot(accuracies)
     print("Logistic regression: accuracy %.04f" % accuracies[-1])
-    results['logistic'] = {'accuracy': float(accuracies[-1])}
+    results["logistic"] = {"accuracy": float(accuracies[-1])}
 
 # --- Neural networks: what they share ---------------------------------------------------------------------------------
 
@@ -156,8 +153,21 @@ def update_d(prev, new):
     return combined
 
 
-def train_model(sess, train_X, train_Y, test_X, test_Y, train_operation, accuracy_operation, num_epochs, batch_size,
-                test_size, train_feed=dict(), test_feed=dict(), howOften=100):
+def train_model(
+    sess,
+    train_X,
+    train_Y,
+    test_X,
+    test_Y,
+    train_operation,
+    accuracy_operation,
+    num_epochs,
+    batch_size,
+    test_size,
+    train_feed=dict(),
+    test_feed=dict(),
+    howOften=100,
+):
     accuracies = []
     test_size = min(test_size, len(test_X))  # smaller test sets than MNIST's 10,000 images are allowed
     startingTime = time.time()
@@ -165,8 +175,9 @@ def train_model(sess, train_X, train_Y, test_X, test_Y, train_operation, accurac
         for epoch in range(num_epochs):
             for start in range(0, len(train_X), batch_size):
                 end = start + batch_size
-                sess.run(train_operation, \
-                         feed_dict=update_d(train_feed, {X: train_X[start:end], Y: train_Y[start:end]}))
+                sess.run(
+                    train_operation, feed_dict=update_d(train_feed, {X: train_X[start:end], Y: train_Y[start:end]})
+                )
                 ranger.update(batch_size)
                 if (start // batch_size) % howOften == 0:
                     testSet = np.random.choice(len(test_X), test_size, replace=False)
@@ -188,7 +199,7 @@ def train_model(sess, train_X, train_Y, test_X, test_Y, train_operation, accurac
 
 # --- Basic fully connected network ------------------------------------------------------------------------------------
 
-if 'basic' in stages:
+if "basic" in stages:
     NUM_HIDDEN = 620
     X = tf.placeholder("float", shape=[None, 784])
     Y = tf.placeholder("float", shape=[None, 10])
@@ -208,18 +219,19 @@ if 'basic' in stages:
 
     train_operation = tf.train.GradientDescentOptimizer(0.2).minimize(total_cost)
     predict_operation = tf.argmax(model, 1)
-    accuracy_operation = tf.reduce_mean(
-        tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32)
-    )
+    accuracy_operation = tf.reduce_mean(tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32))
 
-    NUM_EPOCHS = size('SEED_EPOCHS', 50)
+    NUM_EPOCHS = size("SEED_EPOCHS", 50)
     BATCH_SIZE = 50
-    TEST_SIZE = size('SEED_TEST_SIZE', 10000)
+    TEST_SIZE = size("SEED_TEST_SIZE", 10000)
     with tf.Session() as sess:
         tf.initialize_all_variables().run()
-        results['basic'] = {'accuracy': train_model(
-            sess, trX, trY, teX, teY, train_operation, accuracy_operation, NUM_EPOCHS, BATCH_SIZE, TEST_SIZE)}
-    plt.ylim(.9, 1)
+        results["basic"] = {
+            "accuracy": train_model(
+                sess, trX, trY, teX, teY, train_operation, accuracy_operation, NUM_EPOCHS, BATCH_SIZE, TEST_SIZE
+            )
+        }
+    plt.ylim(0.9, 1)
 
 # --- Modern neural network --------------------------------------------------------------------------------------------
 
@@ -237,7 +249,7 @@ def model_gen(X, w_h, w_h2, w_o, drop_rate_input, drop_rate_hidden):
     return model
 
 
-if 'modern' in stages:
+if "modern" in stages:
     X = tf.placeholder("float", [None, 784])
     Y = tf.placeholder("float", [None, 10])
 
@@ -254,34 +266,45 @@ if 'modern' in stages:
 
     train_operation = tf.train.RMSPropOptimizer(0.001, 0.9).minimize(total_cost)
     predict_operation = tf.argmax(model, 1)
-    accuracy_operation = tf.reduce_mean(
-        tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32)
-    )
+    accuracy_operation = tf.reduce_mean(tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32))
 
-    NUM_EPOCHS = size('SEED_EPOCHS', 50)
+    NUM_EPOCHS = size("SEED_EPOCHS", 50)
     BATCH_SIZE = 100
-    TEST_SIZE = size('SEED_TEST_SIZE', 10000)
+    TEST_SIZE = size("SEED_TEST_SIZE", 10000)
     with tf.Session() as sess:
         tf.initialize_all_variables().run()
-        results['modern'] = {'accuracy': train_model(
-            sess, trX, trY, teX, teY, train_operation, accuracy_operation, NUM_EPOCHS, BATCH_SIZE, TEST_SIZE, \
-            {drop_rate_input: 0.7, drop_rate_hidden: 0.4}, {drop_rate_hidden: 1, drop_rate_input: 1})}
-    plt.ylim(.9, 1)
+        results["modern"] = {
+            "accuracy": train_model(
+                sess,
+                trX,
+                trY,
+                teX,
+                teY,
+                train_operation,
+                accuracy_operation,
+                NUM_EPOCHS,
+                BATCH_SIZE,
+                TEST_SIZE,
+                {drop_rate_input: 0.7, drop_rate_hidden: 0.4},
+                {drop_rate_hidden: 1, drop_rate_input: 1},
+            )
+        }
+    plt.ylim(0.9, 1)
 
 # --- Convolutional neural network -------------------------------------------------------------------------------------
 
 
 def model_gen(X, w, w2, w3, w4, w_o, keep_rate_conv, keep_rate_hidden):
-    l1a = tf.nn.relu(tf.nn.conv2d(X, w, strides=[1, 1, 1, 1], padding='SAME'))  # Shape = (?, 28, 28, 32)
-    l1 = tf.nn.max_pool(l1a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding='SAME')
+    l1a = tf.nn.relu(tf.nn.conv2d(X, w, strides=[1, 1, 1, 1], padding="SAME"))  # Shape = (?, 28, 28, 32)
+    l1 = tf.nn.max_pool(l1a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
     l1o = tf.nn.dropout(l1, keep_rate_conv)
 
-    l2a = tf.nn.relu(tf.nn.conv2d(l1o, w2, strides=[1, 1, 1, 1], padding='SAME'))  # Shape = (?, 14, 14, 64)
-    l2 = tf.nn.max_pool(l2a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding='SAME')
+    l2a = tf.nn.relu(tf.nn.conv2d(l1o, w2, strides=[1, 1, 1, 1], padding="SAME"))  # Shape = (?, 14, 14, 64)
+    l2 = tf.nn.max_pool(l2a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
     l2o = tf.nn.dropout(l2, keep_rate_conv)
 
-    l3a = tf.nn.relu(tf.nn.conv2d(l2o, w3, strides=[1, 1, 1, 1], padding='SAME'))  # Shape = (?, 7, 7, 128)
-    l3 = tf.nn.max_pool(l3a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding='SAME')
+    l3a = tf.nn.relu(tf.nn.conv2d(l2o, w3, strides=[1, 1, 1, 1], padding="SAME"))  # Shape = (?, 7, 7, 128)
+    l3 = tf.nn.max_pool(l3a, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
     l3o = tf.nn.dropout(l3, keep_rate_conv)
 
     l3_final = tf.reshape(l3, [-1, w4.get_shape().as_list()[0]])
@@ -293,7 +316,7 @@ def model_gen(X, w, w2, w3, w4, w_o, keep_rate_conv, keep_rate_hidden):
     return model
 
 
-if 'conv' in stages:
+if "conv" in stages:
     X = tf.placeholder("float", [None, 28, 28, 1])
     Y = tf.placeholder("float", [None, 10])
 
@@ -312,21 +335,33 @@ if 'conv' in stages:
 
     train_operation = tf.train.RMSPropOptimizer(0.001, 0.9).minimize(total_cost)
     predict_operation = tf.argmax(model, 1)
-    accuracy_operation = tf.reduce_mean(
-        tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32)
-    )
+    accuracy_operation = tf.reduce_mean(tf.cast(tf.equal(predict_operation, tf.argmax(Y, 1)), tf.float32))
 
     trX2 = trX.reshape(-1, 28, 28, 1)
     teX2 = teX.reshape(-1, 28, 28, 1)
 
-    NUM_EPOCHS = size('SEED_EPOCHS', 10)
+    NUM_EPOCHS = size("SEED_EPOCHS", 10)
     BATCH_SIZE = 50
-    TEST_SIZE = size('SEED_TEST_SIZE', 500)
+    TEST_SIZE = size("SEED_TEST_SIZE", 500)
     with tf.Session() as sess:
         tf.initialize_all_variables().run()
-        results['conv'] = {'accuracy': train_model(
-            sess, trX2, trY, teX2, teY, train_operation, accuracy_operation, NUM_EPOCHS, BATCH_SIZE, TEST_SIZE, \
-            {keep_rate_conv: 0.8, keep_rate_hidden: 0.5}, {keep_rate_hidden: 1, keep_rate_conv: 1}, 20)}
-    plt.ylim(.9, 1)
+        results["conv"] = {
+            "accuracy": train_model(
+                sess,
+                trX2,
+                trY,
+                teX2,
+                teY,
+                train_operation,
+                accuracy_operation,
+                NUM_EPOCHS,
+                BATCH_SIZE,
+                TEST_SIZE,
+                {keep_rate_conv: 0.8, keep_rate_hidden: 0.5},
+                {keep_rate_hidden: 1, keep_rate_conv: 1},
+                20,
+            )
+        }
+    plt.ylim(0.9, 1)
 
-print('RESULT ' + json.dumps(results))
+print("RESULT " + json.dumps(results))

@@ -190,7 +190,7 @@ class GameRunner:
 
 
 if __name__ == "__main__":
-    env_name = 'MountainCar-v0'
+    env_name = "MountainCar-v0"
     env = gym.make(env_name)
     env.seed(0)
 
@@ -202,13 +202,14 @@ if __name__ == "__main__":
 
     with tf.Session() as sess:
         sess.run(model.var_init)
-        gr = GameRunner(sess, model, env, mem, MAX_EPSILON, MIN_EPSILON, LAMBDA,
-                        render=os.environ.get("SEED_RENDER", "0") == "1")
+        gr = GameRunner(
+            sess, model, env, mem, MAX_EPSILON, MIN_EPSILON, LAMBDA, render=os.environ.get("SEED_RENDER", "0") == "1"
+        )
         num_episodes = int(os.environ.get("SEED_EPISODES", 300))
         cnt = 0
         while cnt < num_episodes:
             if cnt % 10 == 0:
-                print('Episode {} of {}'.format(cnt + 1, num_episodes))
+                print("Episode {} of {}".format(cnt + 1, num_episodes))
             gr.run()
             cnt += 1
         plt.plot(gr.reward_store)
@@ -218,11 +219,16 @@ if __name__ == "__main__":
         plt.show()
         q_values = model.predict_one(np.array([-0.5, 0.0]), sess)
 
-    last = gr.reward_store[-min(20, num_episodes):]
-    print('RESULT ' + json.dumps({
-        'episodes': num_episodes,
-        'mean_reward_of_last': float(np.mean(last)),
-        'largest_position': float(np.max(gr.max_x_store)),
-        'solved_episodes': int(np.sum(np.array(gr.max_x_store) >= 0.5)),
-        'q_at_rest': [float(v) for v in q_values[0]],
-    }))
+    last = gr.reward_store[-min(20, num_episodes) :]
+    print(
+        "RESULT "
+        + json.dumps(
+            {
+                "episodes": num_episodes,
+                "mean_reward_of_last": float(np.mean(last)),
+                "largest_position": float(np.max(gr.max_x_store)),
+                "solved_episodes": int(np.sum(np.array(gr.max_x_store) >= 0.5)),
+                "q_at_rest": [float(v) for v in q_values[0]],
+            }
+        )
+    )

@@ -35,9 +35,9 @@ test_ds = test_ds.map(lambda x, y: (scale(x), tf.one_hot(y, 10))).shuffle(10000)
 class MNISTModel(tf.keras.Model):
     def __init__(self):
         super(MNISTModel, self).__init__()
-        self.conv1 = tf.keras.layers.Conv2D(32, 5, padding='same', activation=tf.nn.relu)
-        self.max_pool2d = tf.keras.layers.MaxPooling2D((2, 2), (2, 2), padding='same')
-        self.conv2 = tf.keras.layers.Conv2D(64, 5, padding='same', activation=tf.nn.relu)
+        self.conv1 = tf.keras.layers.Conv2D(32, 5, padding="same", activation=tf.nn.relu)
+        self.max_pool2d = tf.keras.layers.MaxPooling2D((2, 2), (2, 2), padding="same")
+        self.conv2 = tf.keras.layers.Conv2D(64, 5, padding="same", activation=tf.nn.relu)
         self.flatten = tf.keras.layers.Flatten()
         self.fc1 = tf.keras.layers.Dense(750, activation=tf.nn.relu)
         self.dropout = tf.keras.layers.Dropout(0.5)
@@ -65,30 +65,38 @@ model = MNISTModel()
 optimizer = tf.train.AdamOptimizer()
 epochs = int(os.environ.get("SEED_STEPS", 1000))
 
-for (batch, (images, labels)) in enumerate(train_ds):
+for batch, (images, labels) in enumerate(train_ds):
     with tfe.GradientTape() as tape:
         loss = loss_fn(model, images, labels)
     grads = tape.gradient(loss, model.variables)
     optimizer.apply_gradients(zip(grads, model.variables), global_step=tf.train.get_or_create_global_step())
     if batch % 10 == 0:
         acc = get_accuracy(model, images, labels).numpy()
-        print("Iteration {}, loss: {:.3f}, train accuracy: {:.2f}%".format(
-            batch, loss_fn(model, images, labels).numpy(), acc * 100))
+        print(
+            "Iteration {}, loss: {:.3f}, train accuracy: {:.2f}%".format(
+                batch, loss_fn(model, images, labels).numpy(), acc * 100
+            )
+        )
     if batch > epochs:
         break
 
 avg_acc = 0
 test_epochs = 20
-for (batch, (images, labels)) in enumerate(test_ds):
+for batch, (images, labels) in enumerate(test_ds):
     avg_acc += get_accuracy(model, images, labels).numpy()
     if batch % 100 == 0 and batch != 0:
         print("Iteration:{}, Average test accuracy: {:.2f}%".format(batch, (avg_acc / batch) * 100))
 # the document divides by the index of the last batch; the number of batches is one more
 print("Final test accuracy: {:.2f}%".format(avg_acc / (batch + 1) * 100))
 
-print('RESULT ' + json.dumps({
-    'loss': float(loss.numpy()),
-    'train_accuracy': float(acc),
-    'test_accuracy': float(avg_acc / (batch + 1)),
-    'global_step': int(tf.train.get_or_create_global_step().numpy()),
-}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "loss": float(loss.numpy()),
+            "train_accuracy": float(acc),
+            "test_accuracy": float(avg_acc / (batch + 1)),
+            "global_step": int(tf.train.get_or_create_global_step().numpy()),
+        }
+    )
+)

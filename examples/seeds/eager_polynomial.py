@@ -27,13 +27,13 @@ def f_cubed(x):
 
 
 grad = tfe.gradients_function(f_cubed)
-slope = grad(3.)[0].numpy()
+slope = grad(3.0)[0].numpy()
 print("d(x^3)/dx at 3: {}".format(slope))
 
 # --- fitting x^3 - 4 x^2 - 2 x + 2 ------------------------------------------------------------------------------------
 
 x = np.arange(0, 5, 0.1)
-y = x**3 - 4*x**2 - 2*x + 2
+y = x**3 - 4 * x**2 - 2 * x + 2
 y_noise = y + np.random.normal(0, 1.5, size=(len(x),))
 
 plt.close("all")
@@ -51,7 +51,7 @@ class PolyModel(object):
         self.w = tfe.Variable(tf.random_normal([4]))
 
     def f(self, x):
-        return self.w[0] * x ** 3 + self.w[1] * x ** 2 + self.w[2] * x + self.w[3]
+        return self.w[0] * x**3 + self.w[1] * x**2 + self.w[2] * x + self.w[3]
 
 
 def loss(model, x, y):
@@ -69,15 +69,20 @@ for i in range(iters):
     x_batch, y_batch = get_batch(x, y)
     optimizer.apply_gradients(grad(model, x_batch, y_batch))
     if i % 1000 == 0:
-        print("Iteration {}, loss: {}".format(i+1, loss(model, x_batch, y_batch).numpy()))
+        print("Iteration {}, loss: {}".format(i + 1, loss(model, x_batch, y_batch).numpy()))
 
 plt.plot(x, model.f(x).numpy())
 plt.show()
 
-print('RESULT ' + json.dumps({
-    'product': [int(v) for v in z_tf.numpy()],
-    'slope': float(slope),
-    'first_loss': float(first_loss),
-    'loss': float(loss(model, x, y_noise).numpy()),
-    'weights': [float(v) for v in model.w.numpy()],
-}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "product": [int(v) for v in z_tf.numpy()],
+            "slope": float(slope),
+            "first_loss": float(first_loss),
+            "loss": float(loss(model, x, y_noise).numpy()),
+            "weights": [float(v) for v in model.w.numpy()],
+        }
+    )
+)

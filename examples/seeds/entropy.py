@@ -31,8 +31,11 @@ heads = information(tf.constant(0.99)).numpy()
 tails = information(tf.constant(0.01)).numpy()
 coin = entropy([0.99, 0.01]).numpy()
 fair = entropy([0.5, 0.5]).numpy()
-print("heads: {:.4f} bits, tails: {:.2f} bits, on average {:.2f} bits (a fair coin: {:.0f})".format(
-    heads, tails, coin, fair))
+print(
+    "heads: {:.4f} bits, tails: {:.2f} bits, on average {:.2f} bits (a fair coin: {:.0f})".format(
+        heads, tails, coin, fair
+    )
+)
 
 # two policies over four actions: one narrow, one open
 narrow = entropy([0.9, 0.05, 0.025, 0.025]).numpy()
@@ -55,17 +58,22 @@ one_hot_loss = cce(y_true, y_pred).numpy()
 integer_loss = scce(np.array([2]), y_pred).numpy()
 print("predicted class {}, cross entropy {:.4f} nats".format(np.argmax(y_pred), one_hot_loss))
 
-print('RESULT ' + json.dumps({
-    'heads_bits': float(heads),
-    'tails_bits': float(tails),
-    'coin_bits': float(coin),
-    'fair_bits': float(fair),
-    'narrow_bits': float(narrow),
-    'wide_bits': float(wide),
-    'kl': float(kl_divergence(p, q).numpy()),
-    'kl_reversed': float(kl_divergence(q, p).numpy()),
-    'kl_keras': float(keras_kl),
-    'identity_gap': float(identity_gap),
-    'cross_entropy': float(one_hot_loss),
-    'cross_entropy_sparse': float(integer_loss),
-}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "heads_bits": float(heads),
+            "tails_bits": float(tails),
+            "coin_bits": float(coin),
+            "fair_bits": float(fair),
+            "narrow_bits": float(narrow),
+            "wide_bits": float(wide),
+            "kl": float(kl_divergence(p, q).numpy()),
+            "kl_reversed": float(kl_divergence(q, p).numpy()),
+            "kl_keras": float(keras_kl),
+            "identity_gap": float(identity_gap),
+            "cross_entropy": float(one_hot_loss),
+            "cross_entropy_sparse": float(integer_loss),
+        }
+    )
+)

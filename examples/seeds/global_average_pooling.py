@@ -19,8 +19,9 @@ LOG_DIR = os.environ.get("SEED_LOG_DIR", "./log")
 
 split = (80, 10, 10)
 splits = tfds.Split.TRAIN.subsplit(weighted=split)
-(cat_train, cat_valid, cat_test), info = tfds.load('cats_vs_dogs', split=list(splits), with_info=True,
-                                                   as_supervised=True)
+(cat_train, cat_valid, cat_test), info = tfds.load(
+    "cats_vs_dogs", split=list(splits), with_info=True, as_supervised=True
+)
 
 import matplotlib.pylab as plt
 
@@ -29,7 +30,7 @@ for image, label in cat_train.take(2):
     plt.imshow(image)
 plt.show()
 
-examples = info.splits['train'].num_examples
+examples = info.splits["train"].num_examples
 STEPS = int(os.environ.get("SEED_STEPS", max(1, examples * split[0] // 100 // TRAIN_BATCH_SIZE)))
 VALIDATION_BATCH_SIZE = min(1000, max(1, examples * split[1] // 100))
 VALIDATION_STEPS = int(os.environ.get("SEED_VALIDATION_STEPS", 2))
@@ -51,31 +52,35 @@ def make_head():
     head = tf.keras.Sequential()
     head.add(layers.Conv2D(32, (3, 3), input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)))
     head.add(layers.BatchNormalization())
-    head.add(layers.Activation('relu'))
+    head.add(layers.Activation("relu"))
     head.add(layers.MaxPooling2D(pool_size=(2, 2)))
     head.add(layers.Conv2D(32, (3, 3)))
     head.add(layers.BatchNormalization())
-    head.add(layers.Activation('relu'))
+    head.add(layers.Activation("relu"))
     head.add(layers.MaxPooling2D(pool_size=(2, 2)))
     head.add(layers.Conv2D(64, (3, 3)))
     head.add(layers.BatchNormalization())
-    head.add(layers.Activation('relu'))
+    head.add(layers.Activation("relu"))
     head.add(layers.MaxPooling2D(pool_size=(2, 2)))
     return head
 
 
 def fit(model, name):
-    model.compile(optimizer=tf.keras.optimizers.Adam(),
-                  loss='binary_crossentropy',
-                  metrics=['accuracy'])
+    model.compile(optimizer=tf.keras.optimizers.Adam(), loss="binary_crossentropy", metrics=["accuracy"])
     run = "{}/{}_{}".format(LOG_DIR, name, dt.datetime.now().strftime("%Y-%m-%d-%H-%M-%S"))
-    callbacks = [tf.keras.callbacks.TensorBoard(log_dir=run, update_freq='batch')]
-    history = model.fit(cat_train, steps_per_epoch=STEPS, epochs=EPOCHS, validation_data=cat_valid,
-                        validation_steps=VALIDATION_STEPS, callbacks=callbacks)
+    callbacks = [tf.keras.callbacks.TensorBoard(log_dir=run, update_freq="batch")]
+    history = model.fit(
+        cat_train,
+        steps_per_epoch=STEPS,
+        epochs=EPOCHS,
+        validation_data=cat_valid,
+        validation_steps=VALIDATION_STEPS,
+        callbacks=callbacks,
+    )
     return {
-        'parameters': int(model.count_params()),
-        'accuracy': float(history.history['accuracy'][-1]),
-        'val_accuracy': float(history.history['val_accuracy'][-1]),
+        "parameters": int(model.count_params()),
+        "accuracy": float(history.history["accuracy"][-1]),
+        "val_accuracy": float(history.history["val_accuracy"][-1]),
     }
 
 
@@ -85,43 +90,39 @@ standard_classifier = tf.keras.Sequential()
 standard_classifier.add(layers.Flatten())
 standard_classifier.add(layers.Dense(100))
 standard_classifier.add(layers.BatchNormalization())
-standard_classifier.add(layers.Activation('relu'))
+standard_classifier.add(layers.Activation("relu"))
 standard_classifier.add(layers.Dense(100))
 standard_classifier.add(layers.BatchNormalization())
-standard_classifier.add(layers.Activation('relu'))
+standard_classifier.add(layers.Activation("relu"))
 standard_classifier.add(layers.Dense(1))
-standard_classifier.add(layers.Activation('sigmoid'))
+standard_classifier.add(layers.Activation("sigmoid"))
 
-standard_model = tf.keras.Sequential([
-    make_head(),
-    standard_classifier
-])
-results = {'fully_connected': fit(standard_model, 'standard_classifier')}
+standard_model = tf.keras.Sequential([make_head(), standard_classifier])
+results = {"fully_connected": fit(standard_model, "standard_classifier")}
 
-dropout_classifier = tf.keras.Sequential([
-    layers.Flatten(),
-    layers.Dense(100),
-    layers.BatchNormalization(),
-    layers.Activation('relu'),
-    layers.Dropout(0.5),
-    layers.Dense(100),
-    layers.BatchNormalization(),
-    layers.Activation('relu'),
-    layers.Dropout(0.5),
-    layers.Dense(1, activation='sigmoid')
-])
-results['fully_connected_dropout'] = fit(tf.keras.Sequential([make_head(), dropout_classifier]), 'dropout_classifier')
+dropout_classifier = tf.keras.Sequential(
+    [
+        layers.Flatten(),
+        layers.Dense(100),
+        layers.BatchNormalization(),
+        layers.Activation("relu"),
+        layers.Dropout(0.5),
+        layers.Dense(100),
+        layers.BatchNormalization(),
+        layers.Activation("relu"),
+        layers.Dropout(0.5),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+)
+results["fully_connected_dropout"] = fit(tf.keras.Sequential([make_head(), dropout_classifier]), "dropout_classifier")
 
 # --- global average pooling -------------------------------------------------------------------------------------------
 
 average_pool = tf.keras.Sequential()
 average_pool.add(layers.GlobalAveragePooling2D())
-average_pool.add(layers.Dense(1, activation='sigmoid'))
+average_pool.add(layers.Dense(1, activation="sigmoid"))
 
-gap_model = tf.keras.Sequential([
-    make_head(),
-    average_pool
-])
-results['global_average_pooling'] = fit(gap_model, 'average_pool')
+gap_model = tf.keras.Sequential([make_head(), average_pool])
+results["global_average_pooling"] = fit(gap_model, "average_pool")
 
-print('RESULT ' + json.dumps(results))
+print("RESULT " + json.dumps(results))

@@ -40,7 +40,7 @@ print(g.get_operations())
 
 add_op = g.get_operations()[2]
 print(len(add_op.inputs), len(add_op.outputs))
-results['operations'] = [op.name for op in g.get_operations()]
+results["operations"] = [op.name for op in g.get_operations()]
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
@@ -55,10 +55,11 @@ print(sess.graph == g)
 
 print(sess.run(sum_tensor), sess.run(const_tensor), sess.run(another_const_tensor))
 print(sess.run([sum_tensor, const_tensor, another_const_tensor]))
-fetched = sess.run({'a': const_tensor, 'b': another_const_tensor,
-                    '[a,b,a+b]': [const_tensor, another_const_tensor, sum_tensor]})
+fetched = sess.run(
+    {"a": const_tensor, "b": another_const_tensor, "[a,b,a+b]": [const_tensor, another_const_tensor, sum_tensor]}
+)
 print(fetched)
-results['sum'] = float(fetched['[a,b,a+b]'][2])
+results["sum"] = float(fetched["[a,b,a+b]"][2])
 
 sess.close()
 
@@ -71,9 +72,9 @@ flexible_sum_tensor = tf.add(a, b)
 print(g.get_operations())
 
 sess = tf.Session(config=config)
-print(sess.run(flexible_sum_tensor, feed_dict={a: 1., b: 2.}))
-print(sess.run(flexible_sum_tensor, feed_dict={a: [1.], b: [2.]}))
-print(sess.run(flexible_sum_tensor, feed_dict={a: [[1., 2.], [3., 4.]], b: [[5., 6.], [7., 8.]]}))
+print(sess.run(flexible_sum_tensor, feed_dict={a: 1.0, b: 2.0}))
+print(sess.run(flexible_sum_tensor, feed_dict={a: [1.0], b: [2.0]}))
+print(sess.run(flexible_sum_tensor, feed_dict={a: [[1.0, 2.0], [3.0, 4.0]], b: [[5.0, 6.0], [7.0, 8.0]]}))
 sess.close()
 
 distance_from_origin = tf.sqrt((a * a) + (b * b))
@@ -81,18 +82,18 @@ print(g.get_operations())
 print(distance_from_origin)
 
 sess = tf.Session(config=config)
-print(sess.run(distance_from_origin, feed_dict={a: 3., b: 4.}))
+print(sess.run(distance_from_origin, feed_dict={a: 3.0, b: 4.0}))
 sess.close()
 
 with tf.Session(config=config) as sess:
-    results['distance'] = float(sess.run(distance_from_origin, feed_dict={a: 9., b: 12.}))
-    print(sess.run(distance_from_origin, feed_dict={a: 9., b: 12.}))
+    results["distance"] = float(sess.run(distance_from_origin, feed_dict={a: 9.0, b: 12.0}))
+    print(sess.run(distance_from_origin, feed_dict={a: 9.0, b: 12.0}))
     # without feeding a and b there is an error
     try:
         sess.run(distance_from_origin)
     except tf.errors.InvalidArgumentError as error:
         print("not fed: {}".format(type(error).__name__))
-        results['not_fed'] = type(error).__name__
+        results["not_fed"] = type(error).__name__
 
 tf.reset_default_graph()
 print(len(g.get_operations()))  # g still refers to the old graph
@@ -105,7 +106,7 @@ x = tf.Variable(42)
 
 # summarize the operations now in the graph:
 print([(op, "{} inputs and {} output".format(len(op.inputs), len(op.outputs))) for op in g.get_operations()])
-results['variable_operations'] = [op.name for op in g.get_operations()]
+results["variable_operations"] = [op.name for op in g.get_operations()]
 
 sess = tf.Session(config=config)
 sess2 = tf.Session(config=config)
@@ -114,7 +115,7 @@ try:
     sess.run(x)
 except tf.errors.FailedPreconditionError as error:
     print("not initialized: {}".format(type(error).__name__))
-    results['not_initialized'] = [type(error).__name__]
+    results["not_initialized"] = [type(error).__name__]
 
 sess.run(g.get_operations()[2])  # the assign op
 print(sess.run(x))
@@ -123,10 +124,10 @@ try:
     sess2.run(x)  # in the second session x is still not initialized
 except tf.errors.FailedPreconditionError as error:
     print("not initialized: {}".format(type(error).__name__))
-    results['not_initialized'].append(type(error).__name__)
+    results["not_initialized"].append(type(error).__name__)
 
 print(sess2.run(x.initializer), sess2.run(x))
-results['variable_in_sessions'] = [int(sess.run(x)), int(sess2.run(x))]
+results["variable_in_sessions"] = [int(sess.run(x)), int(sess2.run(x))]
 
 sess.close()
 sess2.close()
@@ -136,8 +137,8 @@ g = tf.get_default_graph()
 
 # --- gradients --------------------------------------------------------------------------------------------------------
 
-a = tf.constant(5, name='a')
-b = tf.constant(7, name='b')
+a = tf.constant(5, name="a")
+b = tf.constant(7, name="b")
 eqn = a + 2 * b
 print(g.get_operations())
 
@@ -147,20 +148,20 @@ print(grad)
 
 sess = tf.Session(config=config)
 print(sess.run(grad))
-results['gradient'] = [float(v) for v in sess.run(grad)]
+results["gradient"] = [float(v) for v in sess.run(grad)]
 
 gradient_wrt_both = tf.gradients(eqn, [a, b])
 print(sess.run(gradient_wrt_both))
-results['gradient_wrt_both'] = [float(v) for v in sess.run(gradient_wrt_both)]
+results["gradient_wrt_both"] = [float(v) for v in sess.run(gradient_wrt_both)]
 
 eqn2 = a * b + b
 gradient_of_eqn2 = tf.gradients(eqn2, [a, b])
 print(sess.run(gradient_of_eqn2))
-results['gradient_of_eqn2'] = [float(v) for v in sess.run(gradient_of_eqn2)]
+results["gradient_of_eqn2"] = [float(v) for v in sess.run(gradient_of_eqn2)]
 
 gradient_with_two_ys = tf.gradients([eqn, eqn2], [a, b])
 print(sess.run(gradient_with_two_ys))
-results['gradient_with_two_ys'] = [float(v) for v in sess.run(gradient_with_two_ys)]
+results["gradient_with_two_ys"] = [float(v) for v in sess.run(gradient_with_two_ys)]
 
 sess.close()
 
@@ -173,7 +174,7 @@ x = tf.Variable(5.0)
 loss = x * x
 print(g.get_operations())
 
-dloss_dx = 2. * x
+dloss_dx = 2.0 * x
 
 step_size = 0.1
 new_x_value = x - dloss_dx * step_size
@@ -183,13 +184,13 @@ with tf.Session(config=config) as sess:
     # Initialize x:
     sess.run(x.initializer)
     # We will fetch the following tensors each iteration
-    to_fetch = {'x': x, 'loss': loss, 'derivative': assign_new_x}
+    to_fetch = {"x": x, "loss": loss, "derivative": assign_new_x}
     for i in range(DESCENT_STEPS):
         fetched = sess.run(to_fetch)
         # every tenth step, print our progress
-        if i % 10 == 0 or i+1==100:
+        if i % 10 == 0 or i + 1 == 100:
             print("Iter {}: {}".format(i, fetched))
-    results['by_hand'] = float(sess.run(x))
+    results["by_hand"] = float(sess.run(x))
 
 # --- with tf.gradients ------------------------------------------------------------------------------------------------
 
@@ -211,13 +212,13 @@ with tf.Session(config=config) as sess:
     # Initialize x:
     sess.run(x.initializer)
     # We will fetch the following tensors each iteration
-    to_fetch = {'x': x, 'loss': loss, 'derivative': assign_new_x}
+    to_fetch = {"x": x, "loss": loss, "derivative": assign_new_x}
     for i in range(DESCENT_STEPS):
         fetched = sess.run(to_fetch)
         # every tenth step, print our progress
-        if i % 10 == 0 or i+1==100:
+        if i % 10 == 0 or i + 1 == 100:
             print("Iter {}: {}".format(i, fetched))
-    results['tf_gradients'] = float(sess.run(x))
+    results["tf_gradients"] = float(sess.run(x))
 
 # --- with an optimizer ------------------------------------------------------------------------------------------------
 
@@ -236,32 +237,32 @@ with tf.Session(config=config) as sess:
     # Initialize x:
     sess.run(x.initializer)
     # We will fetch the following tensors each iteration
-    to_fetch = {'x': x, 'loss': loss, 'train_op': minimize_loss}
+    to_fetch = {"x": x, "loss": loss, "train_op": minimize_loss}
     for i in range(DESCENT_STEPS):
         fetched = sess.run(to_fetch)
         # every tenth step, print our progress
-        if i % 10 == 0 or i+1==100:
+        if i % 10 == 0 or i + 1 == 100:
             print("Iter {}: {}".format(i, fetched))
-    results['optimizer'] = float(sess.run(x))
+    results["optimizer"] = float(sess.run(x))
 
 adam_optimizer = tf.train.AdamOptimizer(learning_rate=0.1)
 minimize_loss = adam_optimizer.minimize(loss)
 print(g.get_operations())
 
 initialize_all = tf.global_variables_initializer()
-results['variables_with_adam'] = [v.op.name for v in tf.global_variables()]
+results["variables_with_adam"] = [v.op.name for v in tf.global_variables()]
 
 with tf.Session(config=config) as sess:
     # Initialize ALL variables
     sess.run(initialize_all)
     # We will fetch the following tensors each iteration
-    to_fetch = {'x': x, 'loss': loss, 'train_op': minimize_loss}
+    to_fetch = {"x": x, "loss": loss, "train_op": minimize_loss}
     for i in range(DESCENT_STEPS):
         fetched = sess.run(to_fetch)
         # every tenth step, print our progress
-        if i % 10 == 0 or i+1==100:
+        if i % 10 == 0 or i + 1 == 100:
             print("Iter {}: {}".format(i, fetched))
-    results['adam'] = float(sess.run(x))
+    results["adam"] = float(sess.run(x))
 
 # --- temperatures and hospital visits ---------------------------------------------------------------------------------
 
@@ -298,8 +299,8 @@ g = tf.get_default_graph()
 
 X = tf.placeholder(tf.float32)
 y = tf.placeholder(tf.float32)
-m = tf.Variable(0.)
-b = tf.Variable(0.)
+m = tf.Variable(0.0)
+b = tf.Variable(0.0)
 predicted_y = X * m + b
 
 avg_loss = tf.reduce_mean(tf.squared_difference(predicted_y, y))
@@ -317,11 +318,14 @@ with tf.Session(config=config) as sess:
         if i % 500 == 0:
             validation_feed_dict = {X: valid_X, y: valid_y}
             valid_loss = sess.run(avg_loss, feed_dict=validation_feed_dict)
-            print("Iter {}: training loss = {}, validation loss = {}, m={}, b={}".format(
-                i, loss, valid_loss, m_pred, b_pred))
+            print(
+                "Iter {}: training loss = {}, validation loss = {}, m={}, b={}".format(
+                    i, loss, valid_loss, m_pred, b_pred
+                )
+            )
     test_feed_dict = {X: test_X, y: test_y}
     m_pred, b_pred, loss = sess.run([m, b, avg_loss], test_feed_dict)
     print("m: {}, b: {}, test loss: {}".format(m_pred, b_pred, loss))
 
-results['fit'] = {'m': float(m_pred), 'b': float(b_pred), 'test_loss': float(loss)}
-print('RESULT ' + json.dumps(results))
+results["fit"] = {"m": float(m_pred), "b": float(b_pred), "test_loss": float(loss)}
+print("RESULT " + json.dumps(results))

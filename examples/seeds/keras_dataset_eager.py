@@ -25,37 +25,47 @@ STEPS = int(os.environ.get("SEED_STEPS", max(1, len(x_train) // BATCH_SIZE)))
 # the training set: batches, shuffled; scaled images and one-hot labels; random flips; without end
 train_dataset = tf.data.Dataset.from_tensor_slices((x_train, y_train)).batch(BATCH_SIZE).shuffle(10000)
 train_dataset = train_dataset.map(
-    lambda x, y: (tf.div(tf.cast(x, tf.float32), 255.0), tf.reshape(tf.one_hot(y, 10), (-1, 10))))
+    lambda x, y: (tf.div(tf.cast(x, tf.float32), 255.0), tf.reshape(tf.one_hot(y, 10), (-1, 10)))
+)
 train_dataset = train_dataset.map(lambda x, y: (tf.image.random_flip_left_right(x), y))
 train_dataset = train_dataset.repeat()
 
 # the validation set: a larger batch and no random distortion
 valid_dataset = tf.data.Dataset.from_tensor_slices((x_test, y_test)).batch(1000).shuffle(10000)
 valid_dataset = valid_dataset.map(
-    lambda x, y: (tf.div(tf.cast(x, tf.float32), 255.0), tf.reshape(tf.one_hot(y, 10), (-1, 10))))
+    lambda x, y: (tf.div(tf.cast(x, tf.float32), 255.0), tf.reshape(tf.one_hot(y, 10), (-1, 10)))
+)
 valid_dataset = valid_dataset.repeat()
 
 
 class CIFAR10Model(keras.Model):
     def __init__(self):
-        super(CIFAR10Model, self).__init__(name='cifar_cnn')
-        self.conv1 = keras.layers.Conv2D(64, 5,
-                                         padding='same',
-                                         activation=tf.nn.relu,
-                                         kernel_initializer=tf.initializers.variance_scaling,
-                                         kernel_regularizer=keras.regularizers.l2(l=0.001))
-        self.max_pool2d = keras.layers.MaxPooling2D((3, 3), (2, 2), padding='same')
+        super(CIFAR10Model, self).__init__(name="cifar_cnn")
+        self.conv1 = keras.layers.Conv2D(
+            64,
+            5,
+            padding="same",
+            activation=tf.nn.relu,
+            kernel_initializer=tf.initializers.variance_scaling,
+            kernel_regularizer=keras.regularizers.l2(l=0.001),
+        )
+        self.max_pool2d = keras.layers.MaxPooling2D((3, 3), (2, 2), padding="same")
         self.max_norm = keras.layers.BatchNormalization()
-        self.conv2 = keras.layers.Conv2D(64, 5,
-                                         padding='same',
-                                         activation=tf.nn.relu,
-                                         kernel_initializer=tf.initializers.variance_scaling,
-                                         kernel_regularizer=keras.regularizers.l2(l=0.001))
+        self.conv2 = keras.layers.Conv2D(
+            64,
+            5,
+            padding="same",
+            activation=tf.nn.relu,
+            kernel_initializer=tf.initializers.variance_scaling,
+            kernel_regularizer=keras.regularizers.l2(l=0.001),
+        )
         self.flatten = keras.layers.Flatten()
-        self.fc1 = keras.layers.Dense(750,
-                                      activation=tf.nn.relu,
-                                      kernel_initializer=tf.initializers.variance_scaling,
-                                      kernel_regularizer=keras.regularizers.l2(l=0.001))
+        self.fc1 = keras.layers.Dense(
+            750,
+            activation=tf.nn.relu,
+            kernel_initializer=tf.initializers.variance_scaling,
+            kernel_regularizer=keras.regularizers.l2(l=0.001),
+        )
         self.dropout = keras.layers.Dropout(0.5)
         self.fc2 = keras.layers.Dense(10)
         self.softmax = keras.layers.Softmax()
@@ -72,22 +82,30 @@ class CIFAR10Model(keras.Model):
 
 
 model = CIFAR10Model()
-model.compile(optimizer=tf.train.AdamOptimizer(),
-              loss='categorical_crossentropy',
-              metrics=['accuracy'])
+model.compile(optimizer=tf.train.AdamOptimizer(), loss="categorical_crossentropy", metrics=["accuracy"])
 
 callbacks = [
     # Write TensorBoard logs to the log directory
-    keras.callbacks.TensorBoard(log_dir='{}/{}'.format(LOG_DIR, dt.datetime.now().strftime("%Y-%m-%d-%H-%M-%S")))
+    keras.callbacks.TensorBoard(log_dir="{}/{}".format(LOG_DIR, dt.datetime.now().strftime("%Y-%m-%d-%H-%M-%S")))
 ]
-history = model.fit(train_dataset, epochs=EPOCHS, steps_per_epoch=STEPS,
-                    validation_data=valid_dataset,
-                    validation_steps=3, callbacks=callbacks)
+history = model.fit(
+    train_dataset,
+    epochs=EPOCHS,
+    steps_per_epoch=STEPS,
+    validation_data=valid_dataset,
+    validation_steps=3,
+    callbacks=callbacks,
+)
 
-accuracy_name = 'acc' if 'acc' in history.history else 'accuracy'
-print('RESULT ' + json.dumps({
-    'loss': float(history.history['loss'][-1]),
-    'accuracy': float(history.history[accuracy_name][-1]),
-    'val_accuracy': float(history.history['val_' + accuracy_name][-1]),
-    'variables': len(model.variables),
-}))
+accuracy_name = "acc" if "acc" in history.history else "accuracy"
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "loss": float(history.history["loss"][-1]),
+            "accuracy": float(history.history[accuracy_name][-1]),
+            "val_accuracy": float(history.history["val_" + accuracy_name][-1]),
+            "variables": len(model.variables),
+        }
+    )
+)

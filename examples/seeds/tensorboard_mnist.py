@@ -40,19 +40,18 @@ y = tf.placeholder(tf.int64, [None, 1])
 y_one_hot = tf.reshape(tf.one_hot(y, 10), [-1, 10])
 
 # now declare the weights connecting the input to the hidden layer
-W1 = tf.Variable(tf.random_normal([784, 300], stddev=0.01), name='W')
-b1 = tf.Variable(tf.random_normal([300]), name='b')
+W1 = tf.Variable(tf.random_normal([784, 300], stddev=0.01), name="W")
+b1 = tf.Variable(tf.random_normal([300]), name="b")
 hidden_logits = tf.add(tf.matmul(x_sc, W1), b1)
 hidden_out = tf.nn.sigmoid(hidden_logits)
 
 # now the hidden layer connected to the output layer
-W2 = tf.Variable(tf.random_normal([300, 10], stddev=0.05), name='W')
-b2 = tf.Variable(tf.random_normal([10]), name='b')
+W2 = tf.Variable(tf.random_normal([300, 10], stddev=0.05), name="W")
+b2 = tf.Variable(tf.random_normal([10]), name="b")
 logits = tf.add(tf.matmul(hidden_out, W2), b2)
 
 # now let's define the cost function which we are going to train the model on
-cross_entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=y_one_hot,
-                                                                          logits=logits))
+cross_entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=y_one_hot, logits=logits))
 
 # add an optimiser
 optimiser = tf.train.GradientDescentOptimizer(learning_rate=learning_rate).minimize(cross_entropy)
@@ -88,8 +87,8 @@ with tf.name_scope("inputs"):
 
 with tf.name_scope("layer_1"):
     # now declare the weights connecting the input to the hidden layer
-    W1 = tf.Variable(tf.random_normal([784, 300], stddev=0.01), name='W')
-    b1 = tf.Variable(tf.random_normal([300]), name='b')
+    W1 = tf.Variable(tf.random_normal([784, 300], stddev=0.01), name="W")
+    b1 = tf.Variable(tf.random_normal([300]), name="b")
     hidden_logits = tf.add(tf.matmul(x_sc, W1), b1)
     hidden_out = tf.nn.sigmoid(hidden_logits)
     tf.summary.histogram("Hidden_logits", hidden_logits)
@@ -97,13 +96,12 @@ with tf.name_scope("layer_1"):
 
 with tf.name_scope("layer_2"):
     # now the hidden layer connected to the output layer
-    W2 = tf.Variable(tf.random_normal([300, 10], stddev=0.05), name='W')
-    b2 = tf.Variable(tf.random_normal([10]), name='b')
+    W2 = tf.Variable(tf.random_normal([300, 10], stddev=0.05), name="W")
+    b2 = tf.Variable(tf.random_normal([10]), name="b")
     logits = tf.add(tf.matmul(hidden_out, W2), b2)
 
 # now let's define the cost function which we are going to train the model on
-cross_entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=y_one_hot,
-                                                                          logits=logits))
+cross_entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=y_one_hot, logits=logits))
 
 # add an optimiser
 optimiser = tf.train.GradientDescentOptimizer(learning_rate=learning_rate).minimize(cross_entropy)
@@ -117,14 +115,14 @@ with tf.name_scope("accuracy"):
     accuracy = tf.reduce_mean(tf.cast(correct_prediction, tf.float32))
 
 # add a summary to store the accuracy
-tf.summary.scalar('acc_summary', accuracy)
+tf.summary.scalar("acc_summary", accuracy)
 
 with tf.variable_scope("getimages"):
     # the images which are classified well and those which are classified poorly
     correct_inputs = tf.boolean_mask(x_sc, correct_prediction)
-    tf.summary.image('correct_images', tf.reshape(correct_inputs, (-1, 28, 28, 1)), max_outputs=5)
+    tf.summary.image("correct_images", tf.reshape(correct_inputs, (-1, 28, 28, 1)), max_outputs=5)
     incorrect_inputs = tf.boolean_mask(x_sc, tf.logical_not(correct_prediction))
-    tf.summary.image('incorrect_images', tf.reshape(incorrect_inputs, (-1, 28, 28, 1)), max_outputs=5)
+    tf.summary.image("incorrect_images", tf.reshape(incorrect_inputs, (-1, 28, 28, 1)), max_outputs=5)
 
 merged = tf.summary.merge_all()
 
@@ -146,10 +144,15 @@ with tf.Session() as sess:
     print("\nTraining complete!")
     writer.close()
 
-print('RESULT ' + json.dumps({
-    'cost': float(avg_cost),
-    'accuracy': float(acc),
-    'variables_without_scopes': flat_names,
-    'variables_in_scopes': [v.op.name for v in tf.trainable_variables()],
-    'event_files': sum(len(files) for _, _, files in os.walk(STORE_PATH)),
-}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "cost": float(avg_cost),
+            "accuracy": float(acc),
+            "variables_without_scopes": flat_names,
+            "variables_in_scopes": [v.op.name for v in tf.trainable_variables()],
+            "event_files": sum(len(files) for _, _, files in os.walk(STORE_PATH)),
+        }
+    )
+)

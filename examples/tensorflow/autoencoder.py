@@ -21,27 +21,27 @@ num_input = 784
 X = tf.placeholder("float", [None, num_input])
 
 weights = {
-    'encoder_h1': tf.Variable(tf.random_normal([num_input, num_hidden_1], stddev=0.1)),
-    'encoder_h2': tf.Variable(tf.random_normal([num_hidden_1, num_hidden_2], stddev=0.1)),
-    'decoder_h1': tf.Variable(tf.random_normal([num_hidden_2, num_hidden_1], stddev=0.1)),
-    'decoder_h2': tf.Variable(tf.random_normal([num_hidden_1, num_input], stddev=0.1)),
+    "encoder_h1": tf.Variable(tf.random_normal([num_input, num_hidden_1], stddev=0.1)),
+    "encoder_h2": tf.Variable(tf.random_normal([num_hidden_1, num_hidden_2], stddev=0.1)),
+    "decoder_h1": tf.Variable(tf.random_normal([num_hidden_2, num_hidden_1], stddev=0.1)),
+    "decoder_h2": tf.Variable(tf.random_normal([num_hidden_1, num_input], stddev=0.1)),
 }
 biases = {
-    'encoder_b1': tf.Variable(tf.zeros([num_hidden_1])),
-    'encoder_b2': tf.Variable(tf.zeros([num_hidden_2])),
-    'decoder_b1': tf.Variable(tf.zeros([num_hidden_1])),
-    'decoder_b2': tf.Variable(tf.zeros([num_input])),
+    "encoder_b1": tf.Variable(tf.zeros([num_hidden_1])),
+    "encoder_b2": tf.Variable(tf.zeros([num_hidden_2])),
+    "decoder_b1": tf.Variable(tf.zeros([num_hidden_1])),
+    "decoder_b2": tf.Variable(tf.zeros([num_input])),
 }
 
 
 def encoder(x):
-    layer_1 = tf.nn.sigmoid(tf.add(tf.matmul(x, weights['encoder_h1']), biases['encoder_b1']))
-    return tf.nn.sigmoid(tf.add(tf.matmul(layer_1, weights['encoder_h2']), biases['encoder_b2']))
+    layer_1 = tf.nn.sigmoid(tf.add(tf.matmul(x, weights["encoder_h1"]), biases["encoder_b1"]))
+    return tf.nn.sigmoid(tf.add(tf.matmul(layer_1, weights["encoder_h2"]), biases["encoder_b2"]))
 
 
 def decoder(x):
-    layer_1 = tf.nn.sigmoid(tf.add(tf.matmul(x, weights['decoder_h1']), biases['decoder_b1']))
-    return tf.nn.sigmoid(tf.add(tf.matmul(layer_1, weights['decoder_h2']), biases['decoder_b2']))
+    layer_1 = tf.nn.sigmoid(tf.add(tf.matmul(x, weights["decoder_h1"]), biases["decoder_b1"]))
+    return tf.nn.sigmoid(tf.add(tf.matmul(layer_1, weights["decoder_h2"]), biases["decoder_b2"]))
 
 
 decoder_op = decoder(encoder(X))
@@ -56,7 +56,7 @@ with tf.Session() as sess:
         batch_x, _ = mnist.train.next_batch(batch_size)
         _, l = sess.run([optimizer, loss], feed_dict={X: batch_x})
         if i % display_step == 0 or i == 1:
-            print('Step %i: Minibatch Loss: %f' % (i, l))
+            print("Step %i: Minibatch Loss: %f" % (i, l))
     last = sess.run(loss, feed_dict={X: mnist.test.images})
 
     # a canvas of reconstructed digits
@@ -66,9 +66,11 @@ with tf.Session() as sess:
         batch_x, _ = mnist.test.next_batch(n)
         g = sess.run(decoder_op, feed_dict={X: batch_x})
         for j in range(n):
-            canvas[i * 28:(i + 1) * 28, j * 28:(j + 1) * 28] = g[j].reshape([28, 28])
+            canvas[i * 28 : (i + 1) * 28, j * 28 : (j + 1) * 28] = g[j].reshape([28, 28])
     plt.imshow(canvas, origin="upper", cmap="gray")
     plt.show()
 
 variance = float(np.mean((mnist.test.images - mnist.train.images.mean(axis=0)) ** 2))
-print('RESULT ' + json.dumps({'first_loss': float(first), 'test_loss': float(last), 'loss_of_the_mean_image': variance}))
+print(
+    "RESULT " + json.dumps({"first_loss": float(first), "test_loss": float(last), "loss_of_the_mean_image": variance})
+)

@@ -20,7 +20,7 @@ Y = tf.placeholder(tf.int64, [None])
 
 
 def static_model(x):
-    with tf.variable_scope('static'):
+    with tf.variable_scope("static"):
         fw = tf.nn.rnn_cell.BasicLSTMCell(hidden, forget_bias=1.0)
         bw = tf.nn.rnn_cell.BasicLSTMCell(hidden, forget_bias=1.0)
         outputs, _, _ = tf.nn.static_bidirectional_rnn(fw, bw, tf.unstack(x, timesteps, 1), dtype=tf.float32)
@@ -28,7 +28,7 @@ def static_model(x):
 
 
 def dynamic_model(x):
-    with tf.variable_scope('dynamic'):
+    with tf.variable_scope("dynamic"):
         fw = tf.nn.rnn_cell.GRUCell(hidden)
         bw = tf.nn.rnn_cell.GRUCell(hidden)
         outputs, states = tf.nn.bidirectional_dynamic_rnn(fw, bw, x, dtype=tf.float32)
@@ -38,7 +38,7 @@ def dynamic_model(x):
 
 results = {}
 test_x, test_y = make(500)
-for name, model in [('static', static_model), ('dynamic', dynamic_model)]:
+for name, model in [("static", static_model), ("dynamic", dynamic_model)]:
     logits = model(X)
     loss = tf.losses.sparse_softmax_cross_entropy(labels=Y, logits=logits)
     variables = tf.trainable_variables(scope=name)
@@ -51,6 +51,6 @@ for name, model in [('static', static_model), ('dynamic', dynamic_model)]:
             _, l = sess.run([train_op, loss], {X: batch_x, Y: batch_y})
             if step % 100 == 0:
                 print("%s, step %d, loss %.3f" % (name, step, l))
-        results[name] = {'accuracy': float(sess.run(accuracy, {X: test_x, Y: test_y})), 'variables': len(variables)}
+        results[name] = {"accuracy": float(sess.run(accuracy, {X: test_x, Y: test_y})), "variables": len(variables)}
 
-print('RESULT ' + json.dumps(results))
+print("RESULT " + json.dumps(results))

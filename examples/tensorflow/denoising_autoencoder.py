@@ -20,14 +20,14 @@ def xavier_init(fan_in, fan_out, constant=1):
 n_visible, n_hidden = 784, 200
 noise_stddev = 0.3
 
-x_clean = tf.placeholder(tf.float32, [None, n_visible], name='clean')
-keep_prob = tf.placeholder_with_default(1.0, shape=[], name='keep_prob')
-scale = tf.placeholder_with_default(0.0, shape=[], name='noise')
+x_clean = tf.placeholder(tf.float32, [None, n_visible], name="clean")
+keep_prob = tf.placeholder_with_default(1.0, shape=[], name="keep_prob")
+scale = tf.placeholder_with_default(0.0, shape=[], name="noise")
 
-with tf.variable_scope('denoising'):
-    W = tf.Variable(xavier_init(n_visible, n_hidden), name='W')
-    b_hidden = tf.Variable(tf.zeros([n_hidden]), name='b_hidden')
-    b_visible = tf.Variable(tf.zeros([n_visible]), name='b_visible')
+with tf.variable_scope("denoising"):
+    W = tf.Variable(xavier_init(n_visible, n_hidden), name="W")
+    b_hidden = tf.Variable(tf.zeros([n_hidden]), name="b_hidden")
+    b_visible = tf.Variable(tf.zeros([n_visible]), name="b_visible")
 
 x_noisy = tf.nn.dropout(x_clean + scale * tf.random_normal(tf.shape(x_clean)), keep_prob)
 hidden = tf.nn.softplus(tf.nn.xw_plus_b(x_noisy, W, b_hidden))
@@ -46,7 +46,8 @@ with tf.Session() as sess:
         if step % 100 == 0:
             print("step %d, cost %.3f" % (step, c))
     # how far the corrupted image and the reconstruction from it are from the clean one
-    reconstructed, corrupted = sess.run([error, noise_error],
-                                        {x_clean: mnist.test.images, keep_prob: 0.8, scale: noise_stddev})
+    reconstructed, corrupted = sess.run(
+        [error, noise_error], {x_clean: mnist.test.images, keep_prob: 0.8, scale: noise_stddev}
+    )
 
-print('RESULT ' + json.dumps({'cost': float(c), 'error': float(reconstructed), 'corrupted_error': float(corrupted)}))
+print("RESULT " + json.dumps({"cost": float(c), "error": float(reconstructed), "corrupted_error": float(corrupted)}))

@@ -15,14 +15,14 @@ class ToySequenceData(object):
         for i in range(n_samples):
             length = random.randint(min_seq_len, max_seq_len)
             self.seqlen.append(length)
-            if random.random() < .5:
+            if random.random() < 0.5:
                 rand_start = random.randint(0, max_value - length)
                 s = [[float(i) / max_value] for i in range(rand_start, rand_start + length)]
-                self.labels.append([1., 0.])
+                self.labels.append([1.0, 0.0])
             else:
                 s = [[float(random.randint(0, max_value)) / max_value] for i in range(length)]
-                self.labels.append([0., 1.])
-            s += [[0.] for i in range(max_seq_len - length)]
+                self.labels.append([0.0, 1.0])
+            s += [[0.0] for i in range(max_seq_len - length)]
             self.data.append(s)
         self.batch_id = 0
 
@@ -30,7 +30,7 @@ class ToySequenceData(object):
         if self.batch_id == len(self.data):
             self.batch_id = 0
         end = min(self.batch_id + batch_size, len(self.data))
-        batch = (self.data[self.batch_id:end], self.labels[self.batch_id:end], self.seqlen[self.batch_id:end])
+        batch = (self.data[self.batch_id : end], self.labels[self.batch_id : end], self.seqlen[self.batch_id : end])
         self.batch_id = end
         return batch
 
@@ -63,8 +63,9 @@ cost = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(logits=pred, label
 optimizer = tf.train.AdamOptimizer(learning_rate=learning_rate).minimize(cost)
 correct_pred = tf.equal(tf.argmax(pred, 1), tf.argmax(y, 1))
 accuracy = tf.reduce_mean(tf.cast(correct_pred, tf.float32))
-beyond = tf.reduce_max(tf.abs(outputs * tf.expand_dims(
-    1. - tf.sequence_mask(seqlen, seq_max_len, dtype=tf.float32), 2)))
+beyond = tf.reduce_max(
+    tf.abs(outputs * tf.expand_dims(1.0 - tf.sequence_mask(seqlen, seq_max_len, dtype=tf.float32), 2))
+)
 same_state = tf.reduce_max(tf.abs(last - states.h))
 
 with tf.Session() as sess:
@@ -75,11 +76,24 @@ with tf.Session() as sess:
         sess.run(optimizer, feed_dict=feed)
         if step % 100 == 0 or step == 1:
             acc, loss = sess.run([accuracy, cost], feed_dict=feed)
-            print("Step " + str(step) + ", Minibatch Loss= " + "{:.6f}".format(loss)
-                  + ", Training Accuracy= " + "{:.5f}".format(acc))
+            print(
+                "Step "
+                + str(step)
+                + ", Minibatch Loss= "
+                + "{:.6f}".format(loss)
+                + ", Training Accuracy= "
+                + "{:.5f}".format(acc)
+            )
     feed = {x: testset.data, y: testset.labels, seqlen: testset.seqlen}
     test_accuracy, outside, gap = sess.run([accuracy, beyond, same_state], feed_dict=feed)
 
-print('RESULT ' + json.dumps({
-    'accuracy': float(test_accuracy), 'largest_output_beyond_the_end': float(outside),
-    'last_output_minus_state': float(gap)}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "accuracy": float(test_accuracy),
+            "largest_output_beyond_the_end": float(outside),
+            "last_output_minus_state": float(gap),
+        }
+    )
+)

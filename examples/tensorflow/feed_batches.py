@@ -10,11 +10,11 @@ import tensorflow as tf
 
 flags = tf.app.flags
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('steps', 300, 'Training steps.')
-flags.DEFINE_integer('batch_size', 32, 'Examples a step.')
-flags.DEFINE_float('learning_rate', 0.1, 'Step size of gradient descent.')
-flags.DEFINE_string('activation', 'tanh', 'Name of a function of tf.nn.')
-flags.DEFINE_boolean('verbose', True, 'Print losses.')
+flags.DEFINE_integer("steps", 300, "Training steps.")
+flags.DEFINE_integer("batch_size", 32, "Examples a step.")
+flags.DEFINE_float("learning_rate", 0.1, "Step size of gradient descent.")
+flags.DEFINE_string("activation", "tanh", "Name of a function of tf.nn.")
+flags.DEFINE_boolean("verbose", True, "Print losses.")
 
 
 def spirals(n, rng):
@@ -30,7 +30,7 @@ def batches(x, y, size, rng):
     while True:
         order = rng.permutation(len(y))
         for start in range(0, len(y) - size + 1, size):
-            rows = order[start:start + size]
+            rows = order[start : start + size]
             yield x[rows], y[rows]
 
 
@@ -40,8 +40,8 @@ def main(_):
     train_x, train_y = spirals(600, rng)
     test_x, test_y = spirals(300, rng)
 
-    x = tf.placeholder(tf.float32, [None, 2], name='x')
-    y = tf.placeholder(tf.int32, [None], name='y')
+    x = tf.placeholder(tf.float32, [None, 2], name="x")
+    y = tf.placeholder(tf.int32, [None], name="y")
     activation = getattr(tf.nn, FLAGS.activation)
     h = tf.layers.dense(x, 32, activation=activation)
     h = tf.layers.dense(h, 32, activation=activation)
@@ -57,11 +57,15 @@ def main(_):
             batch_x, batch_y = next(feed)
             _, l = sess.run([train_op, loss], {x: batch_x, y: batch_y})
             if FLAGS.verbose and step % 100 == 0:
-                tf.logging.info('step %d, loss %.3f', step, l)
+                tf.logging.info("step %d, loss %.3f", step, l)
         test_accuracy = sess.run(accuracy, {x: test_x, y: test_y})
-    print('RESULT ' + json.dumps({
-        'steps': FLAGS.steps, 'batch_size': FLAGS.batch_size, 'loss': float(l), 'accuracy': float(test_accuracy)}))
+    print(
+        "RESULT "
+        + json.dumps(
+            {"steps": FLAGS.steps, "batch_size": FLAGS.batch_size, "loss": float(l), "accuracy": float(test_accuracy)}
+        )
+    )
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     tf.app.run()

@@ -22,11 +22,11 @@ x = tf.placeholder(tf.float32, [None, length, 2])
 y = tf.placeholder(tf.float32, [None, 1])
 
 cell = tf.contrib.rnn.GRUCell(hidden)
-with tf.variable_scope('adder'):
+with tf.variable_scope("adder"):
     _, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
     prediction = tf.layers.dense(state, 1)
 # the same cell, step by step in Python: the same weights, hence the same state
-with tf.variable_scope('adder/rnn', reuse=True):
+with tf.variable_scope("adder/rnn", reuse=True):
     by_hand = cell.zero_state(tf.shape(x)[0], tf.float32)
     for t in range(length):
         _, by_hand = cell(x[:, t, :], by_hand)
@@ -45,5 +45,7 @@ with tf.Session() as sess:
     bx, by = batch(500)
     test_loss, gap = sess.run([loss, difference], {x: bx, y: by})
 
-print('RESULT ' + json.dumps({
-    'loss': float(test_loss), 'loss_of_the_mean': float(by.var()), 'dynamic_minus_by_hand': float(gap)}))
+print(
+    "RESULT "
+    + json.dumps({"loss": float(test_loss), "loss_of_the_mean": float(by.var()), "dynamic_minus_by_hand": float(gap)})
+)

@@ -18,13 +18,15 @@ num_steps = 80
 np.random.seed(0)
 X = tf.placeholder(tf.float32, shape=[None, 784])
 start, _ = mnist.train.next_batch(k)
-centroids = tf.Variable(start, name='centroids')
-counts = tf.Variable(tf.ones([k]), trainable=False, name='counts')
+centroids = tf.Variable(start, name="centroids")
+counts = tf.Variable(tf.ones([k]), trainable=False, name="counts")
 
 # |x - c|^2 = |x|^2 - 2 x.c + |c|^2
-distances = (tf.reduce_sum(tf.square(X), 1, keepdims=True)
-             - 2. * tf.matmul(X, centroids, transpose_b=True)
-             + tf.reduce_sum(tf.square(centroids), 1))
+distances = (
+    tf.reduce_sum(tf.square(X), 1, keepdims=True)
+    - 2.0 * tf.matmul(X, centroids, transpose_b=True)
+    + tf.reduce_sum(tf.square(centroids), 1)
+)
 cluster_idx = tf.argmin(distances, axis=1)
 avg_distance = tf.reduce_mean(tf.reduce_min(distances, axis=1))
 
@@ -32,7 +34,7 @@ new_counts = tf.unsorted_segment_sum(tf.ones_like(cluster_idx, dtype=tf.float32)
 count_op = tf.assign_add(counts, new_counts)
 with tf.control_dependencies([count_op]):
     # every point pulls its centroid by 1 / count
-    rate = 1. / tf.gather(count_op, cluster_idx)
+    rate = 1.0 / tf.gather(count_op, cluster_idx)
     pull = tf.expand_dims(rate, 1) * (X - tf.gather(centroids, cluster_idx))
     train_op = tf.scatter_add(centroids, cluster_idx, pull)
 
@@ -56,4 +58,4 @@ with tf.Session() as sess:
     accuracy_op = tf.reduce_mean(tf.cast(tf.equal(cluster_label, Y), tf.float32))
     last, accuracy = sess.run([avg_distance, accuracy_op], feed_dict={X: mnist.test.images, Y: mnist.test.labels})
 
-print('RESULT ' + json.dumps({'first_distance': float(first), 'distance': float(last), 'accuracy': float(accuracy)}))
+print("RESULT " + json.dumps({"first_distance": float(first), "distance": float(last), "accuracy": float(accuracy)}))

@@ -26,16 +26,16 @@ init = tf.global_variables_initializer()
 with tf.Session() as sess:
     sess.run(init)
     for epoch in range(training_epochs):
-        avg_cost = 0.
+        avg_cost = 0.0
         total_batch = min(200, int(mnist.train.num_examples / batch_size))
         for i in range(total_batch):
             batch_xs, batch_ys = mnist.train.next_batch(batch_size)
             _, c = sess.run([optimizer, cost], feed_dict={x: batch_xs, y: batch_ys})
             avg_cost += c / total_batch
-        print("Epoch:", '%04d' % (epoch + 1), "cost=", "{:.9f}".format(avg_cost))
+        print("Epoch:", "%04d" % (epoch + 1), "cost=", "{:.9f}".format(avg_cost))
 
     correct_prediction = tf.equal(tf.argmax(pred, 1), tf.argmax(y, 1))
     accuracy = tf.reduce_mean(tf.cast(correct_prediction, tf.float32))
     test_accuracy = accuracy.eval({x: mnist.test.images, y: mnist.test.labels})
 
-print('RESULT ' + json.dumps({'cost': float(avg_cost), 'accuracy': float(test_accuracy)}))
+print("RESULT " + json.dumps({"cost": float(avg_cost), "accuracy": float(test_accuracy)}))

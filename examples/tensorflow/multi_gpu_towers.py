@@ -17,10 +17,10 @@ num_steps = 100
 batch_size = 32  # per tower
 learning_rate = 0.1
 
-PS_OPS = ['Variable', 'VariableV2', 'AutoReloadVariable', 'VarHandleOp']
+PS_OPS = ["Variable", "VariableV2", "AutoReloadVariable", "VarHandleOp"]
 
 
-def assign_to_device(device, ps_device='/cpu:0'):
+def assign_to_device(device, ps_device="/cpu:0"):
     """Variables on the parameter device, everything else on the tower's."""
 
     def _assign(op):
@@ -31,7 +31,7 @@ def assign_to_device(device, ps_device='/cpu:0'):
 
 
 def network(x, reuse):
-    with tf.variable_scope('net', reuse=reuse):
+    with tf.variable_scope("net", reuse=reuse):
         h = tf.layers.dense(x, 64, activation=tf.nn.relu)
         return tf.layers.dense(h, 10)
 
@@ -46,15 +46,15 @@ def average_gradients(tower_grads):
     return average_grads
 
 
-with tf.device('/cpu:0'):
+with tf.device("/cpu:0"):
     X = tf.placeholder(tf.float32, [None, 784])
     Y = tf.placeholder(tf.float32, [None, 10])
     optimizer = tf.train.GradientDescentOptimizer(learning_rate)
     tower_grads, reuse_vars = [], False
     for i in range(num_gpus):
-        with tf.device(assign_to_device('/gpu:{}'.format(i), ps_device='/cpu:0')):
-            _x = X[i * batch_size: (i + 1) * batch_size]
-            _y = Y[i * batch_size: (i + 1) * batch_size]
+        with tf.device(assign_to_device("/gpu:{}".format(i), ps_device="/cpu:0")):
+            _x = X[i * batch_size : (i + 1) * batch_size]
+            _y = Y[i * batch_size : (i + 1) * batch_size]
             logits = network(_x, reuse=reuse_vars)
             loss_op = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(logits=logits, labels=_y))
             grads = optimizer.compute_gradients(loss_op)
@@ -81,6 +81,15 @@ with tf.Session(config=config) as sess:
         _, loss = sess.run([train_op, whole_loss], {X: batch_x, Y: batch_y})
     test_accuracy = sess.run(accuracy, {X: mnist.test.images, Y: mnist.test.labels})
 
-print('RESULT ' + json.dumps({
-    'loss': float(loss), 'accuracy': float(test_accuracy), 'towers': num_gpus,
-    'variables': len(tf.trainable_variables()), 'gradient_gap': float(np.max(gaps))}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "loss": float(loss),
+            "accuracy": float(test_accuracy),
+            "towers": num_gpus,
+            "variables": len(tf.trainable_variables()),
+            "gradient_gap": float(np.max(gaps)),
+        }
+    )
+)

@@ -16,13 +16,13 @@ xte = tf.placeholder("float", [784])
 distance = tf.reduce_sum(tf.abs(tf.add(xtr, tf.negative(xte))), reduction_indices=1)
 pred = tf.arg_min(distance, 0)
 
-accuracy = 0.
+accuracy = 0.0
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for i in range(len(Xte)):
         nn_index = sess.run(pred, feed_dict={xtr: Xtr, xte: Xte[i, :]})
         if np.argmax(Ytr[nn_index]) == np.argmax(Yte[i]):
-            accuracy += 1. / len(Xte)
+            accuracy += 1.0 / len(Xte)
 
 print("Accuracy:", accuracy)
-print('RESULT ' + json.dumps({'accuracy': float(accuracy)}))
+print("RESULT " + json.dumps({"accuracy": float(accuracy)}))

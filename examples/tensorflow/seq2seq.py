@@ -24,14 +24,15 @@ source = tf.placeholder(tf.int32, [None, length])
 target = tf.placeholder(tf.int32, [None, length])
 batch_size = tf.shape(source)[0]
 
-embeddings = tf.get_variable('embeddings', [vocabulary, dim])
-with tf.variable_scope('encoder'):
+embeddings = tf.get_variable("embeddings", [vocabulary, dim])
+with tf.variable_scope("encoder"):
     _, encoder_state = tf.nn.dynamic_rnn(
-        tf.nn.rnn_cell.LSTMCell(hidden), tf.nn.embedding_lookup(embeddings, source), dtype=tf.float32)
+        tf.nn.rnn_cell.LSTMCell(hidden), tf.nn.embedding_lookup(embeddings, source), dtype=tf.float32
+    )
 
 decoder_cell = tf.nn.rnn_cell.LSTMCell(hidden)
-projection_w = tf.get_variable('projection_w', [hidden, vocabulary])
-projection_b = tf.get_variable('projection_b', [vocabulary], initializer=tf.zeros_initializer())
+projection_w = tf.get_variable("projection_w", [hidden, vocabulary])
+projection_b = tf.get_variable("projection_b", [vocabulary], initializer=tf.zeros_initializer())
 
 
 def project(output):
@@ -42,9 +43,10 @@ go = tf.fill([batch_size], GO)
 
 # training: the decoder is given the right words, shifted by one
 decoder_inputs = tf.concat([tf.expand_dims(go, 1), target[:, :-1]], axis=1)
-with tf.variable_scope('decoder'):
-    outputs, _ = tf.nn.dynamic_rnn(decoder_cell, tf.nn.embedding_lookup(embeddings, decoder_inputs),
-                                   initial_state=encoder_state)
+with tf.variable_scope("decoder"):
+    outputs, _ = tf.nn.dynamic_rnn(
+        decoder_cell, tf.nn.embedding_lookup(embeddings, decoder_inputs), initial_state=encoder_state
+    )
 logits = tf.reshape(project(tf.reshape(outputs, [-1, hidden])), [-1, length, vocabulary])
 loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=logits))
 train_op = tf.train.AdamOptimizer(0.01).minimize(loss)
@@ -63,8 +65,8 @@ def loop_fn(time, cell_output, cell_state, loop_state):
     return finished, tf.nn.embedding_lookup(embeddings, words), next_cell_state, emit_output, None
 
 
-with tf.variable_scope('decoder', reuse=True):
-    with tf.variable_scope('rnn'):
+with tf.variable_scope("decoder", reuse=True):
+    with tf.variable_scope("rnn"):
         outputs_ta, final_state, _ = tf.nn.raw_rnn(decoder_cell, loop_fn)
 own = tf.transpose(outputs_ta.stack(), [1, 0, 2])
 answers = tf.cast(tf.argmax(tf.reshape(project(tf.reshape(own, [-1, hidden])), [-1, length, vocabulary]), 2), tf.int32)
@@ -82,4 +84,4 @@ with tf.Session() as sess:
     words, sequences, shown = sess.run([words_right, all_right, answers], {source: x, target: y})
     print(x[0], "->", shown[0])
 
-print('RESULT ' + json.dumps({'loss': float(l), 'words_right': float(words), 'sequences_right': float(sequences)}))
+print("RESULT " + json.dumps({"loss": float(l), "words_right": float(words), "sequences_right": float(sequences)}))

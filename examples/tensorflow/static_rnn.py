@@ -21,8 +21,8 @@ num_classes = 10
 X = tf.placeholder("float", [None, timesteps, num_input])
 Y = tf.placeholder("float", [None, num_classes])
 
-weights = {'out': tf.Variable(tf.random_normal([num_hidden, num_classes], stddev=0.1))}
-biases = {'out': tf.Variable(tf.zeros([num_classes]))}
+weights = {"out": tf.Variable(tf.random_normal([num_hidden, num_classes], stddev=0.1))}
+biases = {"out": tf.Variable(tf.zeros([num_classes]))}
 
 
 def RNN(x, weights, biases):
@@ -30,7 +30,7 @@ def RNN(x, weights, biases):
     x = tf.unstack(x, timesteps, 1)
     lstm_cell = rnn.BasicLSTMCell(num_hidden, forget_bias=1.0)
     outputs, states = rnn.static_rnn(lstm_cell, x, dtype=tf.float32)
-    return tf.matmul(outputs[-1], weights['out']) + biases['out']
+    return tf.matmul(outputs[-1], weights["out"]) + biases["out"]
 
 
 logits = RNN(X, weights, biases)
@@ -48,11 +48,24 @@ with tf.Session() as sess:
         sess.run(train_op, feed_dict={X: batch_x, Y: batch_y})
         if step % display_step == 0 or step == 1:
             loss, acc = sess.run([loss_op, accuracy], feed_dict={X: batch_x, Y: batch_y})
-            print("Step " + str(step) + ", Minibatch Loss= " + "{:.4f}".format(loss)
-                  + ", Training Accuracy= " + "{:.3f}".format(acc))
+            print(
+                "Step "
+                + str(step)
+                + ", Minibatch Loss= "
+                + "{:.4f}".format(loss)
+                + ", Training Accuracy= "
+                + "{:.3f}".format(acc)
+            )
     test_data = mnist.test.images.reshape((-1, timesteps, num_input))
     test_accuracy = sess.run(accuracy, feed_dict={X: test_data, Y: mnist.test.labels})
 
-print('RESULT ' + json.dumps({
-    'loss': float(loss), 'accuracy': float(test_accuracy),
-    'variables': [v.op.name for v in tf.trainable_variables()]}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "loss": float(loss),
+            "accuracy": float(test_accuracy),
+            "variables": [v.op.name for v in tf.trainable_variables()],
+        }
+    )
+)

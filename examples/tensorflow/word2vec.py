@@ -11,15 +11,15 @@ tf.set_random_seed(0)
 
 # a text in which the words of a group occur in the same places
 groups = {
-    'animal': ['cat', 'dog', 'horse', 'sheep'],
-    'verb': ['eats', 'likes', 'sees', 'finds'],
-    'food': ['grass', 'bread', 'fruit', 'cheese'],
-    'place': ['field', 'house', 'garden', 'barn'],
+    "animal": ["cat", "dog", "horse", "sheep"],
+    "verb": ["eats", "likes", "sees", "finds"],
+    "food": ["grass", "bread", "fruit", "cheese"],
+    "place": ["field", "house", "garden", "barn"],
 }
 text_words = []
 for _ in range(1500):
-    a, v, f, p = (np.random.choice(groups[g]) for g in ('animal', 'verb', 'food', 'place'))
-    text_words += ['the', a, v, f, 'in', 'the', p, 'today']
+    a, v, f, p = (np.random.choice(groups[g]) for g in ("animal", "verb", "food", "place"))
+    text_words += ["the", a, v, f, "in", "the", p, "today"]
 
 count = collections.Counter(text_words).most_common()
 word2id = {word: i for i, (word, _) in enumerate(count)}
@@ -44,19 +44,22 @@ def next_batch(batch_size):
 X = tf.placeholder(tf.int32, shape=[None])
 Y = tf.placeholder(tf.int32, shape=[None, 1])
 
-with tf.device('/cpu:0'):
+with tf.device("/cpu:0"):
     embedding = tf.Variable(tf.random_uniform([vocabulary_size, embedding_size], -1.0, 1.0))
     X_embed = tf.nn.embedding_lookup(embedding, X)
     nce_weights = tf.Variable(tf.truncated_normal([vocabulary_size, embedding_size], stddev=0.1))
     nce_biases = tf.Variable(tf.zeros([vocabulary_size]))
 
 loss_op = tf.reduce_mean(
-    tf.nn.nce_loss(weights=nce_weights,
-                   biases=nce_biases,
-                   labels=Y,
-                   inputs=X_embed,
-                   num_sampled=num_sampled,
-                   num_classes=vocabulary_size))
+    tf.nn.nce_loss(
+        weights=nce_weights,
+        biases=nce_biases,
+        labels=Y,
+        inputs=X_embed,
+        num_sampled=num_sampled,
+        num_classes=vocabulary_size,
+    )
+)
 train_op = tf.train.AdagradOptimizer(learning_rate).minimize(loss_op)
 
 # cosine similarity between the words
@@ -79,9 +82,17 @@ hits = 0
 for word in group_of:
     order = [id2word[i] for i in np.argsort(-sim[word2id[word]]) if id2word[i] in group_of and id2word[i] != word]
     hits += int(group_of[order[0]] == group_of[word])
-    if word in ('cat', 'bread'):
-        print('"%s" nearest neighbors: %s' % (word, ', '.join(order[:3])))
+    if word in ("cat", "bread"):
+        print('"%s" nearest neighbors: %s' % (word, ", ".join(order[:3])))
 
-print('RESULT ' + json.dumps({
-    'first_loss': float(np.mean(losses[:50])), 'loss': float(np.mean(losses[-50:])),
-    'nearest_in_the_same_group': hits, 'words': len(group_of)}))
+print(
+    "RESULT "
+    + json.dumps(
+        {
+            "first_loss": float(np.mean(losses[:50])),
+            "loss": float(np.mean(losses[-50:])),
+            "nearest_in_the_same_group": hits,
+            "words": len(group_of),
+        }
+    )
+)

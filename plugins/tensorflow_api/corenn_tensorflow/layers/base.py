@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from corenn import initializers, tree
+from corenn import tree
 from corenn.dtypes import DType, as_dtype, float32
 from corenn.errors import UsageError
 from corenn.graph.control import cond
 from corenn.graph.graph import Graph
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
+from corenn_tensorflow import initializers
 from corenn_tensorflow.framework import GraphKeys
 from corenn_tensorflow.mode import default_graph, graph_for
 from corenn_tensorflow.nn.common import extents, known, tensor
+from corenn_tensorflow.scopes import VariableScope, get_variable, variable_scope
 from corenn_tensorflow.shapes import TensorShape
 from corenn_tensorflow.variables import make_variable
-from corenn_tensorflow.scopes import VariableScope, get_variable, variable_scope
 
 
 def snake_case(name: str) -> str:
@@ -249,25 +251,31 @@ class Layer:
         self._note(found, learns is None or bool(learns))
         return found
 
-    def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
-        scope = options.pop("scope", None)
-        graph = graph_for(inputs, args)
-        if graph is None:
-            return self._now(inputs, *args, **options)
+    @contextlib.contextmanager
+    def entered(self, graph: Graph, inputs: Any, scope: Any = None) -> Iterator[Any]:
+        """The layer's scopes, in which its variables are made if they are not yet; gives the inputs as tensors."""
         with graph.as_default():
             self._set_scope(scope)
             assert self._scope is not None  # just set
             shared = True if self.built else self._reuse or None
             within = variable_scope(
                 self._scope, reuse=shared, auxiliary_name_scope=False, custom_getter=self._tracked
-            )
+            )  # fmt: skip
             with within, graph.name_scope(self._scope.original_name_scope or None):
                 given = tree.tree_map(lambda v: v if v is None or isinstance(v, Tensor) else tensor(v), inputs)
                 self._build(given)
-                outputs = self.call(given, *args, **options)
-                if self.activity_regularizer is not None:
-                    for leaf in tree.leaves(outputs):
-                        self.add_loss(self.activity_regularizer(leaf))
+                yield given
+
+    def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        scope = options.pop("scope", None)
+        graph = graph_for(inputs, args)
+        if graph is None:
+            return self._now(inputs, *args, **options)
+        with self.entered(graph, inputs, scope) as given:
+            outputs = self.call(given, *args, **options)
+            if self.activity_regularizer is not None:
+                for leaf in tree.leaves(outputs):
+                    self.add_loss(self.activity_regularizer(leaf))
         return outputs
 
     def _now(self, inputs: Any, *args: Any, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 from corenn_tensorflow import missing
 from corenn_tensorflow.nn.activations import *  # noqa: F403
 from corenn_tensorflow.nn.candidates import *  # noqa: F403
-from corenn_tensorflow.nn.convolution import *  # noqa: F403
+from corenn_tensorflow.nn.convolutions import *  # noqa: F403
 from corenn_tensorflow.nn.embedding import *  # noqa: F403
 from corenn_tensorflow.nn.entropy import *  # noqa: F403
 from corenn_tensorflow.nn.normalization import *  # noqa: F403

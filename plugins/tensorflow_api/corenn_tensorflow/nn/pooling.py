@@ -18,7 +18,7 @@ from corenn.ops.windows import same_padding
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
 from corenn_tensorflow.nn.common import composite, rank, tensor
-from corenn_tensorflow.nn.convolution import layout_for, padding_for, per_axis
+from corenn_tensorflow.nn.convolutions import layout_for, padding_for, per_axis
 
 _OPS = {"MAX": (max_op, "MaxPool"), "AVG": (avg_op, "AvgPool")}
 

@@ -293,14 +293,14 @@ class Optimizer:
 
 def graph_variable_class() -> type[GraphVariable]:
     """What variables of graphs are in this facade."""
-    from corenn_tensorflow import variables
+    from corenn_tensorflow import variable_classes
 
-    return variables.RefVariable
+    return variable_classes.RefVariable
 
 
 def eager_variable(value: Any, name: str, dtype: Any = None) -> Any:
     """A variable of eager execution that is not trained."""
-    from corenn_tensorflow.variables import EagerVariable
+    from corenn_tensorflow.variable_classes import EagerVariable
 
     with rules.at_once():
         return EagerVariable(value, name=f"{name}:0", trainable=False, dtype=dtype, constraint=None)

@@ -15,16 +15,17 @@ from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import mode
 from corenn_tensorflow.keras import world
-from corenn_tensorflow.variables import Variable as FacadeVariable
+from corenn_tensorflow.variables import EagerVariable, RefVariable
 
 
-class Weight(Variable):
+class Weight(EagerVariable):
     """A weight of a layer; ``name`` ends in ``:0``."""
 
-    __slots__ = ("_plain_name", "initial")
-
-    def __init__(self, value: Any, *, name: str, initial: Any = None, **options: Any) -> None:
-        super().__init__(value, name=name, **options)
+    def __init__(
+        self, value: Any, *, name: str, trainable: bool = True, dtype: Any = None, constraint: Any = None,
+        initial: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(value, name=name, trainable=trainable, dtype=dtype, constraint=constraint)
         self.initial = initial
 
     @property
@@ -43,16 +44,12 @@ class Weight(Variable):
         return twin(self, graph).__corenn_graph_tensor__(graph)
 
 
-_twin_classes: dict[type, type] = {}
+class Twin(RefVariable):
+    """A graph's variable whose value lies in a weight."""
 
+    __slots__ = ("storage",)
 
-def _twin_class() -> type[GraphVariable]:
-    """The class of graph variables the facade gives users, with its storage elsewhere."""
-    base: Any = FacadeVariable if issubclass(FacadeVariable, GraphVariable) else GraphVariable
-    found = _twin_classes.get(base)
-    if found is None:
-        found = _twin_classes[base] = type("KerasVariable", (base,), {"__slots__": ("storage",)})
-    return found
+    storage: Any
 
 
 def twin(weight: Variable, graph: Graph) -> Any:
@@ -66,9 +63,9 @@ def twin(weight: Variable, graph: Graph) -> Any:
         start = (lambda: initial(shape, dtype=dtype)) if initial is not None else weight.numpy()
         made = variable(
             home, start, full_name=home._names.unique(weight.name.removesuffix(":0"), False),
-            trainable=weight.trainable, dtype=dtype, cls=_twin_class(), constraint=weight.constraint,
+            trainable=weight.trainable, dtype=dtype, cls=Twin, constraint=weight.constraint,
         )  # fmt: skip
-        made.storage = weight  # type: ignore[attr-defined]  # the twin's own slot
+        made.storage = weight
         known[id(weight)] = (weight, made)
         return made
     return found[1]

@@ -1,0 +1,102 @@
+"""Losses and metrics of a compiled model, matched to outputs by the names Keras gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from corenn.ops.elementwise import add, multiply
+from corenn.tensor import Tensor
+from corenn.training import objectives as core
+from corenn_tensorflow.keras import losses, metrics
+
+
+class Objectives(core.Objectives):
+    """What ``compile`` was given.  Several outputs are matched by name, and each has a figure ``<name>_loss``."""
+
+    def __init__(self, names: Any, loss: Any, metric: Any, weighted: Any, weights: Any) -> None:
+        self._names = names
+        self._single = len(names()) < 2
+        if self._single:
+            loss, metric, weighted, weights = (_only(v) for v in (loss, metric, weighted, weights))
+        super().__init__(_mapped(loss, losses.get), _mapped(metric, _metric_of), _mapped(weighted, _metric_of), weights)
+        self.parts: dict[str, Any] = {}
+        self._part_values: dict[str, Tensor] = {}
+
+    def all(self) -> Iterator[Any]:
+        """The loss, the losses of the outputs, the metrics."""
+        yield self.tracker
+        yield from self.parts.values()
+        for _, metric, _ in self._metrics:
+            yield metric
+
+    def _by_name(self, value: Any) -> Any:
+        names = self._names()
+        if isinstance(value, (list, tuple)):
+            if len(value) == 1 and self._single:
+                return value[0]
+            return dict(zip(names, value, strict=True)) if len(value) == len(names) else value
+        if isinstance(value, Mapping) and self._single and len(value) == 1:
+            return next(iter(value.values()))
+        return value
+
+    def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
+        """The weighted sum of the outputs' losses; ``None`` if no loss is compiled or there are no targets."""
+        y, y_pred, sample_weight = self._by_name(y), self._by_name(y_pred), self._by_name(sample_weight)
+        if not isinstance(y_pred, Mapping):
+            self._single = True
+            return super().loss(y, y_pred, sample_weight) if y is not None else self._without_targets(y_pred)
+        wanted, weights = core._named(y), core._named(sample_weight)
+        bound = self._losses if self._losses is not None else self._bind(list(y_pred))
+        total: Tensor | None = None
+        self._part_values = {}
+        for key, function in bound.items():
+            if function is None or wanted.get(key) is None:
+                continue
+            value = function(wanted[key], y_pred[key], sample_weight=weights.get(key, weights.get("")))
+            self._part_values[key] = value
+            if self._weights.get(key) is not None:
+                value = multiply(value, float(self._weights[key]))
+            total = value if total is None else add(total, value)
+        return total
+
+    def _without_targets(self, y_pred: Any) -> None:
+        if self._losses is None:
+            self._bind([""])
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: Tensor) -> None:
+        """Add one batch to the metrics."""
+        y, y_pred, sample_weight = self._by_name(y), self._by_name(y_pred), self._by_name(sample_weight)
+        if y is None and not isinstance(y_pred, Mapping):
+            self.tracker.update_state(loss, sample_weight=float(y_pred.shape[0]))
+            return
+        for key, value in self._part_values.items():
+            if len(self._part_values) > 1 or len(self._names()) > 1:
+                found = self.parts.setdefault(f"{key}_loss", metrics.Mean(name=f"{key}_loss"))
+                found.update_state(value, sample_weight=float(y_pred[key].shape[0]))
+        self._part_values = {}
+        super().update(y, y_pred, sample_weight, loss)
+
+
+def _only(value: Any) -> Any:
+    """A dictionary with one entry for the only output, as the entry."""
+    if isinstance(value, Mapping) and "class_name" not in value and len(value) == 1:
+        return next(iter(value.values()))
+    return value
+
+
+def _mapped(value: Any, function: Any) -> Any:
+    if isinstance(value, Mapping) and "class_name" not in value:
+        return {k: _mapped(v, function) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mapped(v, function) for v in value]
+    return None if value is None else function(value)
+
+
+def _metric_of(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+        return value  # what it means depends on the loss
+    return metrics.get(value)
+
+
+__all__ = ["Objectives"]
