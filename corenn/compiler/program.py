@@ -53,6 +53,10 @@ class Instruction:
         """The blocks inside."""
         return ()
 
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """The same instruction on other inputs and with other blocks; the outputs stay."""
+        raise NotImplementedError
+
     @property
     def name(self) -> str:
         """What it does, in a word."""
@@ -67,6 +71,10 @@ class Call(Instruction):
     def __init__(self, plan: Any, inputs: Sequence[Symbol | None], outputs: Sequence[Symbol], where: Any) -> None:
         super().__init__(inputs, outputs, where)
         self.plan = plan
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """On other inputs."""
+        return Call(self.plan, inputs, self.outputs, self.where)
 
     @property
     def name(self) -> str:
@@ -86,6 +94,10 @@ class HostCall(Instruction):
     ) -> None:  # fmt: skip
         super().__init__(inputs, outputs, where)
         self.function, self.pure = function, pure
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """On other inputs."""
+        return HostCall(self.function, [i for i in inputs if i is not None], self.outputs, self.where, self.pure)
 
     @property
     def effects(self) -> bool:  # type: ignore[override]  # a class attribute elsewhere
@@ -109,6 +121,10 @@ class Key(Instruction):
         super().__init__((), (output,), where)
         self.operation = operation
 
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """Itself: it has no inputs."""
+        return self
+
     @property
     def name(self) -> str:
         """A word."""
@@ -123,6 +139,12 @@ class If(Instruction):
     def __init__(self, predicate: Symbol, yes: Block, no: Block, outputs: Sequence[Symbol], where: Any) -> None:
         super().__init__((predicate,), outputs, where)
         self.yes, self.no = yes, no
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """On another predicate, with other branches."""
+        (predicate,), (yes, no) = inputs, blocks
+        assert predicate is not None  # it is the one input
+        return If(predicate, yes, no, self.outputs, self.where)
 
     def blocks(self) -> tuple[Block, ...]:
         """Both branches."""
@@ -150,6 +172,12 @@ class While(Instruction):
     ) -> None:  # fmt: skip
         super().__init__(inputs, outputs, where)
         self.parameters, self.condition, self.body, self.most = tuple(parameters), condition, body, most
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
+        """From another start, with other blocks."""
+        condition, body = blocks
+        start = [i for i in inputs if i is not None]
+        return While(start, self.parameters, condition, body, self.most, self.outputs, self.where)
 
     def blocks(self) -> tuple[Block, ...]:
         """Condition and body."""

@@ -22,8 +22,8 @@ from corenn.autodiff.functional import custom_gradient
 from corenn.autodiff.tape import recording_tapes
 from corenn.compiler.executor import Executable
 from corenn.compiler.lowering import lower
+from corenn.compiler.passes import optimize
 from corenn.compiler.program import Program, UnknownValueError
-from corenn.compiler.pruning import prune
 from corenn.device import Device, current_device
 from corenn.errors import GraphError, ShapeError, UsageError
 from corenn.graph.gradients import gradients
@@ -191,7 +191,7 @@ class ConcreteFunction:
         except UnknownValueError as reason:
             _log.info("%s runs operation by operation: %s", self.name, reason.what)
             return None
-        program = prune(program)
+        program = optimize(program)
         writes = [(cell, symbol.spec) for cell, symbol in program.writes]
         return Executable(program), [cell for cell, _ in program.state], writes
 
@@ -303,7 +303,7 @@ class ConcreteGradient:
             feeds = {p: v.spec for p, v in zip(parameters, values, strict=True)}
             try:
                 program, _ = lower(self._operations, self._fetches, feeds, {}, where, lambda cell: cell.spec)
-                program = prune(program)
+                program = optimize(program)
                 self._executables[signature] = Executable(program), [cell for cell, _ in program.state]
             except UnknownValueError:
                 self._executables[signature] = None

@@ -21,8 +21,8 @@ import numpy as np
 from corenn import dtypes, philox
 from corenn.compiler.executor import Executable
 from corenn.compiler.lowering import lower
+from corenn.compiler.passes import optimize
 from corenn.compiler.program import UnknownValueError
-from corenn.compiler.pruning import prune
 from corenn.device import Device, current_device, device
 from corenn.errors import GraphError
 from corenn.graph.fetching import Fetches, feed_array, feed_keys, feed_values
@@ -265,7 +265,7 @@ class Session:
                     return plan
             _log.info("a run of %s goes operation by operation: %s", wanted.tensors or wanted.operations, reason.what)
             return plan
-        program = prune(program)
+        program = optimize(program)
         plan.executable = Executable(program)
         plan.cells = [cell for cell, _ in program.state]
         plan.writes = [(cell, symbol.spec) for cell, symbol in program.writes]

@@ -1,0 +1,12 @@
+"""Passes: pure functions from program to program, one file each."""
+
+from corenn.compiler.passes.common_subexpressions import eliminate_common_subexpressions
+from corenn.compiler.passes.prune import prune
+from corenn.compiler.program import Program
+
+__all__ = ["eliminate_common_subexpressions", "optimize", "prune"]
+
+
+def optimize(program: Program) -> Program:
+    """What every program goes through before it runs."""
+    return prune(eliminate_common_subexpressions(prune(program)))
