@@ -124,6 +124,35 @@ def gradient(torch: Any, repeats: int, seconds: float) -> Figures:
     return interleaved(cases, repeats, seconds)
 
 
+# ---------------------------------------------------------------- a run of a graph
+
+
+def session(torch: Any, repeats: int, seconds: float) -> Figures:
+    """``Session.run`` of ``tanh(x * w)`` on 10x10 float32, ``x`` fed, ``w`` a variable: what a run adds to its ops."""
+    import numpy as np
+
+    import corenn
+    from corenn import graph as graphs
+
+    a, b = np.full((10, 10), 2, np.float32), np.full((10, 10), 3, np.float32)
+    with graphs.Graph().as_default():
+        x = graphs.placeholder("float32", (10, 10))
+        y = corenn.tanh(x * graphs.variable(b))
+        running = graphs.Session()
+        running.run(graphs.global_variables_initializer())
+    feed = {x: a}
+
+    def by_hand() -> Any:
+        return np.tanh(np.multiply(a, b))
+
+    np.testing.assert_array_equal(running.run(y, feed), by_hand())
+    cases = {
+        "numpy, by hand": timeit.Timer(by_hand),
+        "corenn": timeit.Timer("run(y, feed)", globals={"run": running.run, "y": y, "feed": feed}),
+    }
+    return interleaved(cases, repeats, seconds)
+
+
 # ---------------------------------------------------------------- a training step
 
 
@@ -283,6 +312,7 @@ def installed(name: str) -> int:
 MEASUREMENTS: dict[str, tuple[Callable[[Any, int, float], Figures], str, str]] = {
     "add": (add, "us", "numpy"),
     "gradient": (gradient, "us", "corenn"),
+    "session": (session, "us", "numpy, by hand"),
     "mlp_step": (mlp_step, "us", "corenn"),
     "cnn_step": (cnn_step, "us", "corenn"),
     "import": (imports, "us", "corenn"),

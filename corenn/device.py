@@ -68,10 +68,15 @@ def device(name: str | Device) -> Device:
     """The device called ``"backend"`` or ``"backend:index"``, loading the backend if need be.
 
     Use it to place one tensor (``x.to("cuda")``) or a block (``with corenn.device("cuda"):``).  Raises BackendError,
-    with the reason and the installed backends, for one that does not exist or is not available here.
+    with the reason and the installed backends, for one that does not exist or is not available here.  An object with
+    ``__corenn_device__()`` stands for the device that gives.
     """
     if isinstance(name, Device):
         return name
+    stands_for = getattr(name, "__corenn_device__", None)
+    if stands_for is not None:
+        found: Device = stands_for()
+        return found
     from corenn.backend.registry import get_backend
 
     base, _, index = _text(name).partition(":")

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from corenn.errors import BackendError, DTypeError, ImmutableError, ShapeError
+from corenn.errors import BackendError, DTypeError, GraphError, ImmutableError, ShapeError
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import current
 from corenn.tensor import Tensor
+
+
+def _value_now(initial: Any, name: str) -> Tensor:
+    """The value of a tensor of a graph, if it is that of a function being traced and depends on no argument."""
+    compute = getattr(getattr(initial, "graph", None), "value_now", None)
+    if compute is None:
+        raise GraphError(
+            f"Variable {name!r}", "its initial value is a tensor of a graph, which has a value only when that runs",
+            hint="corenn.graph.variable(value) for a variable of a session's graph",
+        )  # fmt: skip
+    found: Tensor = compute(initial, f"Variable {name!r}")
+    return found
 
 
 class Variable(Tensor):
@@ -29,6 +41,8 @@ class Variable(Tensor):
         constraint: Any = None,
     ) -> None:
         initial = tensor(value, dtype=dtype)
+        if hasattr(initial, "__corenn_op__"):
+            initial = _value_now(initial, name)
         super().__init__(initial.data, initial.spec)
         self.name = name
         self.trainable = trainable

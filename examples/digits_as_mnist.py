@@ -20,7 +20,7 @@ from corenn import image
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:
-    """``uint8[n, 8, 8]`` with values 0..16 as ``uint8[n, 28, 28]``, the digit in the middle 20x20 pixels as in MNIST."""
+    """``uint8[n, 8, 8]`` with values 0..16 as ``uint8[n, 28, 28]``, the digit in the middle 20x20 as in MNIST."""
     scaled = pixels[..., None].astype(np.float32) / LEVELS
     inner = image.resize(scaled, size=(20, 20), method="bilinear").numpy()[..., 0]
     framed = np.pad(inner, ((0, 0), (4, 4), (4, 4)))

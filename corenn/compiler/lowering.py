@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,15 @@ class TraceRun:
         """The value: that of the last write, or a state input."""
         found = self.values.get(id(cell))
         if found is None:
-            spec = self._specs(cell)
-            if spec is None:
-                from corenn.graph.state import UninitializedError
+            state = self.state.get(id(cell))  # read before, in a branch that is left
+            if state is None:
+                spec = self._specs(cell)
+                if spec is None:
+                    from corenn.graph.state import UninitializedError
 
-                raise UninitializedError(cell)
-            symbol = Symbol(spec.at(self.target))
-            self.state[id(cell)] = (cell, symbol)
-            found = self.values[id(cell)] = (cell, tensor_of(symbol, self.device))
+                    raise UninitializedError(cell)
+                state = self.state[id(cell)] = (cell, Symbol(spec.at(self.target)))
+            found = self.values[id(cell)] = (cell, tensor_of(state[1], self.device))
         return found[1]
 
     def write(self, cell: Any, value: Tensor) -> None:
@@ -213,24 +214,25 @@ def _refuse_tapes(what: str) -> None:
 
 def lower(
     operations: Sequence[Operation], fetches: Sequence[GraphTensor], feeds: Mapping[GraphTensor, Spec],
-    cells: Mapping[Any, Spec], device: Device, specs: Callable[[Any], Spec | None],
+    cells: Collection[Any], device: Device, specs: Callable[[Any], Spec | None],
     values: Mapping[GraphTensor, np.ndarray[Any, Any]] | None = None,
 ) -> tuple[Program, bool]:  # fmt: skip
     """The program of ``operations`` (in the order they run) for ``fetches``, and whether it holds only as long as no
     further variable is initialised.
 
-    ``feeds``: specs of the fed tensors, the program's inputs in this order; ``cells``: of fed variables, whose inputs
-    follow.  ``specs``: the spec of a variable's value, ``None`` where it has none.  ``values``: feeds that are
-    constants of this program.  Raises UnknownValueError when shapes or decisions depend on values.
+    ``feeds``: specs of the fed tensors, the program's inputs in this order; ``cells``: those of them that are
+    variables, which read as what is fed.  ``specs``: the spec of a variable's value, ``None`` where it has none.
+    ``values``: feeds that are constants of this program.  Raises UnknownValueError when shapes or decisions depend on
+    values.
     """
     run = TraceRun(device, specs)
-    inputs = [Symbol(spec.at(device)) for spec in (*feeds.values(), *cells.values())]
+    inputs = [Symbol(spec.at(device)) for spec in feeds.values()]
     known: dict[int, Tensor] = {}
-    for tensor, symbol in zip(feeds, inputs, strict=False):
+    for tensor, symbol in zip(feeds, inputs, strict=True):
         fixed = None if values is None else values.get(tensor)
         known[id(tensor)] = tensor_of(symbol, run.device) if fixed is None else run.constant(fixed)
-    for cell, symbol in zip(cells, inputs[len(feeds) :], strict=True):
-        run.values[id(cell)] = (cell, tensor_of(symbol, run.device))
+    for cell in cells:
+        run.values[id(cell)] = (cell, known[id(cell)])
     trace = Trace()
     with recording(trace, run.device):
         for operation in operations:

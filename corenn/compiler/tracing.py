@@ -84,8 +84,12 @@ class RecordingBackend(Backend):
     ) -> Callable[..., Any]:
         """A function that records calls of ``op``."""
         target = self.target
+        attrs = {  # gradient rules take devices from specs, which say the recording one
+            k: v.backend.target if isinstance(v, Device) and isinstance(v.backend, RecordingBackend) else v
+            for k, v in attrs.items()
+        }
         placed = tuple(None if s is None else s.at(target) for s in inputs)
-        return functools.partial(_record, make_plan(op, placed, dict(attrs), target))
+        return functools.partial(_record, make_plan(op, placed, attrs, target))
 
 
 def _record(plan: Plan, *symbols: Symbol | None) -> Any:

@@ -154,7 +154,9 @@ def _read_slice(record: Record, reader: Reader) -> Kind:
         record.refuse("its pattern is not a tuple")
     record.counts(len(record.inputs), 1)
     record.same((None, record.inputs[0].dtype))
-    leaves = [b for item in pattern for b in ((item.start, item.stop, item.step) if isinstance(item, slice) else (item,))]
+    leaves = [
+        b for item in pattern for b in ((item.start, item.stop, item.step) if isinstance(item, slice) else (item,))
+    ]
     plain = (type(None), type(Ellipsis), bool, int, np.ndarray, list, Bound)
     if not all(isinstance(b, plain) for b in leaves):
         record.refuse("its pattern holds what is no index")
@@ -194,8 +196,9 @@ def _read_host(record: Record, reader: Reader) -> Kind:
 def _write_variable(kind: VariableKind, operation: Operation, writer: Writer) -> dict[str, Any]:
     cell = kind.cell
     return {
-        "trainable": bool(cell.trainable), "initializer": cell.initializer.name, "initial_value": cell.initial_value.name,
-        "read": cell.value().operation.name, "constraint": writer.constraint(cell.constraint),
+        "trainable": bool(cell.trainable), "initializer": cell.initializer.name,
+        "initial_value": cell.initial_value.name, "read": cell._read.operation.name,
+        "constraint": writer.constraint(cell.constraint),
     }  # fmt: skip
 
 
@@ -346,7 +349,13 @@ def _read_while(record: Record, reader: Reader) -> Kind:
 
 def _read_scan(record: Record, reader: Reader) -> Kind:
     states, elements, reverse = (record.attrs.get(name) for name in ("states", "elements", "reverse"))
-    if type(states) is not int or type(elements) is not int or states < 0 or elements < 1 or not isinstance(reverse, bool):
+    if (
+        type(states) is not int
+        or type(elements) is not int
+        or states < 0
+        or elements < 1
+        or not isinstance(reverse, bool)
+    ):
         record.refuse("its attributes 'states', 'elements' and 'reverse' are malformed")
     (body,) = _subgraphs(record, reader, 1, states + elements)
     if not 0 <= states <= len(record.results):

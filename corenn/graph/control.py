@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from corenn import dtypes, tree
-from corenn.autodiff.tape import GradientTape
+from corenn.autodiff.tape import GradientTape, recording_tapes
 from corenn.errors import GraphError, ShapeError, UsageError
 from corenn.graph.graph import Graph, building
 from corenn.graph.operations import Kind, Known, Operation, Run
 from corenn.graph.subgraph import SubGraph, run_subgraph, trace
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.creation import asarray, zeros_like
+from corenn.ops.elementwise import identity
 from corenn.ops.shaping import stack
 from corenn.tensor import Tensor
 
@@ -75,7 +76,7 @@ class CondKind(ControlKind):
 
         def backward(which: int) -> Callable[[Run], list[Tensor]]:
             def run_branch(here: Run) -> list[Tensor]:
-                fresh = [Tensor(t.data, t.spec) for t in captured[which]]
+                fresh = parted(captured[which])
                 mine = {i: fresh[i - offsets[which]] for i in needed if 0 <= i - offsets[which] < len(fresh)}
                 with GradientTape() as tape:
                     tape.watch(list(mine.values()))
@@ -87,6 +88,13 @@ class CondKind(ControlKind):
             return run_branch
 
         return run.branch(inputs[0], [backward(0), backward(1)])
+
+
+def parted(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors, each an object of its own to take gradients by; tapes that are recording already see through."""
+    if recording_tapes():
+        return [identity(t) for t in tensors]
+    return [Tensor(t.data, t.spec) for t in tensors]
 
 
 class WhileKind(ControlKind):
@@ -392,4 +400,16 @@ def _scan_now(
     return state, tree.rebuild(output, iter(stacked))
 
 
-__all__ = ["CondKind", "ControlKind", "ScanKind", "WhileKind", "case", "cond", "fold", "map_fn", "scan", "while_loop"]
+__all__ = [
+    "CondKind",
+    "ControlKind",
+    "ScanKind",
+    "WhileKind",
+    "case",
+    "cond",
+    "fold",
+    "map_fn",
+    "parted",
+    "scan",
+    "while_loop",
+]

@@ -83,8 +83,8 @@ def _concatenate(values: list[Any], attrs: Mapping[str, Any]) -> Any:
 
 def _element(values: list[Any], attrs: Mapping[str, Any]) -> Any:
     """Basic indexing of a vector by one int or one slice."""
-    (vector,), pattern = values, attrs["pattern"]
-    if not isinstance(vector, tuple) or len(pattern) != 1:
+    vector, pattern = values[0], attrs["pattern"]
+    if len(values) != 1 or not isinstance(vector, tuple) or len(pattern) != 1:
         return None
     entry = pattern[0]
     if entry[0] == "int":
@@ -102,7 +102,7 @@ def _number(combine: Any) -> Any:
 _RULES: dict[str, Any] = {
     "stack": _stack,
     "concatenate": _concatenate,
-    "basic_index": _element,
+    "index": _element,
     "cast": lambda values, attrs: values[0] if attrs["dtype"].is_integer else None,
     "identity": lambda values, attrs: values[0],
     "add": _number(lambda a, b: a + b),

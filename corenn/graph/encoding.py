@@ -1,9 +1,10 @@
 """Attributes of operations as JSON, and back: arrays, dtypes, tuples, slices, places of values known when a graph runs.
 
-What JSON says itself (None, bool, int, str, finite float, list) is written as it is; the rest is an object with one key
-that begins with ``$``: ``{"$tuple": [...]}``, ``{"$float": "nan"}``, ``{"$complex": [re, im]}``, ``{"$bytes": base64}``,
-``{"$dtype": name}``, ``{"$array": {...}}``, ``{"$slice": [start, stop, step]}``, ``{"$ellipsis": null}``,
-``{"$deferred": [input, known]}``, ``{"$bound": place}``, ``{"$device": name}``, ``{"$dict": [[key, value], ...]}``.
+What JSON says itself (None, bool, int, str, finite float, list) is written as it is; the rest is an object with one
+key that begins with ``$``: ``{"$tuple": [...]}``, ``{"$float": "nan"}``, ``{"$complex": [re, im]}``,
+``{"$bytes": base64}``, ``{"$dtype": name}``, ``{"$array": {...}}``, ``{"$slice": [start, stop, step]}``,
+``{"$ellipsis": null}``, ``{"$deferred": [input, known]}``, ``{"$bound": place}``, ``{"$device": name}``,
+``{"$dict": [[key, value], ...]}``.
 
 An array is ``{"dtype", "shape"}`` with its elements as one of ``data`` (base64 of the bytes, little endian, C order),
 ``strings`` (a list, flat), or ``tensor``: the name of a tensor in the file beside, which is a digest of its content, so
@@ -37,7 +38,11 @@ _MOST_AXES = 64
 
 
 class UnwritableError(ValueError):
-    """A value that has no form in a file; the message says what it is."""
+    """A value that has no form in a file; the message says what it is, ``hint`` what to do where that is known."""
+
+    def __init__(self, what: str, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 class ValueWriter:

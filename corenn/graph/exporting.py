@@ -6,14 +6,21 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from corenn.configurable import serialize
 from corenn.errors import CheckpointError, CorennError, GraphError
 from corenn.graph.encoding import UnwritableError, ValueWriter
 from corenn.graph.graph import Graph
 from corenn.graph.kind_registry import format_of, write_function
-from corenn.graph.kinds import CompositeKind, ConstKind, EagerTensorKind, GeneratorKeyKind, HostCallKind, PlaceholderKind
+from corenn.graph.kinds import (
+    CompositeKind,
+    ConstKind,
+    EagerTensorKind,
+    GeneratorKeyKind,
+    HostCallKind,
+    PlaceholderKind,
+)
 from corenn.graph.operations import Kind, Operation
 from corenn.graph.state import EagerReadKind, GraphVariable
 from corenn.graph.subgraph import ParameterKind, SubGraph
@@ -83,6 +90,7 @@ class _GraphWriter:
         self.stack: list[Graph] = []
         self.places: dict[int, list[list[Any]]] = {id(graph): []}
         self.kept: list[Graph] = []  # so that ids stay theirs
+        self._current: Operation  # being written
 
     def description(self) -> dict[str, Any]:
         """The whole graph."""
@@ -104,9 +112,10 @@ class _GraphWriter:
             self.stack.pop()
 
     def _operation(self, operation: Operation) -> dict[str, Any]:
-        kind, attrs = operation.kind, operation.attrs
-        if isinstance(kind, EagerTensorKind):  # its value, as it is
-            kind, attrs = _CONST, {**attrs, "value": kind.tensor.numpy()}
+        kind: Kind = operation.kind
+        attrs = operation.attrs
+        if isinstance(operation.kind, EagerTensorKind):  # its value, as it is
+            kind, attrs = _CONST, {**attrs, "value": operation.kind.tensor.numpy()}
         elif isinstance(kind, ParameterKind) and len(self.stack) == 1:  # of a traced function: whoever runs it feeds it
             kind = _PLACEHOLDER
         form = format_of(kind)
@@ -119,7 +128,9 @@ class _GraphWriter:
                 record["inputs"] = [i.name for i in operation.inputs]
             if operation.control_inputs:
                 record["controls"] = [c.name for c in operation.control_inputs]
-            record["outputs"] = [[None if o.extents is None else list(o.extents), o.dtype.name] for o in operation.outputs]
+            record["outputs"] = [
+                [None if o.extents is None else list(o.extents), o.dtype.name] for o in operation.outputs
+            ]
             if attrs:
                 record["attrs"] = {name: self.value(value) for name, value in attrs.items()}
             config = form.write(kind, operation, self)
@@ -133,11 +144,14 @@ class _GraphWriter:
             record["where"] = operation.where
         return record
 
-    def _refuse(self, operation: Operation, kind: Kind, what: str = "", cause: Exception | None = None) -> Any:
-        hint = "keep it out of the graph that is exported, or rebuild the graph in Python and restore its variables"
+    def _refuse(
+        self, operation: Operation, kind: Kind, what: str = "", cause: UnwritableError | None = None
+    ) -> NoReturn:
+        hint = (
+            cause.hint if cause is not None else None
+        ) or "keep it out of the graph that is exported, or rebuild the graph in Python and restore its variables"
         if isinstance(kind, (CompositeKind, HostCallKind)):
             what = f"it runs {what or 'a Python function'}"
-            hint = "register the function: corenn.graph.register_function('my_package.my_function', function)"
             if isinstance(kind, HostCallKind):
                 hint += "; or feed a placeholder in its place"
         elif isinstance(kind, GeneratorKeyKind):
@@ -178,7 +192,11 @@ class _GraphWriter:
         try:
             return {"configured": serialize(constraint)}
         except CorennError:
+            pass
+        try:
             return {"function": self.function(constraint)}
+        except UnwritableError as error:
+            raise UnwritableError(f"its constraint is {error}", error.hint) from None
 
     def subgraph(self, graph: SubGraph) -> dict[str, Any]:
         """The graph of a branch or body."""
@@ -220,10 +238,16 @@ class _GraphWriter:
     def _item(self, item: Any) -> Any:
         if isinstance(item, (GraphTensor, Operation)):
             operation = item.operation if isinstance(item, GraphTensor) else item
-            key = "variable" if isinstance(item, GraphVariable) else "tensor" if isinstance(item, GraphTensor) else "operation"
+            key = (
+                "variable"
+                if isinstance(item, GraphVariable)
+                else "tensor"
+                if isinstance(item, GraphTensor)
+                else "operation"
+            )
             reference: dict[str, Any] = {key: item.name if key == "tensor" else operation.name}
             inside = self.places.get(id(operation.graph))
-            if inside is None or operation.graph.get_operation_by_name(operation.name) is not operation:
+            if inside is None or operation.graph._by_name.get(operation.name) is not operation:
                 raise UnwritableError(f"{item.name!r}, which is not in this graph")
             return {**reference, "in": inside} if inside else reference
         if isinstance(item, (list, tuple)) and type(item) in (list, tuple):

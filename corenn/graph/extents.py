@@ -18,13 +18,14 @@ from corenn.errors import CorennError
 R = TypeVar("R")
 
 #: Values an unknown starts from, in two searches: rich in divisors, unlike each other and unlike any in a program.
-_BASES = ((5040, 720), (55440, 5040))
+_BASES = ((5040, 720), (55440, -720))
 #: Runs of one search until the first success, and after it.
-_MOST, _MORE = 160, 24
+_MOST, _MORE = 120, 24
 
 Slopes = dict[int, Fraction]
-#: A comparison: the difference of its sides, how it changes with the unknowns, and differences that turn it round.
-Note = tuple[int, Slopes, tuple[int, ...]]
+#: A comparison: the difference of its sides, how it changes with the unknowns, differences that turn it round, and
+#: whether it was an equality that held.
+Note = tuple[int, Slopes, tuple[int, ...], bool]
 
 
 class Extent(int):
@@ -38,6 +39,7 @@ class Extent(int):
     notes: list[Note]
 
     def __new__(cls, value: int, slopes: Slopes, notes: list[Note]) -> Extent:
+        """An int ``value``."""
         made = super().__new__(cls, value)
         made.slopes, made.notes = slopes, notes
         return made
@@ -100,17 +102,17 @@ class Extent(int):
 
     # ---- comparisons
 
-    def _noted(self, other: Any, holds: bool, turned: tuple[int, ...]) -> bool:
+    def _noted(self, other: Any, holds: bool, turned: tuple[int, ...], equal: bool = False) -> bool:
         difference = self - other
         if isinstance(difference, Extent):
-            self.notes.append((int(difference), difference.slopes, turned))
+            self.notes.append((int(difference), difference.slopes, turned, equal))
         return holds
 
     def __eq__(self, other: object) -> Any:
         if not isinstance(other, int):
             return NotImplemented
         holds = int(self) == int(other)
-        return self._noted(other, holds, (1,) if holds else (0,))
+        return self._noted(other, holds, (1,) if holds else (0,), holds)
 
     def __ne__(self, other: object) -> Any:
         return not self == other if isinstance(other, int) else NotImplemented
@@ -142,7 +144,14 @@ def explore(run: Callable[[Sequence[int]], R], count: int, lowest: Sequence[int]
         yield _attempt(run, ())
         return
     for base, step in _BASES:
-        yield from _search(run, tuple(base + step * i for i in range(count)), lowest)
+        succeeded = False
+        for found in _search(run, tuple(base + step * i for i in range(count)), lowest):
+            succeeded = succeeded or not isinstance(found, Exception)
+            yield found
+        if not succeeded:
+            return
+    # Unknown extents are mostly one and the same batch, which a search that moves one at a time may not come to.
+    yield from (_attempt(run, [base] * count) for base, _ in _BASES)
 
 
 def _attempt(run: Callable[[Sequence[int]], R], values: Sequence[int]) -> R | Exception:
@@ -156,23 +165,34 @@ def _search(
     run: Callable[[Sequence[int]], R], start: tuple[int, ...], lowest: Sequence[int]
 ) -> Iterator[R | Exception]:
     """Depth first, from what the last comparison asked for, until a run succeeds; then what that one passed by."""
-    waiting, later, seen = [start], [], {start}
+    waiting, seen, tried = [start], {start}, set[tuple[int, ...]]()
+    later: list[tuple[int, ...]] = []
+    loose = {start}
     succeeded, left = False, _MOST
     while (waiting or later) and left:
-        left -= 1
         values = waiting.pop() if waiting else later.pop(0)
+        if values in tried:
+            continue
+        left -= 1
+        tried.add(values)
         notes: list[Note] = []
         one = Fraction(1)
         found = _attempt(run, [Extent(v, {i: one}, notes) for i, v in enumerate(values)])
         yield found
-        suggested = [v for v in _suggestions(notes, values, start, lowest) if v not in seen]
-        seen.update(suggested)
-        if not isinstance(found, Exception):
-            if not succeeded:
-                succeeded, left, waiting = True, _MORE, []
-            later += suggested
-        elif not succeeded:
-            waiting += reversed(suggested)  # the last comparison's first
+        if isinstance(found, Exception):
+            if not succeeded:  # equal extents are seldom what is refused
+                suggested = _suggestions([n for n in notes if not n[3]], values, start, lowest)
+                waiting += reversed([v for v in suggested if v not in seen])  # the last comparison's first
+                seen.update(suggested)
+            continue
+        if values not in loose:
+            looser = list(_loosened(values, start, lowest))
+            loose.update(looser)
+            later += looser
+        if not succeeded:
+            later += waiting[: -_MORE // 4 : -1]  # other ways to what the last refusal asked for
+            later += _suggestions(notes, values, start, lowest)
+            succeeded, left, waiting = True, _MORE, []
 
 
 def _suggestions(
@@ -183,13 +203,29 @@ def _suggestions(
     Unknowns that have their first value still are moved before those that were moved already.
     """
     found: dict[tuple[int, ...], None] = {}
-    for difference, slopes, turned in reversed(notes):
+    for difference, slopes, turned, _ in reversed(notes):
         for unknown in sorted(slopes, key=lambda u: (values[u] != start[u], -u)):
             for target in turned:
                 moved = values[unknown] + (target - difference) / slopes[unknown]
-                if moved.denominator == 1 and moved >= lowest[unknown]:
-                    found[(*values[:unknown], int(moved), *values[unknown + 1 :])] = None
+                if moved.denominator > 1:  # one factor of a product: with 1 for it, the other can be solved for
+                    moved = Fraction(1)
+                if moved >= lowest[unknown]:
+                    found[_with(values, unknown, int(moved))] = None
     return list(found)
+
+
+def _loosened(values: tuple[int, ...], start: tuple[int, ...], lowest: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Values that succeeded, with one that was moved put back, or moved a little: was it needed, is it the only one?"""
+    for unknown, value in enumerate(values):
+        if value != start[unknown]:
+            yield tuple(start[unknown] if v == value else v for v in values)
+            yield from (
+                _with(values, unknown, v) for v in (start[unknown], value - 1, value + 1, 1) if v >= lowest[unknown]
+            )
+
+
+def _with(values: tuple[int, ...], unknown: int, value: int) -> tuple[int, ...]:
+    return (*values[:unknown], value, *values[unknown + 1 :])
 
 
 __all__ = ["Extent", "explore"]

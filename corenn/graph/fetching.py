@@ -109,10 +109,8 @@ def feed_array(tensor: GraphTensor, value: Any) -> np.ndarray[Any, Any]:
     if not compatible(tensor.extents, array.shape):
         known = ", ".join("?" if n is None else str(n) for n in tensor.extents or ())
         known += "," if len(tensor.extents or ()) == 1 else ""
-        raise ShapeError(
-            "feed_dict", f"Cannot feed value of shape {array.shape} for Tensor {tensor.name!r}, which has shape '({known})'",
-            site=tensor.operation.where,
-        )  # fmt: skip
+        what = f"Cannot feed value of shape {array.shape} for Tensor {tensor.name!r}, which has shape '({known})'"
+        raise ShapeError("feed_dict", what, site=tensor.operation.where)
     return array
 
 
@@ -127,8 +125,9 @@ def _converted(tensor: GraphTensor, value: Any) -> np.ndarray[Any, Any]:
                          {"placeholder": dtype})  # fmt: skip
     array = given.astype(dtype.numpy)
     if dtype.kind in "iub" and given.dtype.kind in "fc" and given.size and not np.array_equal(array, given):
-        raise DTypeError("feed_dict", f"feeding {given.dtype} to {tensor.name!r} would lose fractions",
-                         {"placeholder": dtype}, hint=f"value.astype({dtype.name!r}), or a float32 placeholder")  # fmt: skip
+        what = f"feeding {given.dtype} to {tensor.name!r} would lose fractions"
+        hint = f"value.astype({dtype.name!r}), or a float32 placeholder"
+        raise DTypeError("feed_dict", what, {"placeholder": dtype}, hint=hint)
     return array
 
 

@@ -13,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,6 +77,27 @@ class FunctionGraph(Graph):
             return self.convert(_outside(key, seed))
         return super().random_key(generator=generator or _DefaultGenerator())
 
+    def value_now(self, tensor: GraphTensor, where: str) -> Tensor:
+        """The value of a tensor that depends on no argument, for a variable that is made while a function is traced.
+
+        What it is computed from runs now, once.  Raises GraphError for one that depends on arguments.
+        """
+        steps, waiting = set[Operation](), [tensor.operation]
+        while waiting:
+            step = waiting.pop()
+            if isinstance(step.kind, ParameterKind):
+                raise GraphError(
+                    where, "its initial value depends on the arguments of the function that is being traced",
+                    hint="make the variable before, or give it a value of its own", site=tensor.operation.where,
+                )  # fmt: skip
+            if step not in steps:
+                steps.add(step)
+                waiting += [i.operation for i in step.kind.operands(step)]
+        device = current_device()
+        run = ReplayRun(device, lambda cell: Tensor(cell.data, cell.spec), _Keys(device), None)
+        (found,) = replay(sorted(steps, key=lambda o: o.number), [tensor], {}, run)
+        return found
+
     def session_for(self, where: str, session: Any = None) -> Any:
         """A traced function has no session."""
         raise GraphError(where, "it is inside a function, which only runs as a whole", hint="return the tensor")
@@ -97,8 +118,11 @@ class ConcreteFunction:
     ``graph`` can be looked at, exported, shown; ``program(*args)`` is what runs for arguments of such shapes.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], structure: Any, known: Sequence[Known]) -> None:
-        self.name, self.graph = name, FunctionGraph()
+    def __init__(
+        self, name: str, function: Callable[..., Any], structure: Any, known: Sequence[Known],
+        graph: FunctionGraph | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.graph = name, graph if graph is not None else FunctionGraph()
         with self.graph.as_default():
             names = iter(f"arg{i}" for i in range(len(known)))
             given = [self.graph.parameter(k, next(names)) for k in known]
@@ -328,6 +352,9 @@ def _sum(parts: list[GraphTensor | None]) -> GraphTensor | None:
 class Function:
     """A Python function that is traced; see ``corenn.function``.  ``traces`` has the concrete functions made so far."""
 
+    #: What it is traced into: the TensorFlow facade's graphs have tensors of their own.
+    graph_class: ClassVar[type[FunctionGraph]] = FunctionGraph
+
     def __init__(
         self, python_function: Callable[..., Any], input_signature: Any = None, name: str | None = None
     ) -> None:
@@ -358,7 +385,7 @@ class Function:
         name = f"_corenn_function_{self.name}"
         bound = instance.__dict__.get(name)
         if bound is None:
-            bound = Function(self.python_function.__get__(instance, owner), None, self.name)
+            bound = type(self)(self.python_function.__get__(instance, owner), None, self.name)
             bound.input_signature = self.input_signature
             object.__setattr__(instance, name, bound)
         return bound
@@ -427,7 +454,8 @@ class Function:
 
         where = next((v.spec.device for v in values if isinstance(v, Tensor)), None)
         with where if where is not None else nullcontext():
-            concrete = ConcreteFunction(self.name, self.python_function, _Places(structure), known)
+            concrete = ConcreteFunction(self.name, self.python_function, _Places(structure), known,
+                                        self.graph_class())  # fmt: skip
         self.traces[signature] = concrete
         by_values = [s for s in self.traces if any(p[0] == "python" for p in s[1])]
         if len(by_values) > _MANY_TRACES and not self._warned:

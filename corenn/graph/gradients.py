@@ -7,7 +7,7 @@ so rules need not cope with unknown extents, and the shape of each gradient is i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +15,7 @@ from corenn import tree
 from corenn.autodiff.reverse import Entry, backpropagate
 from corenn.autodiff.tape import GradientTape
 from corenn.errors import GradientError, ShapeError, UsageError
-from corenn.graph.control import CondKind, ControlKind
+from corenn.graph.control import CondKind, ControlKind, parted
 from corenn.graph.graph import Graph
 from corenn.graph.kinds import CompositeKind, DefaultPlaceholderKind, HostCallKind, SliceKind
 from corenn.graph.operations import Kind, Operation, Run, TableKind
@@ -71,7 +71,7 @@ class GradientKind(Kind):
         return [gradients.get(chosen[places[i]]) for i in self.needed]
 
     def _anew(self, operands: list[Tensor], grads: list[Tensor], run: Run) -> list[Tensor | None]:
-        fresh = [Tensor(t.data, t.spec) for t in operands]
+        fresh = parted(operands)
         sources = [fresh[i] for i in self.needed]
         with GradientTape() as tape:
             tape.watch(sources)
@@ -86,19 +86,37 @@ class GradientKind(Kind):
 
 #: Operations whose result is an operand as it is.
 _THROUGH = (ReadKind, DefaultPlaceholderKind)
+#: The attribute of an operation whose gradient is a registered one; TensorFlow's name.
+_RULE = "_gradient_op_type"
 #: Operations differentiated by running them again on a tape.
 _RERUN = (CompositeKind, SliceKind, ControlKind, GradientKind)
 
 
+#: Gradients by the names that ``Graph.gradient_override_map`` gives to operations.
+_registered: dict[str, Callable[..., Any]] = {}
+
+
+def register_gradient(name: str, function: Callable[..., Any]) -> None:
+    """Call ``function`` for the gradients of operations that ``Graph.gradient_override_map`` marks with ``name``.
+
+    ``function(operation, *gradients of its results)`` is called while gradients are added to the graph, and returns one
+    for each input (``None``: it stops there), or that of the only input.  Raises UsageError for a name that is taken.
+    """
+    if name in _registered:
+        raise UsageError("register_gradient", f"there is a gradient {name!r} already", hint="choose another name")
+    _registered[name] = function
+
+
 def gradients(
     ys: Any, xs: Any, grad_ys: Any = None, name: str | None = "gradients", *, stop_gradients: Any = (),
-    unconnected_gradients: str = "none",
+    unconnected_gradients: str = "none", integers: bool = False,
 ) -> list[GraphTensor | None]:  # fmt: skip
     """d(sum of all elements of all ``ys``)/dx for each of ``xs``, as operations added to their graph.
 
     ``ys``, ``xs``: a graph tensor (or variable) or a list of them.  ``grad_ys``: what each y is multiplied by first
     (its shape; ``None`` for ones).  Gradients do not pass through ``stop_gradients``.  ``None`` (or zeros, with
-    ``unconnected_gradients="zero"``) for an x that no y depends on; integer ys contribute nothing.
+    ``unconnected_gradients="zero"``) for an x that no y depends on.  Integers are constants and contribute nothing,
+    unless ``integers``: then the rules are applied to them as well, in their dtype.
     """
     targets, sources = _listed(ys), _listed(xs)
     graph = _graph_of([*targets, *sources])
@@ -108,19 +126,24 @@ def gradients(
     wanted = [_source(graph, x) for x in sources]
     stopped = {_source(graph, s) for s in _listed(stop_gradients)}
     with graph.as_default(), graph.name_scope(name) if name else nullcontext():
-        found = _walk(graph, [graph.convert(y) for y in targets], seeds, wanted, stopped)
+        found = _walk(graph, [graph.convert(y) for y in targets], seeds, wanted, stopped, integers)
         if unconnected_gradients == "zero":
             return [zeros_like(x) if g is None else g for g, x in zip(found, wanted, strict=True)]  # type: ignore[misc]
     return found
 
 
 def _walk(
-    graph: Graph, ys: list[GraphTensor], seeds: list[Any], xs: list[GraphTensor], stopped: set[GraphTensor]
+    graph: Graph,
+    ys: list[GraphTensor],
+    seeds: list[Any],
+    xs: list[GraphTensor],
+    stopped: set[GraphTensor],
+    integers: bool,
 ) -> list[GraphTensor | None]:
-    between = _between(ys, xs, stopped)
+    between = _between(ys, xs, stopped, integers)
     parts: dict[int, list[GraphTensor]] = {}
     for i, (y, seed) in enumerate(zip(ys, seeds, strict=True)):
-        if not y.dtype.is_inexact:
+        if not _varies(y, integers):
             continue
         if seed is None:
             with graph.name_scope(f"grad_ys_{i}"):
@@ -130,7 +153,7 @@ def _walk(
             raise ShapeError("gradients", "a grad_y must have its y's shape", {"y": y.extents, "grad_y": given.extents})
         parts.setdefault(id(y), []).append(given)
     for operation in sorted(between, key=lambda o: o.number, reverse=True):
-        arrived = {o.index: _total(parts[id(o)]) for o in operation.outputs if id(o) in parts}
+        arrived = {o.index: _total(parts[id(o)]) for o in operation.outputs if id(o) in parts and o not in stopped}
         if not arrived:
             continue
         for tensor, gradient in _pulled(graph, operation, arrived, between[operation]):
@@ -139,31 +162,38 @@ def _walk(
 
 
 def _between(
-    ys: list[GraphTensor], xs: list[GraphTensor], stopped: set[GraphTensor]
+    ys: list[GraphTensor], xs: list[GraphTensor], stopped: set[GraphTensor], integers: bool
 ) -> dict[Operation, tuple[int, ...]]:
     """The operations on paths from xs to ys, and which of their inputs lie on such a path."""
     back: set[Operation] = set()
-    waiting = [y.operation for y in ys if y.dtype.is_inexact]
+    waiting = [y.operation for y in ys if _varies(y, integers) and y not in stopped]
     while waiting:
         operation = waiting.pop()
         if operation not in back:
             back.add(operation)
-            waiting += [i.operation for i in operation.inputs if i.dtype.is_inexact and i not in stopped]
+            waiting += [i.operation for i in operation.inputs if _varies(i, integers) and i not in stopped]
     reached = {id(x) for x in xs}
     found: dict[Operation, tuple[int, ...]] = {}
     for operation in sorted(back, key=lambda o: o.number):
-        places = tuple(
-            i for i, t in enumerate(operation.inputs) if id(t) in reached and t.dtype.is_inexact and t not in stopped
-        )
+        # An integer that a float result depends on, an index or an extent, is a constant all the same.
+        whole = integers and any(o.dtype.is_integer for o in operation.outputs)
+        places = tuple(i for i, t in enumerate(operation.inputs) if id(t) in reached and _varies(t, whole))
         if places and _passes(operation):
             found[operation] = places
-            reached |= {id(o) for o in operation.outputs if o.dtype.is_inexact}
+            reached |= {id(o) for o in operation.outputs if _varies(o, integers) and o not in stopped}
     return found
+
+
+def _varies(tensor: GraphTensor, integers: bool) -> bool:
+    """Whether a tensor is differentiated rather than taken as a constant."""
+    return tensor.dtype.is_inexact or (integers and tensor.dtype.is_integer)
 
 
 def _passes(operation: Operation) -> bool:
     """Whether gradients can pass back through an operation at all."""
     kind = operation.kind
+    if _RULE in operation.attrs:
+        return True
     if isinstance(kind, TableKind):
         return kind.op.differentiable or kind.op.decomposition is not None
     return isinstance(kind, (*_THROUGH, *_RERUN, HostCallKind, InitializedValueKind))
@@ -173,6 +203,8 @@ def _pulled(
     graph: Graph, operation: Operation, arrived: dict[int, GraphTensor], places: tuple[int, ...]
 ) -> list[tuple[GraphTensor, GraphTensor]]:
     kind = operation.kind
+    if _RULE in operation.attrs:
+        return _by_registered(graph, operation, arrived, places)
     if isinstance(kind, HostCallKind):
         raise GradientError(
             "gradients", f"No gradient defined for operation '{operation.name}' (op type: {operation.type})",
@@ -201,6 +233,33 @@ def _pulled(
     return [(operation.inputs[i], g) for i, g in zip(places, partner.outputs, strict=True)]
 
 
+def _by_registered(
+    graph: Graph, operation: Operation, arrived: dict[int, GraphTensor], places: tuple[int, ...]
+) -> list[tuple[GraphTensor, GraphTensor]]:
+    """What the function that was registered for the operation gives."""
+    name = operation.attrs[_RULE]
+    if name not in _registered:
+        raise GradientError(
+            "gradients", f"No gradient defined for operation '{operation.name}' (op type: {operation.type})",
+            hint=f"its graph names {name!r}: register_gradient({name!r}, function)", site=operation.where,
+        )  # fmt: skip
+    given = [arrived[o.index] if o.index in arrived else zeros_like(o) for o in operation.outputs]
+    with graph.name_scope(f"{operation.name}_grad".rpartition("/")[2]):
+        found = _listed(_registered[name](operation, *given))
+    if len(found) != len(operation.inputs):
+        raise GradientError(
+            "gradients",
+            f"Num gradients {len(found)} generated for op {operation.name} do not match num inputs "
+            f"{len(operation.inputs)}",
+            hint=f"the function registered as {name!r} returns one for each input, or None", site=operation.where,
+        )  # fmt: skip
+    return [
+        (operation.inputs[i], graph.convert(found[i], operation.inputs[i].dtype))
+        for i in places
+        if found[i] is not None
+    ]
+
+
 def _total(parts: list[GraphTensor]) -> GraphTensor:
     total = parts[0]
     for part in parts[1:]:
@@ -218,7 +277,7 @@ def _source(graph: Graph, x: Any) -> GraphTensor:
         if not isinstance(found, GraphTensor):
             raise UsageError("gradients", f"{found!r} is an operation, not a tensor")
         return found
-    return x
+    return x if x.graph is graph else graph.convert(x)  # a capture, or the error that says it is another graph's
 
 
 def _graph_of(tensors: list[Any]) -> Graph:

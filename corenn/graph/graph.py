@@ -8,7 +8,7 @@ as in TensorFlow 1, so that graphs look familiar and checkpoints fit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
@@ -52,8 +52,11 @@ class Graph:
         self._device = ""
         self._chosen: tuple[str | None, str | None] | None = None
         self._table_kinds: dict[str, TableKind] = {}
+        self._rules: dict[str, str] = {}  # of gradient_override_map
         #: Eager variables that are read, by identity, and the tensors of their values.
         self.reads: dict[int, tuple[Variable, list[GraphTensor]]] = {}
+        #: Variables of elsewhere that operations of this graph write, by identity.
+        self.written: dict[int, Any] = {}
         #: What scopes of variables keep here (see ``corenn.graph.scopes``).
         self.variable_scopes: dict[str, Any] = {}
 
@@ -138,6 +141,8 @@ class Graph:
             self, kind, unique, inputs, results, attrs, [c for c in waiting if c not in known],
             where if where is not None else user_site(), self._device,
         )  # fmt: skip
+        if self._rules and operation.type in self._rules:
+            operation.attrs["_gradient_op_type"] = self._rules[operation.type]
         operation.number = len(self._operations)
         self._operations.append(operation)
         self._by_name[unique] = operation
@@ -299,6 +304,10 @@ class Graph:
         finally:
             self._controls = outer
 
+    def inside(self, home: Graph) -> bool:
+        """Whether this graph is ``home`` or runs as a part of it, so that it can use its tensors."""
+        return self is home
+
     @property
     def controlled(self) -> bool:
         """Whether operations made now wait for others."""
@@ -314,6 +323,20 @@ class Graph:
             self._device = before
 
     # ---- looking things up
+
+    @contextmanager
+    def gradient_override_map(self, rules: Mapping[str, str]) -> Iterator[None]:
+        """Operations made in the block, whose type is in ``rules``, have the gradient registered under its value.
+
+        ``corenn.graph.register_gradient`` names a gradient.  Raises UsageError for what is no dict of strings.
+        """
+        if not isinstance(rules, Mapping) or not all(isinstance(x, str) for pair in rules.items() for x in pair):
+            raise UsageError("gradient_override_map", f"takes a dict of strings by strings, not {rules!r}")
+        before, self._rules = self._rules, {**self._rules, **rules}
+        try:
+            yield
+        finally:
+            self._rules = before
 
     def get_operations(self) -> list[Operation]:
         """All operations, in the order they were made."""

@@ -22,7 +22,7 @@ from corenn.graph.kind_registry import Record, format_called, kind_names, read_f
 from corenn.graph.names import check
 from corenn.graph.operations import Known, Operation
 from corenn.graph.scopes import store_of
-from corenn.graph.state import GraphVariable
+from corenn.graph.state import GLOBAL, GraphVariable
 from corenn.graph.subgraph import ParameterKind, SubGraph
 from corenn.graph.tensors import GraphTensor
 
@@ -42,6 +42,12 @@ class ImportedGraph:
     operations: dict[str, Operation]
     variables: dict[str, GraphVariable]
     collections: dict[str, list[Any]]
+
+    @property
+    def global_variables(self) -> dict[str, GraphVariable]:
+        """The variables that checkpoints hold by default, by the names they have there: what a ``Saver`` takes."""
+        listed = {id(v) for v in self.collections.get(GLOBAL, ())}
+        return {name: v for name, v in self.variables.items() if id(v) in listed}
 
     def operation(self, name: str) -> Operation:
         """The operation that the file calls ``name``; KeyError with the nearest names if there is none."""
@@ -216,7 +222,9 @@ class _GraphReader:
                                  hint=nearest(operation, names) or None)  # fmt: skip
             element = graph.as_element(value)
             if not isinstance(element, GraphTensor):
-                raise GraphError("import_graph", f"input_map gives {key!r} an operation", hint="give one of its outputs")
+                raise GraphError(
+                    "import_graph", f"input_map gives {key!r} an operation", hint="give one of its outputs"
+                )
             found[name] = element
         return found
 
@@ -237,9 +245,13 @@ class _GraphReader:
             except (CheckpointError, GraphError):
                 raise
             except CorennError as error:
-                raise CheckpointError(self.where, f"{described}: {error.what}", error.operands, hint=error.hint) from error
+                raise CheckpointError(
+                    self.where, f"{described}: {error.what}", error.operands, hint=error.hint
+                ) from error
             except Exception as error:  # whatever rules of shapes make of attributes that they never met
-                raise CheckpointError(self.where, f"{described} is malformed: {type(error).__name__}: {error}") from error
+                raise CheckpointError(
+                    self.where, f"{described} is malformed: {type(error).__name__}: {error}"
+                ) from error
         for action in level.later:
             action()
 
@@ -255,6 +267,11 @@ class _GraphReader:
             refuse("there are two of that name")
         check(name, scoped=False)
         form = format_called(data["kind"]) if isinstance(data.get("kind"), str) else None
+        if form is None and isinstance(data.get("kind"), str) and "." in data["kind"]:
+            raise GraphError(
+                "import_graph", f"operation {name[:80]!r} is of a kind that is not registered: {data['kind'][:80]!r}",
+                hint=f"import {data['kind'].partition('.')[0][:40]}, which registers it, before loading",
+            )  # fmt: skip
         if form is None:
             refuse(f"there is no kind {str(data.get('kind'))[:60]!r}; {nearest(str(data.get('kind')), kind_names())}")
         given, listed = data.get("attrs", {}), data.get("outputs", [])
@@ -267,7 +284,7 @@ class _GraphReader:
         controls = [self._operation(level, n, refuse) for n in self._names(data.get("controls", []), refuse)]
         attrs = {key: self.value(value) for key, value in given.items()}
         record = Record(
-            name, str(data.get("type", "")), graph, inputs, [self._known(o, refuse) for o in listed], attrs, config, refuse
+            name, graph, inputs, [self._known(o, refuse) for o in listed], attrs, config, refuse
         )  # fmt: skip
         kind = form.read(record, self)
         with graph.device("" if self.clear_devices else device):
@@ -294,8 +311,12 @@ class _GraphReader:
     def _operation(self, level: _Level, name: Any, refuse: Callable[[str], NoReturn]) -> Operation:
         found = level.operations.get(name) if isinstance(name, str) else None
         if found is None:
-            near = nearest(str(name)[:80], level.operations) if level.operations else "there are no operations before it"
-            refuse(f"it needs {str(name)[:80]!r}, which does not come before it (a cycle, or a part is missing); {near}")
+            near = (
+                nearest(str(name)[:80], level.operations) if level.operations else "there are no operations before it"
+            )
+            refuse(
+                f"it needs {str(name)[:80]!r}, which does not come before it (a cycle, or a part is missing); {near}"
+            )
         return found
 
     def _tensor(self, level: _Level, name: Any, refuse: Callable[[str], NoReturn]) -> GraphTensor:
@@ -309,7 +330,8 @@ class _GraphReader:
             return found
         if mapped.dtype is not found.dtype:
             raise GraphError("import_graph", f"input_map gives {name!r} a tensor of another dtype",
-                             {"file": found, "given": mapped}, hint=f"corenn.cast(..., dtype={found.dtype.name!r})")  # fmt: skip
+                             {"file": found, "given": mapped},
+                             hint=f"corenn.cast(..., dtype={found.dtype.name!r})")  # fmt: skip
         return mapped
 
     # ---- what kinds ask for (kind_registry.Reader)
@@ -354,9 +376,10 @@ class _GraphReader:
             return None
         if isinstance(data, dict) and "function" in data:
             return self.function(data["function"])
-        if not isinstance(data, dict) or "configured" not in data:
+        form = data.get("configured") if isinstance(data, dict) else None
+        if not isinstance(form, dict) or form.get("kind", "constraint") != "constraint":
             self.refuse("the constraint of a variable is malformed")
-        found = deserialize(data["configured"], "constraint")
+        found = deserialize(form, "constraint")
         if not callable(found):
             self.refuse("the constraint of a variable cannot be called")
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from corenn.errors import ShapeError
 from corenn.graph.deferred import complete, static_value
 from corenn.graph.graph import building
 from corenn.graph.kinds import Bound, SliceKind
@@ -38,10 +39,27 @@ def index_in_graph(x: GraphTensor, key: Any) -> Tensor:
                      placed(key) if isinstance(key, slice) else key)  # fmt: skip
     kind = SliceKind(tuple(placed(item) for item in items))
     known: list[Known]
-    trials = [_known_with(x, kind.key([n] * len(bounds))) for n in ((0, 1, 2) if bounds else (0,))]
+    trials = _tried(x, kind, len(bounds))
     shapes = {t[0] for t in trials}
     known = [(shapes.pop() if len(shapes) == 1 else _common([t[0] for t in trials]), x.dtype)]
     return graph.add(kind, [x, *bounds], known).outputs[0]
+
+
+def _tried(x: GraphTensor, kind: SliceKind, bounds: int) -> list[Known]:
+    """What comes out for several choices of the bounds; those that lie outside an axis say nothing.
+
+    In all but one choice no two are alike: with equal bounds every slice would seem to be empty.
+    """
+    choices = [[0] * bounds, *([n + step * i for i in range(bounds)] for n, step in ((0, 1), (1, 2), (5, -2)))]
+    found, refusal = [], None
+    for numbers in choices if bounds else choices[:1]:
+        try:
+            found.append(_known_with(x, kind.key(numbers)))
+        except ShapeError as error:
+            refusal = refusal or error
+    if not found and refusal is not None:
+        raise refusal
+    return found
 
 
 def _late(item: Any, ranked: bool) -> bool:

@@ -78,10 +78,9 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Record:
-    """One operation as it is read: all but its kind.  ``config`` is what the kind wrote; ``refuse`` says what is wrong."""
+    """One operation as it is read, all but its kind.  ``config``: what the kind wrote; ``refuse`` raises."""
 
     name: str
-    type: str
     graph: Graph
     inputs: list[GraphTensor]
     results: list[Known]
@@ -92,9 +91,7 @@ class Record:
     def counts(self, inputs: int, outputs: int) -> None:
         """Refuse other numbers of inputs and outputs."""
         if (len(self.inputs), len(self.results)) != (inputs, outputs):
-            self.refuse(
-                f"it has {len(self.inputs)} inputs and {len(self.results)} outputs, not {inputs} and {outputs}"
-            )
+            self.refuse(f"it has {len(self.inputs)} inputs and {len(self.results)} outputs, not {inputs} and {outputs}")
 
     def same(self, known: Known, result: int = 0) -> None:
         """Refuse a result whose dtype is another, or whose shape contradicts ``known``."""
@@ -152,7 +149,9 @@ def register_kind(
     Names of packages outside corenn begin with the package's, as in ``"my_package.attention"``.
     """
     if name in _by_name or cls in _by_class:
-        raise UsageError("register_kind", f"{name!r} or {cls.__name__} is registered already", hint="choose another name")
+        raise UsageError(
+            "register_kind", f"{name!r} or {cls.__name__} is registered already", hint="choose another name"
+        )
     _by_name[name] = _by_class[cls] = KindFormat(name, cls, write, read, made)
 
 
@@ -191,6 +190,7 @@ def kind_names() -> list[str]:
     return sorted(_by_name)
 
 
+@functools.cache
 def _import_homes() -> None:
     for module in _HOMES.values():
         importlib.import_module(module)
@@ -207,7 +207,8 @@ def write_function(function: Any, value: Callable[[Any], Any]) -> dict[str, Any]
     name = next((n for n, f in _functions.items() if f is function), None)
     if name is None:
         module, own = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
-        raise UnwritableError(f"the Python function {f'{module}.{own}' if module else own}")
+        hint = "register the function: corenn.graph.register_function('my_package.my_function', function)"
+        raise UnwritableError(f"the Python function {f'{module}.{own}' if module else own}", hint)
     return {"function": name}
 
 

@@ -207,6 +207,7 @@ def _bounded(item: Any, numbers: Sequence[int]) -> Any:
 
 
 __all__ = [
-    "Bound", "CompositeKind", "ConstKind", "DefaultPlaceholderKind", "EagerTensorKind", "GeneratorKeyKind", "HostCallKind", "NoOpKind",
-    "PlaceholderKind", "RandomKeyKind", "ShapeKind", "SliceKind", "UnfedError", "host_value",
+    "Bound", "CompositeKind", "ConstKind", "DefaultPlaceholderKind", "EagerTensorKind", "GeneratorKeyKind",
+    "HostCallKind", "NoOpKind", "PlaceholderKind", "RandomKeyKind", "ShapeKind", "SliceKind", "UnfedError",
+    "host_value",
 ]  # fmt: skip

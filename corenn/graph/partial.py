@@ -26,6 +26,8 @@ _ENOUGH = 5
 #: Ranks tried for an operand of unknown rank, and lengths for an attribute of unknown length.
 _RANKS = (2, 3, 1, 4, 0, 5)
 _LENGTHS = (1, 2, 3, 4)
+#: Operands of unknown rank for which all combinations of ranks are tried; for more, some.
+_MOST_UNRANKED, _MOST_RANKS = 3, 512
 #: Attributes, unlike extents, may be negative.
 _LOWEST_ATTRIBUTE = -8
 
@@ -40,6 +42,7 @@ def infer_partial(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) ->
     deferred = {name for name, value in attrs.items() if _deferred(value)}
     if not deferred and all(o is None or (o[0] is not None and None not in o[0]) for o in operands):
         return [(s.shape, s.dtype) for s in infer(op, _specs(operands), dict(attrs))]
+    names = op.operand_names(len(operands))
     results: list[Known] | None = None
     refusal: Exception | None = None
     for ranked, given in itertools.product(_ranked(operands), _sized(attrs)):
@@ -49,7 +52,8 @@ def infer_partial(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) ->
                     refusal = found
                 continue
             if results is not None and len(found) != len(results):
-                raise ShapeError(op.name, "how many results it has depends on an extent that is not known before it runs")
+                what = "how many results it has depends on an extent that is not known before it runs"
+                raise ShapeError(op.name, what, {n: s for n, s in zip(names, _specs(operands), strict=True) if s})
             results = _merged(results, found)
         if results is not None and all(shape is None for shape, _ in results):
             break  # nothing less can be known
@@ -72,6 +76,10 @@ def _refused(op: Op, operands: Sequence[Operand], attrs: dict[str, Any], deferre
             return error
         except Exception:  # None took part in arithmetic
             pass
+    if sum(o is not None and o[0] is None for o in operands) > _MOST_UNRANKED:
+        return ShapeError(
+            op.name, "the ranks of too many operands are not known", hint="call set_shape((None, 10)) on the tensors"
+        )
     if isinstance(trial, CorennError):
         return trial
     return ShapeError(op.name, "no shapes of the operands that are possible would do")
@@ -88,11 +96,21 @@ def _deferred(value: Any) -> bool:
 def _ranked(operands: Sequence[Operand]) -> Iterator[list[Operand]]:
     """The operands with each possible rank where it is unknown."""
     unranked = [i for i, o in enumerate(operands) if o is not None and o[0] is None]
-    for ranks in itertools.product(_RANKS, repeat=len(unranked)):
+    for ranks in itertools.islice(_ranks(len(unranked)), _MOST_RANKS):
         chosen = list(operands)
         for place, rank in zip(unranked, ranks, strict=True):
             chosen[place] = ((None,) * rank, chosen[place][1])  # type: ignore[index]  # unranked ones are present
         yield chosen
+
+
+def _ranks(count: int) -> Iterator[tuple[int, ...]]:
+    """Ranks for so many operands: all combinations, or where those are too many, those of one or two ranks."""
+    if count <= _MOST_UNRANKED:
+        yield from itertools.product(_RANKS, repeat=count)
+        return
+    yield from ((rank,) * count for rank in _RANKS)
+    for pair in ((2, 0), (1, 0), (2, 1), *itertools.combinations(_RANKS, 2)):
+        yield from itertools.product(pair, repeat=count)
 
 
 def _sized(attrs: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Running a graph operation by operation, eagerly: what sessions do where a program cannot be made, and for debugging."""
+"""Running a graph operation by operation: what sessions do where a program cannot be made, and for debugging."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def variable_scope(
             name = _unique_scope(store, outer.name, default_name)
         full = f"{outer.name}/{name}" if outer.name else str(name)
         local, inherited = str(name), outer
-        kept = outer.reuse if not reuse else reuse
+        kept = reuse if reuse else outer.reuse
     if full:
         store.counts[full] = store.counts.get(full, 0) + 1
     inner = VariableScope(
@@ -136,7 +136,9 @@ def variable_scope(
     finally:
         store.scope = outer
         if isinstance(name_or_scope, VariableScope):
-            store.counts = counts | {k: v for k, v in store.counts.items() if not k.startswith(f"{full}/")}
+            store.counts = counts
+        else:  # who enters the scope again finds automatic names as they were: they reach the same variables
+            store.counts = {k: v for k, v in store.counts.items() if not k.startswith(f"{full}/")}
 
 
 def _unique_scope(store: _Store, prefix: str, name: str) -> str:
@@ -225,9 +227,11 @@ def _shared(found: GraphVariable, name: str, shape: Any, dtype: object, reuse: A
         )
     given = as_extents("get_variable", getattr(shape, "as_list", lambda: shape)())
     have = found.extents
-    if given is not None and have is not None and (
-        len(given) != len(have) or any(a is not None and b is not None and a != b for a, b in zip(given, have, strict=True))
-    ):  # fmt: skip
+    if (
+        given is not None
+        and have is not None
+        and (len(given) != len(have) or any(None not in (a, b) and a != b for a, b in zip(given, have, strict=True)))
+    ):
         raise ValueError(f"Trying to share variable {name}, but specified shape {given} and found shape {have}.")
     if dtype is not None and as_dtype(dtype) is not found.dtype:
         raise ValueError(

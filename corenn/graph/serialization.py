@@ -5,7 +5,7 @@
     export_graph(graph, "model.json")
     found = import_graph("model.json")
     with Session(found.graph) as session:
-        Saver(list(found.variables.values())).restore(session, "checkpoints/model-100")
+        Saver(found.global_variables).restore(session, "checkpoints/model-100")
         session.run(found.operation("train"), {found.tensor("learning_rate"): 1e-4, ...})
 
 A file is JSON: the operations in the order they were made, each with its type, kind, inputs, control inputs,

@@ -50,14 +50,13 @@ _sessions: ContextVar[tuple[Session, ...]] = ContextVar("corenn_sessions", defau
 class _Plan:
     """How a run is done: a program, or operation by operation."""
 
-    __slots__ = ("cells", "executable", "fixed", "initialized", "operations", "owned", "variants", "writes")
+    __slots__ = ("cells", "executable", "fixed", "initialized", "operations", "variants", "writes")
 
     def __init__(self, operations: list[Operation]) -> None:
         self.operations = operations
         self.executable: Executable | None = None
         self.cells: list[Any] = []
         self.writes: list[Any] = []
-        self.owned: list[bool] = []
         #: The number of initialised variables this holds for, if it depends on them.
         self.initialized: int | None = None
         #: Places of feeds that are constants of the program, and plans by their values.
@@ -105,8 +104,13 @@ class Session:
         keys: list[GraphTensor] = []
         arrays: list[np.ndarray[Any, Any]] = []
         if feed_dict:
+            graph = self.graph
             for key, value in feed_dict.items():
-                for tensor, part in zip(feed_keys(self.graph, key), feed_values(key, value), strict=True):
+                if isinstance(key, GraphTensor) and key.operation.graph is graph:  # most are
+                    keys.append(key)
+                    arrays.append(feed_array(key, value))
+                    continue
+                for tensor, part in zip(feed_keys(graph, key), feed_values(key, value), strict=True):
                     keys.append(tensor)
                     arrays.append(feed_array(tensor, part))
         observer = None
@@ -131,21 +135,28 @@ class Session:
         backend, index = self.device.backend, self.device.index
         feeds = [a if a.dtype == object else backend.from_host(a, index) for a in arrays]
         if plan.writes:
-            with self._lock:  # a run that updates variables sees no other's half-done update
+            with self._lock:  # no run sees another's half-done update
                 results, writes = executable(feeds, self._state(plan), self._key)
                 for (cell, spec), array in zip(plan.writes, writes, strict=True):
                     self._set(cell, array, spec)
         else:
-            results, _ = executable(feeds, self._state(plan), self._key)
+            state: list[Any] = []
+            if plan.cells:
+                with self._lock:
+                    state = self._state(plan)
+            results, _ = executable(feeds, state, self._key)
         found = []
-        for array, tensor, owned in zip(results, wanted.tensors, plan.owned, strict=True):
+        for array, tensor in zip(results, wanted.tensors, strict=True):
             if tensor.dtype is dtypes.string:
                 found.append(_scalar(array))
                 continue
             host = backend.to_host(array)
-            if not owned or not host.flags.owndata:
-                host = host.copy()
-            found.append(host if host.ndim else host[()])
+            if not host.ndim:
+                found.append(host[()])
+            elif host is array or not host.flags.owndata:  # a variable's, a feed's or a constant's own memory, perhaps
+                found.append(host.copy())
+            else:
+                found.append(host)
         return found
 
     def _state(self, plan: _Plan) -> list[Any]:
@@ -191,18 +202,17 @@ class Session:
     # ---- what a run needs
 
     def _fetched(self, fetches: Any) -> Fetches:
-        if isinstance(fetches, (list, tuple)) and type(fetches) in (list, tuple):
-            key: Any = (type(fetches), *map(id, fetches))
-        else:
-            key = id(fetches)
+        key: Any = id(fetches)
+        if fetches.__class__ is list or fetches.__class__ is tuple:
+            key = (fetches.__class__, *map(id, fetches))
         found = self._fetches.get(key)
-        # A list may hold others that changed; ids may be those of objects that are gone.
-        if found is not None and _same(found.kept, fetches):
+        if found is not None:
             return found
         made = Fetches(self.graph, fetches)
-        if not isinstance(fetches, (str, dict)):
-            if isinstance(fetches, list):
-                made.kept = list(fetches)
+        # Kept for tensors, operations and flat lists of them only: other structures may change, and keep their ids.
+        leaves = [fetches] if key.__class__ is int else fetches
+        if all(isinstance(leaf, (GraphTensor, Operation)) for leaf in leaves):
+            made.kept = leaves if key.__class__ is int else tuple(fetches)
             self._fetches[key] = made
             if len(self._fetches) > _MOST_PROGRAMS:
                 self._fetches.popitem(last=False)
@@ -250,13 +260,10 @@ class Session:
         plan = _Plan(self._needed(wanted, keys))
         specs = [Spec(a.shape, t.dtype, self.device) for t, a in zip(keys, arrays, strict=True)]
         feeds = dict(zip(keys, specs, strict=True))
-        cells = {t: s for t, s in feeds.items() if isinstance(t, GraphVariable)}
-        plain = {t: s for t, s in feeds.items() if t not in cells} if cells else feeds
+        cells = [t for t in keys if isinstance(t, GraphVariable)]
         values = {keys[i]: arrays[i] for i in fixed}
-        if cells:  # fed variables come last among a program's inputs
-            return plan
         try:
-            program, asked = lower(plan.operations, wanted.tensors, plain, cells, self.device, self._spec, values)
+            program, asked = lower(plan.operations, wanted.tensors, feeds, cells, self.device, self._spec, values)
         except UnknownValueError as reason:
             if not fixed:
                 small = tuple(i for i, a in enumerate(arrays) if a.dtype.kind in "iub" and a.size <= _FIXED)
@@ -269,8 +276,6 @@ class Session:
         plan.executable = Executable(program)
         plan.cells = [cell for cell, _ in program.state]
         plan.writes = [(cell, symbol.spec) for cell, symbol in program.writes]
-        kept = {*program.inputs, *[s for _, s in program.state], *[s for _, s in program.writes]}
-        plan.owned = [not (r.constant or r in kept or program.results.count(r) > 1) for r in program.results]
         plan.initialized = len(self._values) if asked else None
         return plan
 
@@ -296,6 +301,13 @@ class Session:
         if isinstance(kind, GeneratorKeyKind):
             with self.device:
                 return kind.generator.next_key().data
+        with self._lock:
+            seed, count = self._drawn(operation)
+        array = np.array([seed, count, 0], np.uint64)
+        return self.device.backend.from_host(array, self.device.index)
+
+    def _drawn(self, operation: Operation) -> tuple[int, int]:
+        """The seed of a random operation's stream, and how often it was drawn from before."""
         found = self._draws.get(id(operation))
         if found is None:
             attrs = operation.attrs
@@ -308,8 +320,7 @@ class Session:
             found = (operation, seed, 0)
         _, seed, count = found
         self._draws[id(operation)] = (operation, seed, count + 1)
-        array = np.array([seed, count, 0], np.uint64)
-        return self.device.backend.from_host(array, self.device.index)
+        return seed, count
 
     def load(self, variable: GraphVariable, value: Any) -> None:
         """Set a variable's value from Python."""
@@ -387,14 +398,6 @@ def _storage(cell: Any) -> Any:
 
 def _scalar(array: Any) -> Any:
     return array if getattr(array, "ndim", 0) else array[()] if isinstance(array, np.ndarray) else array
-
-
-def _same(kept: Any, given: Any) -> bool:
-    if kept is given:
-        return True
-    return type(kept) is type(given) and isinstance(kept, (list, tuple)) and len(kept) == len(given) and all(
-        a is b and not isinstance(a, (list, dict)) for a, b in zip(kept, given, strict=True)
-    )  # fmt: skip
 
 
 def print_step(operation: Operation, inputs: list[Tensor], results: list[Tensor]) -> None:

@@ -16,6 +16,7 @@ from corenn.graph.partial import compatible
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.elementwise import add as add_op
 from corenn.ops.elementwise import subtract as subtract_op
+from corenn.spec import Shape
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
@@ -151,7 +152,7 @@ class GraphVariable(GraphTensor):
 
     @property
     def storage(self) -> Variable | None:
-        """An eager variable that holds the value in place of the sessions, which then share it; ``None``: there is none.
+        """An eager variable that holds the value in place of the sessions, which then share it; ``None`` without one.
 
         A subclass may have one: so a layer's weights are the same in graphs and outside.
         """
@@ -159,10 +160,21 @@ class GraphVariable(GraphTensor):
 
     def __corenn_graph_tensor__(self, graph: Graph) -> GraphTensor:
         """What an op of ``graph`` takes in its place: the value at the start of a run, or after what it waits for."""
-        home = self.graph
-        if graph is not home:
-            return graph.capture(self)
-        return self.read_value() if home.controlled else self._read
+        if graph.controlled or id(self) in graph.written:
+            return self._read_in(graph)
+        return self._read if graph is self.graph else graph.capture(self)
+
+    def _here(self) -> Graph:
+        """Where operations on it go: the branch, loop or function being built, if inside the variable's graph."""
+        from corenn.graph.graph import building
+
+        here = building()
+        return here if here is not None and here.inside(self.graph) else self.graph
+
+    def _read_in(self, graph: Graph) -> GraphTensor:
+        with graph.name_scope(self.operation.name + "/"):
+            inputs = [self] if graph is self.graph else []
+            return graph.add(ReadKind(self), inputs, [(self.extents, self.dtype)], name="read").outputs[0]
 
     def __corenn_element__(self) -> GraphTensor:
         """What fetching it means: the value at the start of the run."""
@@ -174,9 +186,7 @@ class GraphVariable(GraphTensor):
 
     def read_value(self) -> GraphTensor:
         """The value after the operations that the present control dependencies name."""
-        with self.graph.name_scope(self.operation.name + "/"):
-            known = (self.extents, self.dtype)
-            return self.graph.add(ReadKind(self), [self], [known], name="read").outputs[0]
+        return self._read_in(self._here())
 
     def initialized_value(self) -> GraphTensor:
         """The value if there is one, else the initial value: for initial values that depend on another variable."""
@@ -189,15 +199,15 @@ class GraphVariable(GraphTensor):
 
     def assign(self, value: Any, *, validate_shape: bool = True, name: str | None = None) -> GraphTensor:
         """An operation that sets the value; its result is the new value."""
-        return assign(self.graph, self, value, validate_shape=validate_shape, name=name)
+        return assign(self._here(), self, value, validate_shape=validate_shape, name=name)
 
     def assign_add(self, delta: Any, *, name: str | None = None) -> GraphTensor:
         """An operation that adds ``delta``."""
-        return assign(self.graph, self, delta, "AssignAdd", name=name)
+        return assign(self._here(), self, delta, "AssignAdd", name=name)
 
     def assign_sub(self, delta: Any, *, name: str | None = None) -> GraphTensor:
         """An operation that subtracts ``delta``."""
-        return assign(self.graph, self, delta, "AssignSub", name=name)
+        return assign(self._here(), self, delta, "AssignSub", name=name)
 
     def load(self, value: Any, session: Any = None) -> None:
         """Set the value in ``session`` (by default the innermost ``with session:``) from Python."""
@@ -223,22 +233,31 @@ def assign(
     given = graph.convert(value, None if isinstance(value, Tensor) else cell.dtype, name="value")
     if given.dtype is not cell.dtype:
         raise DTypeError(
-            f"assign to {_name_of(cell)!r}", "the value has another dtype", {"variable": cell.dtype, "value": given.dtype},
-            hint=f"corenn.cast(value, dtype={cell.dtype.name!r})",
+            f"assign to {_name_of(cell)!r}", "the value has another dtype",
+            {"variable": cell.dtype, "value": given.dtype}, hint=f"corenn.cast(value, dtype={cell.dtype.name!r})",
         )  # fmt: skip
     combine = _COMBINE[type_name]
     shape = given.extents
-    if combine is None and validate_shape and known is not None and shape is not None:
-        if len(known) != len(shape) or any(a and b and a != b for a, b in zip(known, shape, strict=True)):
-            raise ShapeError(
-                f"assign to {_name_of(cell)!r}", f"Shapes {_text(known)} and {_text(shape)} are not compatible",
-                {"variable": known, "value": shape},
-            )  # fmt: skip
+    if validate_shape and known is not None and shape is not None and not _fits(known, shape, combine is not None):
+        raise ShapeError(
+            f"assign to {_name_of(cell)!r}", f"Shapes {_text(known)} and {_text(shape)} are not compatible",
+            {"variable": known, "value": shape},
+        )  # fmt: skip
     inputs = [cell, given] if isinstance(cell, GraphTensor) and cell.graph is graph else [given]
     attrs = {} if validate_shape else {"validate_shape": False}
     result = (known if validate_shape else None, cell.dtype)
     kind = AssignKind(cell, type_name, combine)
+    if not (isinstance(cell, GraphTensor) and cell.graph is graph):
+        graph.written[id(cell)] = cell  # from here on it is read in this graph, not outside
     return graph.add(kind, inputs, [result], attrs, name=name, controls=controls).outputs[0]
+
+
+def _fits(known: Shape, shape: Shape, spread: bool) -> bool:
+    """Whether a value of ``shape`` may have the variable's shape (or, ``spread``, be broadcast to it)."""
+    if len(shape) > len(known) or (len(shape) < len(known) and not spread):
+        return False
+    pairs = zip(reversed(known), reversed(shape), strict=False)
+    return all(a is None or b is None or a == b or (spread and b == 1) for a, b in pairs)
 
 
 def _text(shape: Sequence[int | None]) -> str:

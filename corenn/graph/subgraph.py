@@ -50,17 +50,20 @@ class SubGraph(Graph):
         self.parameters.append(made)
         return made
 
+    def inside(self, home: Graph) -> bool:
+        """Whether ``home`` is this graph or one around it."""
+        return self is home or self.outer.inside(home)
+
     def capture(self, tensor: GraphTensor) -> GraphTensor:
         """The parameter that stands for a tensor of the outer graph."""
-        if not within(self.outer, tensor.graph):
+        if not self.inside(tensor.graph):
             return super().capture(tensor)
         outside = self.outer.convert(tensor)
         found = self.captures.get(id(outside))
         if found is None:
-            inside = self.add(
-                ParameterKind(), [], [(outside.extents, outside.dtype)], name=f"{outside.operation.name.split('/')[-1]}_in",
-                controls=[],
-            ).outputs[0]  # fmt: skip
+            name = f"{outside.operation.name.split('/')[-1]}_in"
+            known = (outside.extents, outside.dtype)
+            inside = self.add(ParameterKind(), [], [known], name=name, controls=[]).outputs[0]
             found = self.captures[id(outside)] = (outside, inside)
         return found[1]
 
@@ -98,16 +101,6 @@ class SubGraph(Graph):
     def captured(self) -> list[GraphTensor]:
         """The outer tensors, in the order they were first used."""
         return [outside for outside, _ in self.captures.values()]
-
-
-def within(graph: Graph, home: Graph) -> bool:
-    """Whether tensors of ``home`` can be used in ``graph``: it is the same, or one around it."""
-    here: Any = graph
-    while here is not home:
-        if not isinstance(here, SubGraph):
-            return False
-        here = here.outer
-    return True
 
 
 def trace(
@@ -184,4 +177,4 @@ def blame(error: Exception, operation: Operation, inputs: Sequence[Tensor]) -> N
     error.add_note(f"in operation {operation.name!r} (type {operation.type}) of ({shown}){made}")
 
 
-__all__ = ["ParameterKind", "SubGraph", "blame", "needed", "run_operations", "run_subgraph", "trace", "within"]
+__all__ = ["ParameterKind", "SubGraph", "blame", "needed", "run_operations", "run_subgraph", "trace"]

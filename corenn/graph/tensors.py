@@ -115,13 +115,20 @@ class GraphTensor(Tensor):
         """Add an operation to the graph this tensor belongs to, whichever graph is the default."""
         return self.graph(op, args, attrs)
 
+    def __corenn_shape__(self) -> Any:
+        """Its shape, for making another of that shape: a tuple, or a tensor where an extent is not known yet."""
+        from corenn.graph.building import shape
+
+        extents = self.extents
+        return shape(self) if extents is None or None in extents else extents
+
     def __getitem__(self, key: Any) -> Tensor:
         from corenn.graph.indexing import index_in_graph
 
         return index_in_graph(self, key)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "spec":
+        if name == "spec" or name in vars(Tensor):  # a property that needs the shape ended up here, too
             raise UnknownRankError(
                 self.name, "its rank is not known, and this needs a shape",
                 hint="give the placeholder a shape, or call set_shape((None, 10)) on the tensor",

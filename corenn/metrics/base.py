@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from corenn import dtypes
 from corenn.configurable import Configurable, Registry
+from corenn.device import device as find_device
 from corenn.errors import CheckpointError, UsageError
 from corenn.losses.functions import beside, predictions
 from corenn.losses.objects import Loss, aligned_weight
@@ -108,10 +109,14 @@ class Metric(Configurable):
         """Add ``value`` to the state's ``key``; the first batch makes it."""
         wide = widened(value)
         held = self._state.get(key)
-        if held is None or (key in self._emptied and held.spec.shape != wide.spec.shape):
-            self._state[key] = self._variable(key, wide)
-            return
-        if held.device is not wide.device:
+        if held is None or (key in self._emptied and held.spec.shape != wide.shape):
+            # While a function is traced, zeros that its every run adds to.
+            traced = hasattr(wide, "__corenn_op__")
+            held = self._variable(key, zeros(tuple(wide.shape), wide.dtype) if traced else wide)
+            self._state[key] = held
+            if not traced:
+                return
+        if not hasattr(wide, "__corenn_op__") and held.spec.device is not wide.spec.device:
             held.move_to(wide.device)
         held.assign(held + wide)
         self._emptied.discard(key)
@@ -134,7 +139,7 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
 
 def widened(value: Tensor) -> Tensor:
     """``value`` in float64, where the backend offers it."""
-    if value.dtype is dtypes.float64 or dtypes.float64 not in value.device.backend.offered:
+    if value.dtype is dtypes.float64 or dtypes.float64 not in find_device(value.device).backend.offered:
         return value
     return value.cast(dtypes.float64)
 

@@ -216,10 +216,12 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
 
 def scalar_beside(value: Any, tensor: Tensor) -> Any:
     """``value`` as a tensor, if it is a Python scalar that takes the dtype of ``tensor``; else ``value`` itself."""
-    try:
-        spec = tensor.spec
-    except AttributeError:  # a graph tensor of unknown rank
+    dtype = tensor.dtype
+    if not isinstance(value, _SCALARS) or dtypes.weak_dtype(value, dtype) is not dtype:
         return value
-    if isinstance(value, _SCALARS) and spec.device is not None and dtypes.weak_dtype(value, spec.dtype) is spec.dtype:
-        return _scalar(value, spec.dtype, spec.device)
-    return value
+    if not hasattr(tensor, "__corenn_op__"):
+        return value if tensor.spec.device is None else _scalar(value, dtype, tensor.spec.device)
+    from corenn.ops.dispatch import current
+
+    constant = getattr(current(), "constant", None)  # of the graph that is being built
+    return value if constant is None else constant(value, dtype)

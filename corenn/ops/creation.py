@@ -168,7 +168,9 @@ def ones(shape: Any, dtype: DTypeLike = dtypes.float32, device: DeviceLike = Non
 def full_like(x: TensorLike, value: float | complex, dtype: DTypeLike = None) -> Tensor:
     """``full`` with the shape, device and (unless given) dtype of ``x``."""
     like = asarray(x)
-    return full(like.shape, value, like.dtype if dtype is None else dtype, like.spec.device)
+    late = getattr(like, "__corenn_shape__", None)  # of a graph: some extents may only be known when it runs
+    kind = like.dtype if dtype is None else dtype
+    return full(like.shape, value, kind, like.spec.device) if late is None else full(late(), value, kind)
 
 
 def zeros_like(x: TensorLike, dtype: DTypeLike = None) -> Tensor:

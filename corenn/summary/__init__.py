@@ -14,18 +14,31 @@ TensorBoard's plugins.
 Functions here write with the current writer (``with writer.as_default():``) and return True; without one they do
 nothing and return False, so that library code may be instrumented whether or not anyone listens.  The same methods
 on the writer itself, :class:`EventWriter`, always write.  :func:`read_events` reads files back.
+
+In graphs (``corenn.graph``) summaries are operations: :func:`scalar_summary` and its kin, the functions of
+``corenn.summary.graph_ops``; :func:`merge_all` makes one of them all, and a :class:`FileWriter` takes what it gives.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from corenn.summary._current import current_writer, get_step, set_step
 from corenn.summary._graph import GraphNode
 from corenn.summary._values import SummaryWarning
 from corenn.summary.reader import EventRecord, read_events
 from corenn.summary.writer import EventWriter, FileWriter
+
+if TYPE_CHECKING:
+    from corenn.summary import graph_ops
+    from corenn.summary.graph_ops import histogram as histogram_summary
+    from corenn.summary.graph_ops import image as image_summary
+    from corenn.summary.graph_ops import merge, merge_all
+    from corenn.summary.graph_ops import scalar as scalar_summary
+    from corenn.summary.graph_ops import text as text_summary
 
 __all__ = [
     "EventRecord",
@@ -38,14 +51,40 @@ __all__ = [
     "flush",
     "get_step",
     "graph",
+    "graph_ops",
     "histogram",
+    "histogram_summary",
     "hparams",
     "image",
+    "image_summary",
+    "merge",
+    "merge_all",
     "read_events",
     "scalar",
+    "scalar_summary",
     "set_step",
     "text",
+    "text_summary",
 ]
+
+#: Names that need ``corenn.graph``, imported when they are asked for: writing events does not cost it.
+_IN_GRAPHS = {
+    "histogram_summary": "histogram",
+    "image_summary": "image",
+    "merge": "merge",
+    "merge_all": "merge_all",
+    "scalar_summary": "scalar",
+    "text_summary": "text",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "graph_ops" or name in _IN_GRAPHS:
+        module = importlib.import_module("corenn.summary.graph_ops")
+        found = module if name == "graph_ops" else getattr(module, _IN_GRAPHS[name])
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def create_file_writer(

@@ -88,10 +88,10 @@ def images(tag: str, width: int, height: int, pngs: Sequence[bytes], description
     return pb.string(1, tag) + _strings((len(items),), items) + metadata("images", _BLOBS, description)
 
 
-def plain_image(tag: str, height: int, width: int, channels: int, png: bytes) -> bytes:
-    """One image in the first, plain form (``image``), whose colour space is its number of channels."""
-    parts = (height, width, channels)
-    return pb.string(1, tag) + pb.blob(4, b"".join(pb.integer(i + 1, n) for i, n in enumerate(parts)) + pb.blob(4, png))
+def plain_image(tag: str, dims: Sequence[int], png: bytes) -> bytes:
+    """One image in the first, plain form (``image``); ``dims``: height, width, channels."""
+    sizes = b"".join(pb.integer(i + 1, n) for i, n in enumerate(dims))  # the colour space is the number of channels
+    return pb.string(1, tag) + pb.blob(4, sizes + pb.blob(4, png))
 
 
 def text(tag: str, dims: Sequence[int], texts: Sequence[str], description: str | None) -> bytes:

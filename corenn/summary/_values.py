@@ -32,6 +32,18 @@ def check_step(where: str, step: object) -> int:
     return int(array)
 
 
+def summary_bytes(summary: Any) -> bytes:
+    """The bytes of an encoded Summary: as they are, out of an array of one, or those of a protobuf message."""
+    if hasattr(summary, "SerializeToString"):
+        summary = summary.SerializeToString()
+    if isinstance(summary, np.ndarray) and summary.size == 1:
+        summary = summary.reshape(())[()]
+    if isinstance(summary, (bytes, bytearray)):
+        return bytes(summary)
+    hint = "session.run() of what corenn.summary.graph_ops.merge_all() gives, unless that is None"
+    raise AttributeValueError("add_summary", "needs the bytes of a summary", {"given": repr(summary)[:80]}, hint=hint)
+
+
 def real_array(where: str, tag: str, data: object) -> npt.NDArray[Any]:
     """``data`` as an array of booleans or real numbers (bfloat16 included); DTypeError for anything else."""
     try:

@@ -7,9 +7,10 @@
     writer = corenn.summary.FileWriter("runs/1", session.graph)
     writer.add_summary(session.run(merged, feeds), step)
 
-The name of a summary is a scope like any other: made unique, prefixed by the scopes around it, and the whole is the tag
-that TensorBoard shows.  With ``family`` the tag begins with the family, and the scope is that of the family, too.  What
-a name cannot hold becomes ``_``.  Every summary is listed in the collection ``"summaries"``, which ``merge_all`` merges.
+The name of a summary is a scope like any other: made unique, prefixed by the scopes around it, and the whole is the
+tag that TensorBoard shows.  With ``family`` the tag begins with the family, and the scope is that of the family, too.
+What a name cannot hold becomes ``_``.  Summaries are listed in the collection ``"summaries"``, which ``merge_all``
+merges.
 """
 
 from __future__ import annotations
@@ -124,12 +125,12 @@ def text(
     return _summary(graph, "TextSummary", name, [given], options, collections, family)
 
 
-def merge(
-    inputs: Sequence[Any], collections: Iterable[str] | None = None, name: str | None = None
-) -> GraphTensor:
-    """One summary that holds all of ``inputs``, which are summaries; it is listed nowhere unless ``collections`` say."""
+def merge(inputs: Sequence[Any], collections: Iterable[str] | None = None, name: str | None = None) -> GraphTensor:
+    """One summary that holds all of ``inputs``, which are summaries; listed only in the ``collections`` given."""
     if not isinstance(inputs, (list, tuple)) or not inputs:
-        raise AttributeValueError("summary.merge", "needs a list of at least one summary", {"inputs": repr(inputs)[:80]})
+        raise AttributeValueError(
+            "summary.merge", "needs a list of at least one summary", {"inputs": repr(inputs)[:80]}
+        )
     graph = _graph(inputs[0])
     given = [graph.convert(i) for i in inputs]
     for summary in given:
@@ -228,7 +229,7 @@ def _encode_image(array: Any, *, tag: str, max_outputs: int) -> bytes:
         )
     images = _values.image_batch("summary.image", tag, images, max_outputs)
     tags = [f"{tag}/image"] if max_outputs == 1 else [f"{tag}/image/{i}" for i in range(len(images))]
-    return _encoded(*[msg.plain_image(t, *one.shape, encode_png(one)) for t, one in zip(tags, images, strict=False)])
+    return _encoded(*[msg.plain_image(t, one.shape, encode_png(one)) for t, one in zip(tags, images, strict=False)])
 
 
 def scaled_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -236,7 +237,7 @@ def scaled_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
     Source: tensorflow/core/kernels/image ``summary_image_op.cc``, and the documentation of ``tf.summary.image``.
     """
-    good = np.isfinite(image).all(axis=-1)
+    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(image).all(axis=-1))
     low, high = (float(f(image[good], initial=0.0)) for f in (np.min, np.max))
     if low < 0:
         largest = max(-low, high)
@@ -244,7 +245,9 @@ def scaled_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     else:
         scale, offset = (0.0 if high < _DARK else 255.0 / high), 0.0
     shifted = np.where(good[..., None], image, 0.0).astype(np.float64) * scale + offset
-    pixels = np.clip(shifted + 1e-4, 0.0, 255.0).astype(np.uint8)  # rounding of the scale must not cost the largest value
+    pixels = np.clip(shifted + 1e-4, 0.0, 255.0).astype(
+        np.uint8
+    )  # rounding of the scale must not cost the largest value
     pixels[~good] = _BAD[: image.shape[-1]]
     return pixels
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +17,12 @@ from corenn.errors import AttributeValueError, UsageError
 from corenn.summary import _current, _values
 from corenn.summary import _messages as msg
 from corenn.summary._graph import GraphNode, encode_graph
+from corenn.summary._graph_nodes import nodes_of
 from corenn.summary._png import encode_png
 from corenn.summary.records import RecordFile
+
+if TYPE_CHECKING:
+    from corenn.graph.graph import Graph
 
 
 class EventWriter:
@@ -119,6 +124,14 @@ class EventWriter:
         """
         self._file.write(msg.event(time.time(), 0, msg.graph_def(encode_graph(nodes))))
 
+    def add_graph(self, graph: Graph, step: object = None) -> None:
+        """A graph of ``corenn.graph`` for the graph tab: its operations in their scopes, with shapes and devices.
+
+        Weights are not written.  ``step`` is where in the file's time the graph stands (default 0).
+        """
+        number = 0 if step is None else _values.check_step("add_graph", step)
+        self._file.write(msg.event(time.time(), number, msg.graph_def(encode_graph(nodes_of(graph)))))
+
     def hparams(self, values: Mapping[str, object], *, group: str = "") -> None:
         """The hyperparameters of this run: bool, int, float or str by name; ``None`` is written as ``"None"``.
 
@@ -139,10 +152,13 @@ class EventWriter:
         self._write("summary.hparams_end", msg.hparams_end(status, time.time()), 0)
         self._session_open = False
 
-    def add_summary(self, summary: bytes, step: object = None) -> None:
-        """Write an encoded ``Summary`` message made elsewhere."""
-        step = _values.check_step("add_summary", _current.step_or_default("add_summary", step))
-        self._file.write(msg.event(time.time(), step, msg.encoded_summary(summary)))
+    def add_summary(self, summary: Any, step: object = None) -> None:
+        """Write an encoded ``Summary``: bytes, as a session gives for a summary operation, or a protobuf message.
+
+        Raises AttributeValueError for anything else.
+        """
+        number = _values.check_step("add_summary", _current.step_or_default("add_summary", step))
+        self._file.write(msg.event(time.time(), number, msg.encoded_summary(_values.summary_bytes(summary))))
 
     def add_event(self, event: bytes) -> None:
         """Write an encoded ``Event`` message made elsewhere, with its own time and step."""
@@ -190,8 +206,27 @@ class EventWriter:
         return f"EventWriter({os.fspath(self.path)!r}{', closed' if self.closed else ''})"
 
 
-#: The name under which TensorFlow 1 programs know it.
-FileWriter = EventWriter
+class FileWriter(EventWriter):
+    """The writer as TensorFlow 1 programs know it: ``FileWriter(logdir, session.graph)``.
+
+    As :class:`EventWriter`, with a ``graph`` to begin with, and summaries that need no step.
+    """
+
+    def __init__(
+        self, logdir: str | os.PathLike[str], graph: Graph | None = None, max_queue: int = 10, flush_secs: float = 120,
+        filename_suffix: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(logdir, flush_secs=flush_secs, max_queue=max_queue, filename_suffix=filename_suffix or "")
+        if graph is not None:
+            self.add_graph(graph)
+
+    def add_summary(self, summary: Any, global_step: object = None) -> None:
+        """Write an encoded ``Summary``; without a step it is 0, or the default step where one is set."""
+        super().add_summary(summary, 0 if global_step is None and _current.get_step() is None else global_step)
+
+    def get_logdir(self) -> str:
+        """The directory of the run."""
+        return os.fspath(self.logdir)
 
 
 def _hparam(name: str, value: object) -> bool | float | str:

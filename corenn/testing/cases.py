@@ -1,7 +1,7 @@
 """Cases: what the conformance kit is made of.  Each has an id, a level, and a function that says what is wrong.
 
-Levels: 0 arrays, 1 ops, 2 gradients, 3 sources, 4 random bits, 5 a training run.  An id begins with the level and, for
-1 to 3, the op: ``L1/matmul/2/float32`` is sample 2 of matmul in float32.
+Levels: 0 arrays, 1 ops, 2 gradients, 3 sources, 4 random bits, 5 a training run, 6 graphs.  An id begins with the
+level and, for 1 to 3, the op: ``L1/matmul/2/float32`` is sample 2 of matmul in float32.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LEVELS = {
     3: "sources: the backend's kernels, the shared kernels and the decompositions against each other",
     4: "random bits",
     5: "a training run",
+    6: "graphs: every op in a session against running it now, control flow, training",
 }
 
 
@@ -55,7 +56,7 @@ class Outcome:
 
 def conformance_cases(backend: Backend, levels: tuple[int, ...] | None = None) -> Iterator[Case]:
     """All cases of a backend, in the order of the levels; nothing runs yet."""
-    from corenn.testing import arrays, operations, randomness, training
+    from corenn.testing import arrays, graphs, operations, randomness, training
 
     makers: dict[int, Callable[[Backend], Iterator[Case]]] = {
         0: arrays.cases,
@@ -64,6 +65,7 @@ def conformance_cases(backend: Backend, levels: tuple[int, ...] | None = None) -
         3: operations.source_cases,
         4: randomness.cases,
         5: training.cases,
+        6: graphs.cases,
     }
     for level in sorted(makers if levels is None else levels):
         yield from makers[level](backend)

@@ -294,3 +294,45 @@ def test_a_mistake_on_the_second_device_is_named(table):
     found = failures(SimulatedDevice(), "L1/planted_shift/0/float32*")
     assert set(found) == {"L1/planted_shift/0/float32/device"}
     assert "copy one with to_device" in found["L1/planted_shift/0/float32/device"]
+
+
+# ---------------------------------------------------------------- mistakes that only graphs show
+
+
+def test_an_executor_that_is_wrong_is_named(monkeypatch):
+    from corenn.compiler.executor import Executable
+
+    run = Executable.__call__
+
+    def wrong(self, feeds, state, key):
+        results, writes = run(self, feeds, state, key)
+        return [r * 1.01 if r.dtype == np.float32 else r for r in results], writes
+
+    monkeypatch.setattr(Executable, "__call__", wrong)
+    assert (
+        "in a session, against running it now" in failures(NumpyBackend(), "L6/negative/0/*")["L6/negative/0/float32"]
+    )
+    assert failures(NumpyBackend(), "L6/control/loop")["L6/control/loop"].startswith("compiled:")
+
+
+def test_a_kernel_that_keeps_its_result_is_named():
+    """One that gives the same memory again: the second use of the op in a program spoils the first."""
+    held: dict[tuple[int, ...], np.ndarray] = {}
+
+    def scaled(x, y):
+        out = held.setdefault(
+            np.broadcast_shapes(x.shape, y.shape), np.empty(np.broadcast_shapes(x.shape, y.shape), x.dtype)
+        )
+        return np.multiply(x, y, out=out) if x.dtype == out.dtype else x * y
+
+    found = failures(Planted(multiply=scaled), "L6/control/*")
+    assert "L6/control/scan" in found or "L6/control/loop" in found
+
+
+def test_a_gradient_that_is_wrong_in_graphs_is_named(monkeypatch):
+    from corenn.graph.gradients import GradientKind
+
+    run = GradientKind.run
+    monkeypatch.setattr(GradientKind, "run", lambda self, *given: [g * 2.0 for g in run(self, *given)])
+    message = failures(NumpyBackend(), "L6/tanh/0/*")["L6/tanh/0/float32"]
+    assert "a gradient in a session, against a tape's" in message

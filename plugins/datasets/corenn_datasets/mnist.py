@@ -13,12 +13,12 @@ from pathlib import Path
 
 from corenn.errors import DataError
 from corenn_datasets.download import RemoteFile, fetch_all
+from corenn_datasets.folders import common_folder, expanded, listing, state
 from corenn_datasets.idx import read_pair
 from corenn_datasets.splits import Arrays, DatasetSplits, PathLike, Progress, images_and_labels
 
 IMAGE_SHAPE = (28, 28)
 LEVELS = 255
-_SHOWN = 12  # entries of a wrong folder named in the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def load_mnist(data_dir: PathLike | None = None, *, progress: Progress | None = 
     """MNIST: train float32[60000, 28, 28, 1] and test float32[10000, 28, 28, 1] in [0, 1], labels int32.
 
     From the four IDX files in ``data_dir`` (or its subfolder ``mnist`` or ``MNIST/raw``), compressed or not; without it
-    from the cache, downloading and verifying what is missing and calling ``progress(name, received, total)``.
+    from such a subfolder of ``CORENN_DATA_DIR``, else from the cache, downloading and verifying what is missing and
+    calling ``progress(name, received, total)``.
     Raises ``DataError`` naming the file or folder for anything that is missing, damaged or of another set.
     """
     return _load(_MNIST, data_dir, progress)
@@ -111,16 +112,15 @@ def load_mnist(data_dir: PathLike | None = None, *, progress: Progress | None = 
 def load_fashion_mnist(data_dir: PathLike | None = None, *, progress: Progress | None = None) -> DatasetSplits:
     """Fashion-MNIST: shapes, arguments and errors as :func:`load_mnist`.
 
-    The subfolders of ``data_dir`` that are tried are ``fashion_mnist`` and ``FashionMNIST/raw``.
+    The subfolders that are tried are ``fashion_mnist`` and ``FashionMNIST/raw``.
     """
     return _load(_FASHION, data_dir, progress)
 
 
 def _load(which: _Collection, data_dir: PathLike | None, progress: Progress | None) -> DatasetSplits:
-    if data_dir is None:
-        paths = fetch_all(which.name, which.files, which.bases, progress=progress)
-    else:
-        paths = _find(which, Path(data_dir).expanduser())
+    found = _in_common_folder(which) if data_dir is None else _find(which, expanded(data_dir), which.folders)
+    paths = fetch_all(which.name, which.files, which.bases, progress=progress) if found is None else found
+    if found is not None:
         for path, file in zip(paths, which.files, strict=True):
             _refuse_another_set(path, file, which)
     return DatasetSplits(
@@ -148,10 +148,20 @@ def _spellings(file: RemoteFile) -> tuple[str, ...]:
     return dashed, dotted, dashed + ".gz", dotted + ".gz"
 
 
-def _find(which: _Collection, data_dir: Path) -> list[Path]:
+def _in_common_folder(which: _Collection) -> list[Path] | None:
+    """The four files below ``CORENN_DATA_DIR``, or ``None`` when it has no folder of this set's name.
+
+    The folder itself is not looked at: both sets use the same four names, so files there could be either's.
+    """
+    common = common_folder()
+    folders = tuple(name for name in which.folders if name and common is not None and (common / name).is_dir())
+    return _find(which, common, folders) if common is not None and folders else None
+
+
+def _find(which: _Collection, data_dir: Path, folders: tuple[str, ...]) -> list[Path]:
     """The four files, all from the first folder that has them all; never some from one and some from another."""
     best: list[str] = []  # what the fullest folder still lacks
-    for folder in (data_dir / name for name in which.folders):
+    for folder in (data_dir / name for name in folders):
         found = [_first_file(folder, file) for file in which.files]
         paths = [path for path in found if path is not None]
         if len(paths) == len(found):
@@ -159,14 +169,15 @@ def _find(which: _Collection, data_dir: Path) -> list[Path]:
         lacking = [_spellings(file)[0] for file, path in zip(which.files, found, strict=True) if path is None]
         if not best or len(lacking) < len(best):
             best = lacking
+    amount = "lacks some" if len(best) < len(which.files) else "has none"
     raise DataError(
         which.name,
-        f"the data directory {data_dir} " + _state(data_dir, has_some=len(best) < len(which.files)),
+        f"the data directory {data_dir} " + state(data_dir, f"{amount} of the four IDX files"),
         {
             "missing": ", ".join(best),
             "spelt": "as above or with '.idx' for '-idx', with or without '.gz'",
-            "looked in": ", ".join(str(data_dir / name) for name in which.folders),
-            "found there": _listing(data_dir),
+            "looked in": ", ".join(str(data_dir / name) for name in folders),
+            "found there": listing(data_dir),
         },
         hint="give the folder that has all four files, or leave --data-dir (data_dir) out to download them",
     )
@@ -174,23 +185,6 @@ def _find(which: _Collection, data_dir: Path) -> list[Path]:
 
 def _first_file(folder: Path, file: RemoteFile) -> Path | None:
     return next((folder / name for name in _spellings(file) if (folder / name).is_file()), None)
-
-
-def _state(data_dir: Path, has_some: bool) -> str:
-    if not data_dir.exists():
-        return "does not exist"
-    if not data_dir.is_dir():
-        return "is not a folder"
-    return "lacks some of the four IDX files" if has_some else "has none of the four IDX files"
-
-
-def _listing(folder: Path) -> str:
-    try:
-        names = sorted(entry.name + os.sep * entry.is_dir() for entry in folder.iterdir())
-    except OSError as error:
-        return error.strerror or str(error)
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more if names else "nothing"
 
 
 def _refuse_another_set(path: Path, file: RemoteFile, which: _Collection) -> None:

@@ -33,6 +33,22 @@ def corenn_datasets() -> list[DatasetRecord]:
             size="30.9 MB to download",
         ),
         DatasetRecord(
+            "cifar10",
+            "corenn_datasets.cifar10:load",
+            "colour pictures of animals and vehicles, 60,000 images of 32x32 pixels, 10 classes",
+            aliases=("cifar-10",),
+            licence="none stated",
+            size="170 MB to download",
+        ),
+        DatasetRecord(
+            "cats_vs_dogs",
+            "corenn_datasets.cats_vs_dogs:load",
+            "photographs of cats and dogs, 23,262 usable ones (needs pillow)",
+            aliases=("cats-vs-dogs",),
+            licence="see the publisher's page",
+            size="825 MB to download",
+        ),
+        DatasetRecord(
             "blobs",
             "corenn_datasets.synthetic:blobs",
             "synthetic: Gaussian clouds to classify",

@@ -83,8 +83,13 @@ class DatasetSplits:
 
 
 def images_and_labels(images: Array, labels: Array, levels: int) -> Arrays:
-    """Grey images uint8[N, H, W] and labels uint8[N] as float32[N, H, W, 1] in [0, 1] and int32[N]."""
-    x = np.divide(images[..., np.newaxis], np.float32(levels), dtype=np.float32)
+    """Images and labels uint8[N] as float32[N, H, W, C] in [0, 1] and int32[N].
+
+    ``images``: uint8[N, H, W, C], or grey ones uint8[N, H, W], which get C = 1.
+    """
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    x = np.divide(images, np.float32(levels), dtype=np.float32)
     return Arrays(x, labels.astype(np.int32))
 
 

@@ -89,4 +89,5 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CORENN_HOME", str(home))
     monkeypatch.delenv("CORENN_OFFLINE", raising=False)
     monkeypatch.delenv("CORENN_MIRRORS", raising=False)
+    monkeypatch.delenv("CORENN_DATA_DIR", raising=False)
     return home / "datasets"

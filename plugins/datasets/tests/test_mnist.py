@@ -10,7 +10,7 @@ from corenn_datasets import mnist
 from corenn_datasets.download import RemoteFile
 from corenn_datasets.idx import dump_idx, write_idx
 
-from corenn.errors import DataError
+from corenn.errors import DataError, UsageError
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _random = np.random.default_rng(0)
@@ -74,6 +74,27 @@ def test_data_dir_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", str(tmp_path))
     _fill(tmp_path / "data")
     _check(mnist.load_mnist("~/data"))
+
+
+def test_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its subfolders are read; files in itself belong to no set in particular; without them the cache is used."""
+    monkeypatch.setenv("CORENN_OFFLINE", "1")
+    monkeypatch.setenv("CORENN_DATA_DIR", str(_fill(tmp_path / "all")))
+    for load in LOADERS:
+        with pytest.raises(DataError, match="is not in the cache, and CORENN_OFFLINE forbids"):
+            load()
+    _fill(tmp_path / "all" / "mnist")
+    _check(mnist.load_mnist())
+    with pytest.raises(DataError, match="is not in the cache"):
+        mnist.load_fashion_mnist()
+    (tmp_path / "all" / "mnist" / NAMES[1]).unlink()
+    with pytest.raises(DataError, match="lacks some of the four IDX files"):
+        mnist.load_mnist()
+    (tmp_path / "file").touch()
+    for wrong, said in (("nowhere", "does not exist"), ("file", "is not a folder")):
+        monkeypatch.setenv("CORENN_DATA_DIR", str(tmp_path / wrong))
+        with pytest.raises(UsageError, match=said):
+            mnist.load_mnist()
 
 
 def test_files_of_two_folders_are_not_mixed(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ RECORDS = {record.name: record for record in corenn_datasets()}
 
 
 def test_names() -> None:
-    assert set(RECORDS) == {"digits", "mnist", "fashion_mnist", "blobs", "spiral", "sine"}
+    assert set(RECORDS) == {
+        *("digits", "mnist", "fashion_mnist", "cifar10", "cats_vs_dogs"),
+        *("blobs", "spiral", "sine"),
+    }
 
 
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)

@@ -20,6 +20,7 @@ from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import framework
+from corenn_tensorflow.converting import NUMBERED
 from corenn_tensorflow.framework import OPERATORS, TensorReference, TensorShape, is_tensor_like
 
 _MISSING = object()
@@ -106,9 +107,9 @@ def _operator(name: str, reflected: bool) -> Callable[[Any, Any], Any]:
     converts = name == "truediv"
 
     def method(self: Tensor, other: Any) -> Any:
-        if other.__class__ is float or (isinstance(other, Tensor) and other.dtype is self.dtype):
-            if (not converts or self.dtype.is_inexact) and (self.dtype.is_inexact or other.__class__ is not float):
-                return core(self, other)
+        plain = self.dtype.is_inexact or not (converts or other.__class__ is float)
+        if plain and (other.__class__ in (int, float) or (isinstance(other, Tensor) and other.dtype is self.dtype)):
+            return core(self, other)
         if isinstance(other, GraphTensor):
             return NotImplemented if not reflected else core(self, other)
         if hasattr(other, "__corenn_takes_operators__"):
@@ -199,12 +200,14 @@ def _limit(which: str) -> property:
     return property(found, doc=f"The {which} value.")
 
 
-_NUMBERS = {name: number for number, name in framework._NUMBERED.items()}
+_NUMBERS = {name: number for number, name in NUMBERED.items()}
 _DTYPE: dict[str, Any] = {
     "as_numpy_dtype": property(lambda self: self.numpy.type),
     "as_datatype_enum": property(lambda self: _NUMBERS[self.name]),
     "base_dtype": property(lambda self: self),
-    "real_dtype": property(lambda self: {"complex64": dtypes.float32, "complex128": dtypes.float64}.get(self.name, self)),
+    "real_dtype": property(
+        lambda self: {"complex64": dtypes.float32, "complex128": dtypes.float64}.get(self.name, self)
+    ),
     "is_bool": property(lambda self: self.kind == "b"),
     "is_complex": property(lambda self: self.kind == "c"),
     "is_floating": property(lambda self: self.kind == "f"),

@@ -4,13 +4,15 @@
 
     (train, test), info = tfds.load("mnist", split=["train", "test"], as_supervised=True, with_info=True)
 
-Sets have the splits ``train`` and ``test``; slices are written ``train[:80%]``, ``train[100:200]``, ``train+test``,
-or with the older ``tfds.Split.TRAIN.subsplit(weighted=(80, 10, 10))``.  Elements are dicts ``{"image", "label"}``, or
-pairs with ``as_supervised``: images uint8[H, W, C] and labels int64.
+Sets have the splits ``train`` and ``test`` (``cats_vs_dogs`` only ``train``); slices are written ``train[:80%]``,
+``train[100:200]``, ``train+test``, or with the older ``tfds.Split.TRAIN.subsplit(weighted=(80, 10, 10))``.  Elements
+are dicts ``{"image", "label"}``, or pairs with ``as_supervised``: images uint8[H, W, C] and labels int64.  The
+photographs of ``cats_vs_dogs`` have sizes of their own and are decoded as they are read.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
@@ -22,13 +24,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from corenn.data import Dataset
 from corenn.errors import UsageError, nearest
 from corenn.plugin import registry
 from corenn_tensorflow import missing
+from corenn_tensorflow.shapes import TensorShape
 
 _SLICE = re.compile(r"\s*(?P<name>[\w-]+)\s*(?:\[\s*(?P<start>-?\d+%?)?\s*:\s*(?P<stop>-?\d+%?)?\s*\])?\s*$")
 _PARTS = ("train", "test")
+_PICTURES = {"cats_vs_dogs": "corenn_datasets.cats_vs_dogs"}  # sets whose images have sizes of their own
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,24 @@ class SplitInfo(NamedTuple):
     num_examples: int
 
 
+class _Part(NamedTuple):
+    x: Any  # a sequence of images
+    y: Any
+
+
+@dataclass(frozen=True)
+class _Photographs:
+    """A set of images of all sizes: what is used below of ``DatasetSplits``, with one part."""
+
+    train: _Part
+    classes: Sequence[str]
+    description: str
+    source: str
+    licence: str
+    image_shape: tuple[int | None, ...] = (None, None, 3)
+    levels: int | None = None
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """What ``with_info`` gives."""
@@ -196,7 +217,8 @@ class DatasetBuilder:
                 "(plugins/datasets/README.md)",
             )
         self.name = record.name
-        self._loader = record.load()
+        pictures = _PICTURES.get(record.name)
+        self._loader = record.load() if pictures is None else importlib.import_module(pictures).pictures
         self._data_dir = data_dir
         self._loaded: Any = None
 
@@ -207,7 +229,15 @@ class DatasetBuilder:
             # A folder to download to, which is what data_dir means to tensorflow_datasets, holds nothing to read yet.
             folder = self._data_dir if usable and os.listdir(self._data_dir) else None
             self._loaded = self._loader(folder) if folder is not None else self._loader()
+            if self.name in _PICTURES:
+                found, about = self._loaded, importlib.import_module(_PICTURES[self.name])
+                self._loaded = _Photographs(
+                    _Part(found, found.labels), about.CLASSES, about.DESCRIPTION, about.SOURCE, about.LICENCE
+                )
         return self._loaded
+
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(part for part in _PARTS if hasattr(self._splits(), part))
 
     def _keys(self) -> tuple[str, str]:
         loaded = self._splits()
@@ -220,11 +250,14 @@ class DatasetBuilder:
         x, y = loaded.original(part) if loaded.levels is not None else getattr(loaded, part)
         return x, y.astype(np.int64) if loaded.classes else y
 
+    def _kind_of_x(self) -> tuple[tuple[int | None, ...], Any]:
+        x, _ = self._arrays("train")
+        return (x.shape[1:], x.dtype) if isinstance(x, np.ndarray) else (self._splits().image_shape, np.dtype("uint8"))
+
     @property
     def info(self) -> DatasetInfo:
         """Features, splits and origin."""
         loaded = self._splits()
-        x, _ = self._arrays("train")
         first, second = self._keys()
         kind = Image if loaded.image_shape is not None else Tensor
         label: Any = ClassLabel(loaded.classes) if loaded.classes else Tensor((), loaded.train.y.dtype)
@@ -233,8 +266,8 @@ class DatasetBuilder:
             description=loaded.description,
             citation=loaded.source,
             license=loaded.licence,
-            features={first: kind(x.shape[1:], x.dtype), second: label},
-            splits={part: SplitInfo(part, len(getattr(loaded, part).y)) for part in _PARTS},
+            features={first: kind(*self._kind_of_x()), second: label},
+            splits={part: SplitInfo(part, len(getattr(loaded, part).y)) for part in self._parts()},
             supervised_keys=(first, second),
         )
 
@@ -248,42 +281,69 @@ class DatasetBuilder:
         inner: dict[str, Any] = {"batch_size": batch_size, "as_supervised": as_supervised}
         inner["shuffle_files"] = shuffle_files
         if split is None:
-            split = {part: part for part in _PARTS}
+            split = {part: part for part in self._parts()}
         if isinstance(split, dict):
             return {key: self.as_dataset(value, **inner) for key, value in split.items()}
         if isinstance(split, (list, tuple)):
             return type(split)(self.as_dataset(value, **inner) for value in split)
-        pieces = [self._piece(instruction) for instruction in _instructions(split)]
-        x = pieces[0][0] if len(pieces) == 1 else np.concatenate([x for x, _ in pieces])
-        y = pieces[0][1] if len(pieces) == 1 else np.concatenate([y for _, y in pieces])
+        pieces = [self._piece(instruction) for instruction in _instructions(split, self._parts())]
+        y = np.concatenate([y for _, y in pieces])
         first, second = self._keys()
-        elements: Any = (x, y) if as_supervised else {first: x, second: y}
-        if batch_size == -1:
-            return elements
-        found = Dataset.from_tensor_slices(elements)
-        if shuffle_files:
-            found = found.shuffle()
+
+        def element(x: Any, y: Any) -> Any:
+            return (x, y) if as_supervised else {first: x, second: y}
+
+        if self.name in _PICTURES:
+            if batch_size == -1:
+                raise UsageError("tfds.load", f"the images of {self.name} have many sizes and make no array",
+                                 hint="leave batch_size=-1 out, and resize the images in Dataset.map")  # fmt: skip
+            found = self._decoded([x for x, _ in pieces], y, element, shuffle_files)
+        else:
+            x = pieces[0][0] if len(pieces) == 1 else np.concatenate([x for x, _ in pieces])
+            if batch_size == -1:
+                return element(x, y)
+            # Imported here: tf.data brings in much of the facade, and a script may want arrays alone.
+            found = importlib.import_module("corenn_tensorflow.data").Dataset.from_tensor_slices(element(x, y))
+            if shuffle_files:
+                found = found.shuffle(max(1, len(y)))
         return found if batch_size is None else found.batch(batch_size)
+
+    def _decoded(self, images: Sequence[Any], labels: Any, element: Any, shuffled: bool) -> Any:
+        """A dataset that decodes an image when its turn comes; ``shuffled``: in a new order every time."""
+        places = [(source, index) for source in images for index in range(len(source))]
+
+        def generate() -> Iterator[Any]:
+            order = np.random.default_rng().permutation(len(places)) if shuffled else range(len(places))
+            for place in order:
+                source, index = places[place]
+                yield element(source[index], labels[place])
+
+        shape, _ = self._kind_of_x()
+        tf_data = importlib.import_module("corenn_tensorflow.data")
+        found = tf_data.Dataset.from_generator(
+            generate, element("uint8", "int64"), element(TensorShape(shape), TensorShape([]))
+        )
+        return found.apply(tf_data.experimental.assert_cardinality(len(places)))
 
     def _piece(self, instruction: ReadInstruction) -> tuple[Any, Any]:
         name = instruction.split_name
-        if name not in _PARTS:
-            raise UsageError("tfds.load", f"{self.name} has no split {name!r}", {"splits": ", ".join(_PARTS)},
+        if name not in self._parts():
+            raise UsageError("tfds.load", f"{self.name} has no split {name!r}", {"splits": ", ".join(self._parts())},
                              hint="cut one: split=['train[:90%]', 'train[90%:]']")  # fmt: skip
         x, y = self._arrays(name)
         start, stop = instruction.bounds(len(y))
         return x[start:stop], y[start:stop]
 
 
-def _instructions(split: Any) -> Iterator[ReadInstruction]:
+def _instructions(split: Any, parts: Sequence[str]) -> Iterator[ReadInstruction]:
     """The pieces a split is made of."""
     if isinstance(split, ReadInstruction):
         yield split
     elif isinstance(split, _Joined):
         for piece in split.pieces:
-            yield from _instructions(piece)
+            yield from _instructions(piece, parts)
     elif isinstance(split, str) and split.strip() == "all":
-        yield from (ReadInstruction(part) for part in _PARTS)
+        yield from (ReadInstruction(part) for part in parts)
     elif isinstance(split, str):
         for text in str(split).split("+"):
             found = _SLICE.match(text)
@@ -314,7 +374,7 @@ def load(
     with_info: bool = False,
     **options: Any,
 ) -> Any:
-    """A ``corenn.data.Dataset`` for each split asked for, in the structure of ``split`` (``None``: a dict of all).
+    """A ``tf.data.Dataset`` for each split asked for, in the structure of ``split`` (``None``: a dict of all).
 
     ``data_dir``: a folder that holds the set's files, where its loader reads files; otherwise corenn's cache is used,
     and ``CORENN_OFFLINE`` forbids downloads.  ``batch_size=-1``: arrays instead of datasets.  ``with_info``: (result,
@@ -325,12 +385,27 @@ def load(
     return (found, made.info) if with_info else found
 
 
+class _Elements:
+    """The elements of a dataset as NumPy arrays; can be read several times."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._dataset.as_numpy_iterator())
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+
 def as_numpy(dataset: Any) -> Any:
-    """Elements as NumPy arrays, which those of corenn's datasets are already; structures go through."""
+    """Datasets as iterables of NumPy arrays, tensors as arrays; arrays, dicts and lists of them go through."""
     if isinstance(dataset, dict):
         return {key: as_numpy(value) for key, value in dataset.items()}
     if isinstance(dataset, (list, tuple)):
         return type(dataset)(as_numpy(value) for value in dataset)
+    if hasattr(dataset, "as_numpy_iterator"):
+        return _Elements(dataset)
     return dataset.numpy() if hasattr(dataset, "numpy") else dataset
 
 
@@ -341,6 +416,22 @@ def list_builders(**options: Any) -> list[str]:
 
 def disable_progress_bar() -> None:
     """Loading draws no progress bar in any case."""
+
+
+def keras_arrays(name: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """``(x_train, y_train), (x_test, y_test)`` as ``load_data`` of ``keras.datasets`` gives a set of images.
+
+    Images uint8[N, H, W] if they are grey and uint8[N, H, W, C] otherwise; labels uint8, [N] for grey images and [N, 1]
+    for the others.  The files come from where ``load`` finds them.
+    """
+    splits = registry.get("dataset", name).load()()
+    (x_train, y_train), (x_test, y_test) = (splits.original(part) for part in _PARTS)
+
+    def shaped(x: Any, y: Any) -> tuple[Any, Any]:
+        grey = x.shape[-1] == 1
+        return x[..., 0] if grey else x, y.astype(np.uint8) if grey else y.astype(np.uint8)[:, np.newaxis]
+
+    return shaped(x_train, y_train), shaped(x_test, y_test)
 
 
 features = SimpleNamespace(ClassLabel=ClassLabel, Image=Image, Tensor=Tensor)

@@ -118,7 +118,10 @@ def of_run(error: Exception) -> Exception:
         if error.op is None and operation is not None:
             error.op, error.node_def = operation, operation.node_def
             error.message = error.what = error.message + _node(operation)
+            error.site = None
         return error
+    if isinstance(error, ShapeError) and error.where == "feed_dict":
+        return ShapeError("", error.what, error.operands, hint=error.hint, site=error.site)
     if isinstance(error, UnfedError):
         operation = error.operation
         return InvalidArgumentError(_def(operation), operation, error.what + _node(operation), hint=error.hint, site="")
@@ -131,7 +134,8 @@ def of_run(error: Exception) -> Exception:
     operation = getattr(error, "graph_operation", None)
     if operation is not None and isinstance(error, CorennError):
         return InvalidArgumentError(
-            _def(operation), operation, error.what + _node(operation), operands=error.operands, hint=error.hint, site="",
+            _def(operation), operation, error.what + _node(operation), operands=error.operands, hint=error.hint,
+            site="",
         )  # fmt: skip
     return error
 
@@ -157,10 +161,11 @@ def translated() -> Iterator[None]:
 
 def shapes_text(shapes: Any) -> str:
     """``[?,3], [4,5]``, as TensorFlow lists input shapes."""
-    parts = []
-    for shape in shapes:
-        parts.append("<unknown>" if shape is None else "[" + ",".join("?" if n is None else str(n) for n in shape) + "]")
-    return ", ".join(parts)
+
+    def text(shape: Any) -> str:
+        return "<unknown>" if shape is None else "[" + ",".join("?" if n is None else str(n) for n in shape) + "]"
+
+    return ", ".join(map(text, shapes))
 
 
 def of_shapes(error: ShapeError, type_name: str, name: str, shapes: list[Any]) -> ShapeError:

@@ -35,15 +35,17 @@ ROOTS = {
     "keras": f"{_PACKAGE}.keras",
     "tensorflow_datasets": f"{_PACKAGE}.datasets_shim",
     "gym": f"{_PACKAGE}.gym_shim",
+    "six": f"{_PACKAGE}.six_shim",
 }
 
 #: A real package of this name goes on answering: it needs no TensorFlow.
-_GIVES_WAY = ("gym",)
+_GIVES_WAY = ("gym", "six")
 
 #: Modules at the top of the facade that are its machinery and no namespace of TensorFlow.
 _MACHINERY = frozenset(
     {"adopting", "coverage", "datasets_shim", "framework", "generation", "gym_shim", "importing", "input_data",
-     "missing", "mode", "notebook", "plugin", "records", "running", "shapes"}
+     "converting", "functions", "missing", "mode", "names", "notebook", "plugin", "records", "running", "scopes",
+     "shapes", "six_shim", "variable_classes", "variable_functions"}
 )  # fmt: skip
 
 
@@ -243,7 +245,7 @@ class _Inner(importlib.abc.MetaPathFinder):
             return None
         self.asking.add(fullname)
         try:
-            for shim in ("tensorflow_datasets", "gym"):
+            for shim in ("tensorflow_datasets", "gym", "six"):
                 module_name = ROOTS[shim].rpartition(".")[2]
                 if inside.startswith(f"{module_name}."):
                     module = importlib.import_module(shim + inside.removeprefix(module_name))
@@ -289,9 +291,9 @@ def _ours(module: ModuleType) -> bool:
 
 
 def install(*, over_real: bool = False) -> None:
-    """Let the facade answer ``import tensorflow``, ``keras``, ``tensorflow_datasets`` and ``gym`` in this process.
+    """Let the facade answer for ``ROOTS`` in this process.
 
-    A real ``gym`` goes on answering for itself.  Raises ``RealTensorFlowError`` when one of the others is really there,
+    A real ``gym`` or ``six`` goes on answering for itself.  Raises ``RealTensorFlowError`` when one of the others is really there,
     unless ``over_real``; in any case when it has been imported already, for then its objects and ours would meet.
     """
     if installed():

@@ -28,7 +28,8 @@ API_LISTS = {"1.15": "api_1_15.txt", "2.x": "api_2.txt"}
 
 _NOTHING = "no corenn call serves"
 
-_SHIMS = {f"{_PACKAGE}.datasets_shim": "tensorflow_datasets", f"{_PACKAGE}.gym_shim": "gym"}
+_SHIMS = {f"{_PACKAGE}.datasets_shim": "tensorflow_datasets", f"{_PACKAGE}.gym_shim": "gym",
+          f"{_PACKAGE}.six_shim": "six"}  # fmt: skip
 
 
 class MissingNameError(CorennError, AttributeError):

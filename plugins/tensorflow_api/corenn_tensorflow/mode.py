@@ -1,6 +1,7 @@
 """Which generation of TensorFlow a program speaks, and whether ops build a graph or run at once.
 
-Generation 1 begins with a default graph; generation 2, and generation 1 after ``enable_eager_execution()``, run eagerly.
+Generation 1 begins with a default graph; generation 2, and generation 1 after ``enable_eager_execution()``, run
+eagerly.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from corenn.errors import GraphError
 from corenn.graph.graph import Graph, building
 from corenn.graph.operations import Operation
 from corenn.graph.tensors import GraphTensor
+from corenn.tensor import Tensor
+from corenn.variable import Variable
 
 
 class _State:
@@ -27,6 +30,7 @@ class _State:
 
 _state = _State()
 _forced: ContextVar[int | None] = ContextVar("corenn_tensorflow_generation", default=None)
+_called_back: ContextVar[bool] = ContextVar("corenn_tensorflow_called_back", default=False)
 
 
 def start(generation: int) -> None:
@@ -50,6 +54,16 @@ def speaking(number: int) -> Iterator[None]:
         _forced.reset(token)
 
 
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    """Calls in the block run at once, also in a program that builds graphs: what a graph calls back when it runs."""
+    token = _called_back.set(True)
+    try:
+        yield
+    finally:
+        _called_back.reset(token)
+
+
 def set_eager(eager: bool) -> None:
     """``enable_eager_execution``, ``disable_eager_execution``: at the beginning of a program only."""
     if eager and not _state.eager and _state.graph is not None and _state.graph.get_operations():
@@ -61,7 +75,7 @@ def set_eager(eager: bool) -> None:
 
 def executing_eagerly() -> bool:
     """Whether ops run at once, here."""
-    return building() is None and _state.eager
+    return building() is None and (_state.eager or _called_back.get())
 
 
 def default_graph() -> Graph:
@@ -89,11 +103,13 @@ def graph_for(*structures: Any) -> Graph | None:
     here = building()
     if here is not None:
         return here
+    valued = False  # an operation that runs, or is compiled, computes with tensors that have values
     for structure in structures:
         for leaf in tree.leaves(structure):
             if isinstance(leaf, (GraphTensor, Operation)):
                 return leaf.graph
-    return None if _state.eager else default_graph()
+            valued = valued or (isinstance(leaf, Tensor) and not isinstance(leaf, Variable))
+    return None if valued or executing_eagerly() else default_graph()
 
 
 def one(type_name: str, name: str | None, function: Callable[..., Any], *args: Any, **attrs: Any) -> Any:
@@ -135,6 +151,6 @@ def by_generation(first: Callable[..., Any], second: Callable[..., Any]) -> Call
 
 
 __all__ = [
-    "by_generation", "default_graph", "executing_eagerly", "generation", "graph_for", "one", "reset_default_graph",
-    "scope", "set_eager", "speaking", "start",
+    "by_generation", "default_graph", "eagerly", "executing_eagerly", "generation", "graph_for", "one",
+    "reset_default_graph", "scope", "set_eager", "speaking", "start",
 ]  # fmt: skip

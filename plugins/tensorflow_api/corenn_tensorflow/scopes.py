@@ -97,8 +97,8 @@ def variable_scope(
 
 def variable_op_scope(
     values: Any, name_or_scope: Any, default_name: str | None = None, initializer: Any = None, regularizer: Any = None,
-    caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None, reuse: Any = None, dtype: Any = None,
-    **options: Any,
+    caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None, reuse: Any = None,
+    dtype: Any = None, **options: Any,
 ) -> Any:  # fmt: skip
     """The old order of arguments of ``variable_scope``."""
     return variable_scope(
@@ -186,6 +186,7 @@ def get_variable(
         wanted = _constant_dtype(initial)
     with graph.as_default():
         if custom_getter is not None:
+
             def getter(name: str, **given: Any) -> Any:
                 return core.get_variable(name, **given)
 

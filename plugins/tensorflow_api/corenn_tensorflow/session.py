@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NoReturn
 
+from corenn.dtypes import string
 from corenn.graph import session as core
 from corenn.graph.graph import Graph
 from corenn.graph.tensors import GraphTensor
 from corenn_tensorflow import errors, mode
+from corenn_tensorflow.framework import text_array
 
 
 class Settings:
@@ -97,6 +100,14 @@ class RunMetadata(Settings):
         self.__dict__.setdefault("partition_graphs", [])
 
 
+_running: ContextVar[Any] = ContextVar("corenn_tensorflow_running_session", default=None)
+
+
+def running_session() -> Any:
+    """The session whose run calls this (from Python that a graph calls): queues keep apart what each holds."""
+    return _running.get()
+
+
 class _SessionMethods:
     """What both kinds of session have, over corenn's ``Session``."""
 
@@ -115,6 +126,7 @@ class _SessionMethods:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
         if feed_dict is not None:
             feed_dict = _feeds(feed_dict)
+        token = _running.set(self)
         try:
             return super().run(_plain(fetches), feed_dict)  # type: ignore[misc]  # of the other base
         except Exception as error:
@@ -122,6 +134,8 @@ class _SessionMethods:
             if found is error:
                 raise
             raise found from error
+        finally:
+            _running.reset(token)
 
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
@@ -184,11 +198,13 @@ def _feeds(feed_dict: Any) -> Any:
     """Feeds with structures such as sparse tensors as tuples of their parts."""
     if not isinstance(feed_dict, Mapping):
         raise TypeError(f"feed_dict must be a dictionary mapping tensors to values, not {type(feed_dict).__name__}")
-    if not any(hasattr(key, "__corenn_structure__") for key in feed_dict):
+    if not any(hasattr(key, "__corenn_structure__") or getattr(key, "dtype", None) is string for key in feed_dict):
         return feed_dict
     found = {}
     for key, value in feed_dict.items():
         expand = getattr(key, "__corenn_structure__", None)
+        if expand is None and getattr(key, "dtype", None) is string:
+            value = text_array(value)
         found[key if expand is None else tuple(expand())] = value if expand is None else tuple(value)
     return found
 

@@ -29,7 +29,9 @@ class SparseTensor:
             self.indices = convert_to_tensor(indices, None if _is_tensor(indices) else dtypes.int64)
             self.values = convert_to_tensor(values)
             known = extents_of(dense_shape) if isinstance(dense_shape, TensorShape) else None
-            self.dense_shape = convert_to_tensor(known or dense_shape, None if _is_tensor(dense_shape) else dtypes.int64)
+            self.dense_shape = convert_to_tensor(
+                known or dense_shape, None if _is_tensor(dense_shape) else dtypes.int64
+            )
 
     @classmethod
     def from_value(cls, value: Any) -> SparseTensor:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 import corenn
-from corenn import dtypes, tree
+from corenn.device import current_device
 from corenn.errors import ShapeError
 from corenn.graph import state
-from corenn.graph.kinds import HostCallKind
+from corenn.graph.function import FunctionGraph
 from corenn.graph.operations import Operation
+from corenn.graph.replay import ReplayRun, replay
 from corenn.graph.state import GraphVariable
+from corenn.graph.subgraph import ParameterKind, needed
 from corenn.graph.tensors import GraphTensor
+from corenn.ops.dispatch import _interpreter
 from corenn.variable import Variable as CoreVariable
 from corenn_tensorflow import mode
-from corenn_tensorflow.framework import GraphKeys, Tensor, as_dtype, convert_to_tensor
-from corenn_tensorflow.shapes import TensorShape, extents_of
+from corenn_tensorflow.framework import Tensor, as_dtype, convert_to_tensor
+from corenn_tensorflow.shapes import TensorShape
 
 
 class RefVariable(Tensor, GraphVariable):
@@ -81,11 +82,15 @@ class RefVariable(Tensor, GraphVariable):
         """An operation that sets the value; its result is the new value."""
         return self._assigned(value, "Assign", name, validate_shape)
 
-    def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
         """An operation that adds ``delta``."""
         return self._assigned(delta, "AssignAdd", name)
 
-    def assign_sub(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
         """An operation that subtracts ``delta``."""
         return self._assigned(delta, "AssignSub", name)
 
@@ -98,6 +103,8 @@ class RefVariable(Tensor, GraphVariable):
 
     def count_up_to(self, limit: int) -> Any:
         """The value, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+        from corenn_tensorflow.variable_functions import count_up_to
+
         return count_up_to(self, limit)
 
     def _scattered(self, kind: str, indices: Any, updates: Any, name: str | None) -> Any:
@@ -206,7 +213,9 @@ SCATTER: dict[str, Callable[..., Any]] = {
 class EagerVariable(CoreVariable):
     """A variable of eager execution; its name ends in ``:0`` as TensorFlow's do."""
 
-    def __init__(self, value: Any, *, name: str, trainable: bool, dtype: Any, constraint: Any, shape: Any = None) -> None:
+    def __init__(
+        self, value: Any, *, name: str, trainable: bool, dtype: Any, constraint: Any, shape: Any = None
+    ) -> None:
         super().__init__(value, name=name, trainable=trainable, dtype=dtype, constraint=constraint)
         self.shape_invariant = shape
 
@@ -216,7 +225,9 @@ class EagerVariable(CoreVariable):
         """Replace the value by one of the same shape (numbers and arrays are converted)."""
         given = convert_to_tensor(value, self.dtype)
         if given.spec.shape != self.spec.shape:
-            if self.shape_invariant is not None and TensorShape(self.shape_invariant).is_compatible_with(given.spec.shape):
+            if self.shape_invariant is not None and TensorShape(self.shape_invariant).is_compatible_with(
+                given.spec.shape
+            ):
                 self.data, self.spec, self.node = given.data, given.spec, None
                 return self
             raise ShapeError("", f"Cannot assign value to variable '{self.name}': Shape mismatch."
@@ -239,6 +250,8 @@ class EagerVariable(CoreVariable):
 
     def count_up_to(self, limit: int) -> Any:
         """The value, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+        from corenn_tensorflow.variable_functions import count_up_to
+
         return count_up_to(self, limit)
 
     def _refuse_in_place(self, other: Any) -> Any:
@@ -296,7 +309,11 @@ def make_variable(
         raise ValueError("initial_value must be specified.")
     wanted = None if dtype is None else as_dtype(dtype)
     if mode.executing_eagerly():
-        value = initial_value() if callable(initial_value) and not isinstance(initial_value, CoreVariable) else initial_value
+        value = (
+            initial_value()
+            if callable(initial_value) and not isinstance(initial_value, CoreVariable)
+            else initial_value
+        )
         own = getattr(value, "__corenn_tensorflow_tensor__", None)
         given = convert_to_tensor(own() if own is not None else value, wanted)
         label = full_name or _eager_scope() + (name or "Variable")
@@ -306,8 +323,8 @@ def make_variable(
     home: Any = graph
     while hasattr(home, "outer"):  # a variable made in a branch, loop or function lives in the graph around it
         home = home.outer
-    if full_name is None and home is not graph:
-        full_name = None
+    if isinstance(home, FunctionGraph):
+        return _beside_function(home, initial_value, trainable, name, wanted, constraint, shape, full_name)
     value = initial_value
 
     def initial() -> Any:
@@ -324,6 +341,34 @@ def make_variable(
         )  # fmt: skip
 
 
+def _beside_function(
+    graph: FunctionGraph, initial_value: Any, trainable: bool, name: str | None, dtype: Any, constraint: Any,
+    shape: Any, full_name: str | None,
+) -> Any:  # fmt: skip
+    """A variable made while a function is traced lives outside the trace: its initial value is computed now."""
+    token = _interpreter.set(None)
+    try:
+        if isinstance(initial_value, GraphTensor):
+            initial_value = _computed(graph, initial_value)
+        return make_variable(initial_value, trainable, None, True, name, dtype, constraint, shape, full_name)
+    finally:
+        _interpreter.reset(token)
+
+
+def _computed(graph: FunctionGraph, tensor: GraphTensor) -> Any:
+    """The value of a tensor of a trace that depends on no argument."""
+    operations = needed(graph, [graph.convert(tensor)])  # type: ignore[arg-type]  # what it asks of a subgraph, it has
+    if any(isinstance(o.kind, ParameterKind) for o in operations):
+        raise ValueError(f"the initial value {tensor!r} of a variable made in a tf.function depends on its arguments")
+
+    def key(operation: Operation) -> Any:
+        kind: Any = operation.kind
+        return kind.generator.next_key().data
+
+    run = ReplayRun(current_device(), lambda cell: corenn.Tensor(cell.data, cell.spec), key, None)
+    return replay(operations, [tensor], {}, run)[0]
+
+
 def _numbers(value: Any) -> Any:
     if isinstance(value, TensorShape):
         return value.as_list()
@@ -337,184 +382,4 @@ def _eager_scope() -> str:
     return "".join(f"{s}/" for s in _scopes)
 
 
-# ---------------------------------------------------------------- lists of variables
-
-
-def global_variables(scope: str | None = None) -> list[Any]:
-    """The variables that are saved and initialised by default."""
-    return mode.default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
-
-
-def local_variables(scope: str | None = None) -> list[Any]:
-    """The variables that are not saved: counters of metrics and the like."""
-    return mode.default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
-
-
-def model_variables(scope: str | None = None) -> list[Any]:
-    """The variables of models."""
-    return mode.default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
-
-
-def moving_average_variables(scope: str | None = None) -> list[Any]:
-    """The variables whose averages are kept."""
-    return mode.default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
-
-
-def trainable_variables(scope: str | None = None) -> list[Any]:
-    """The variables that optimizers update by default."""
-    return mode.default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
-
-
-def all_variables() -> list[Any]:
-    """The old name of ``global_variables``."""
-    return global_variables()
-
-
-def variables_initializer(var_list: Any, name: str = "init") -> Any:
-    """An operation that initialises the variables."""
-    listed = list(var_list)
-    if mode.executing_eagerly():
-        return None
-    return state.variables_initializer(mode.default_graph(), listed, name)
-
-
-def global_variables_initializer() -> Any:
-    """An operation that initialises all global variables made so far."""
-    return variables_initializer(global_variables()) if not mode.executing_eagerly() else None
-
-
-def local_variables_initializer() -> Any:
-    """An operation that initialises all local variables made so far."""
-    return variables_initializer(local_variables()) if not mode.executing_eagerly() else None
-
-
-initialize_variables = variables_initializer
-initialize_all_variables = global_variables_initializer
-initialize_local_variables = local_variables_initializer
-
-
-def is_variable_initialized(variable: Any) -> Any:
-    """Whether a variable has a value in the session that runs this."""
-    if isinstance(variable, CoreVariable):
-        return corenn.tensor(True)
-    return mode.one("IsVariableInitialized", None, GraphVariable.is_initialized, variable)
-
-
-def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Any:
-    """The names of variables that have no value, as strings; by default of all global and local ones."""
-    listed = list(global_variables() + local_variables() if var_list is None else var_list)
-    graph = mode.default_graph()
-    with graph.as_default(), graph.name_scope(name):
-        flags = [v.is_initialized() for v in listed]
-        labels = np.array([v.operation.name.encode() for v in listed], object)
-
-        def missing(*found: Any) -> list[Any]:
-            return [labels[~np.array(found, bool)]] if len(labels) else [labels]
-
-        operation = graph.add(HostCallKind(missing, True), flags, [((None,), dtypes.string)])
-        return operation.outputs[0]
-
-
-def assert_variables_initialized(var_list: Any = None) -> Any:
-    """An operation that reads the variables, and so fails where one has no value."""
-    listed = list(global_variables() + local_variables() if var_list is None else var_list)
-    return state.group(mode.default_graph(), *[v.value() for v in listed])
-
-
-# ---------------------------------------------------------------- assignments as functions
-
-
-def assign(ref: Any, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None, name: str | None = None) -> Any:
-    """Set a variable; in a graph, an operation whose result is the new value."""
-    if isinstance(ref, CoreVariable):
-        return ref.assign(value)
-    return ref.assign(value, name=name, validate_shape=validate_shape is None or validate_shape)
-
-
-def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Any:
-    """Add to a variable."""
-    return ref.assign_add(value) if isinstance(ref, CoreVariable) else ref.assign_add(value, name=name)
-
-
-def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Any:
-    """Subtract from a variable."""
-    return ref.assign_sub(value) if isinstance(ref, CoreVariable) else ref.assign_sub(value, name=name)
-
-
-def _scatter(kind: str) -> Callable[..., Any]:
-    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
-        if isinstance(ref, CoreVariable):
-            rows, given = convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)
-            return ref.assign(SCATTER[kind](ref.value(), rows, given))
-        return ref._scattered(kind, indices, updates, name)
-
-    scatter.__name__ = f"scatter_{kind}"
-    scatter.__doc__ = f"Change rows of a variable ({kind}); the result is the whole new value."
-    return scatter
-
-
-scatter_update, scatter_add, scatter_sub = _scatter("update"), _scatter("add"), _scatter("sub")
-scatter_mul, scatter_div = _scatter("mul"), _scatter("div")
-scatter_min, scatter_max = _scatter("min"), _scatter("max")
-
-
-def _scatter_nd(kind: str) -> Callable[..., Any]:
-    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
-        def changed(now: Any, places: Any, given: Any) -> Any:
-            index = tuple(places[..., i] for i in range(places.spec.static[-1]))
-            if kind == "update":
-                return corenn.index_update(now, given, index=index)
-            return corenn.index_add(now, given if kind == "add" else -given, index=index)
-
-        if isinstance(ref, CoreVariable):
-            return ref.assign(changed(ref.value(), convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)))
-        graph = mode.graph_for(ref)
-        with graph.as_default(), graph.name_scope(name or f"ScatterNd{kind.capitalize()}"):
-            given = [ref.read_value(), convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)]
-            known = [(ref.extents, ref.dtype)]
-            (made,) = graph.call(changed, *given, type_name=f"ScatterNd{kind.capitalize()}", results=known)
-            return state.assign(graph, ref, made)
-
-    scatter.__name__ = f"scatter_nd_{kind}"
-    scatter.__doc__ = f"Change elements or slices of a variable ({kind}); the result is the whole new value."
-    return scatter
-
-
-scatter_nd_update, scatter_nd_add, scatter_nd_sub = _scatter_nd("update"), _scatter_nd("add"), _scatter_nd("sub")
-
-
-def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
-    """The value of a variable, which is then incremented; OutOfRangeError once it has reached ``limit``."""
-    from corenn_tensorflow.errors import OutOfRangeError
-
-    def check(value: Any) -> Any:
-        if int(value) >= limit:
-            raise OutOfRangeError(None, None, f"Reached limit of {limit}")
-        return value
-
-    if isinstance(ref, CoreVariable):
-        found = ref.value()
-        check(found)
-        ref.assign_add(1)
-        return found
-    graph = mode.graph_for(ref)
-    with graph.as_default():
-        before = graph.add(HostCallKind(check), [ref.read_value()], [((), ref.dtype)], name=name or "CountUpTo").outputs[0]
-        with graph.control_dependencies([state.assign(graph, ref, corenn.add(before, 1))]):
-            return corenn.identity(before)
-
-
-def variable_leaves(structure: Any) -> list[Any]:
-    """The variables among the leaves of a structure."""
-    return [v for v in tree.leaves(structure) if isinstance(v, (GraphVariable, CoreVariable))]
-
-
-__all__ = [
-    "EagerVariable", "Operation", "RefVariable", "Variable", "all_variables", "assert_variables_initialized", "assign",
-    "assign_add", "assign_sub", "count_up_to", "extents_of", "global_variables", "global_variables_initializer",
-    "initialize_all_variables", "initialize_local_variables", "initialize_variables", "is_variable_initialized",
-    "local_variables", "local_variables_initializer", "make_variable", "model_variables", "moving_average_variables",
-    "report_uninitialized_variables", "scatter_add", "scatter_div", "scatter_max", "scatter_min", "scatter_mul",
-    "scatter_nd_add", "scatter_nd_sub", "scatter_nd_update", "scatter_sub", "scatter_update", "trainable_variables",
-    "variables_initializer",
-]  # fmt: skip
+__all__ = ["SCATTER", "EagerVariable", "RefVariable", "Variable", "make_variable"]

@@ -13,11 +13,8 @@ from corenn_tensorflow.scopes import (
     variable_op_scope,
     variable_scope,
 )
-from corenn_tensorflow.variable_classes import (
-    SCATTER,
-    EagerVariable,
-    RefVariable,
-    Variable,
+from corenn_tensorflow.variable_classes import SCATTER, EagerVariable, RefVariable, Variable, make_variable
+from corenn_tensorflow.variable_functions import (
     all_variables,
     assert_variables_initialized,
     assign,
@@ -32,7 +29,6 @@ from corenn_tensorflow.variable_classes import (
     is_variable_initialized,
     local_variables,
     local_variables_initializer,
-    make_variable,
     model_variables,
     moving_average_variables,
     report_uninitialized_variables,

@@ -28,5 +28,5 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "COMPILER_VERSION", "GIT_VERSION", "GRAPH_DEF_VERSION", "GRAPH_DEF_VERSION_MIN_CONSUMER",
-    "GRAPH_DEF_VERSION_MIN_PRODUCER", "VERSION",
-]  # fmt: skip  # noqa: F822  # VERSION follows the generation
+    "GRAPH_DEF_VERSION_MIN_PRODUCER", "VERSION",  # noqa: F822  # VERSION follows the generation
+]  # fmt: skip

@@ -102,10 +102,11 @@ def idx_folder(tmp_path: Path) -> Callable[..., Path]:
 
 def _namespace(generation: int) -> Iterator[Any]:
     """The facade's names in a program of a generation, and corenn as it was afterwards."""
-    import corenn
     import corenn_tensorflow as tf
-    from corenn.graph.session import _sessions
     from corenn_tensorflow import adopting, mode
+
+    import corenn
+    from corenn.graph.session import _sessions
 
     adopting.adopt()
     mode.start(generation)

@@ -113,20 +113,27 @@ def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Any:
         return cast(clip_by_value(x, x.dtype.numpy.type(low), x.dtype.numpy.type(high)), wanted)
 
 
-def _to(dtype: str) -> Callable[..., Any]:
+def _to(dtype: str, default: str) -> Callable[..., Any]:
     def call(x: Any, name: str | None = None) -> Any:
-        return cast(x, dtype, name=name)
+        return cast(x, dtype, name=name or default)
 
     call.__doc__ = f"The values as {dtype}."
     return call
 
 
-to_float, to_double, to_int32, to_int64 = _to("float32"), _to("float64"), _to("int32"), _to("int64")
-to_bfloat16, to_complex64, to_complex128 = _to("bfloat16"), _to("complex64"), _to("complex128")
+to_float, to_double = _to("float32", "ToFloat"), _to("float64", "ToDouble")
+to_int32, to_int64 = _to("int32", "ToInt32"), _to("int64", "ToInt64")
+to_bfloat16 = _to("bfloat16", "ToBFloat16")
+to_complex64, to_complex128 = _to("complex64", "ToComplex64"), _to("complex128", "ToComplex128")
 
 
-def _binary(type_name: str, function: Callable[..., Any], doc: str, dtype: Any = None) -> Callable[..., Any]:
+def _binary(
+    type_name: str, function: Callable[..., Any], doc: str, dtype: Any = None, default: str | None = None
+) -> Callable[..., Any]:
     def call(x: Any, y: Any, name: str | None = None) -> Any:
+        if x.__class__ is Tensor and y.__class__ is Tensor and x.dtype is y.dtype and mode.executing_eagerly():
+            return function(x, y)  # the common call, without looking for graphs
+        name = name or default
         graph = mode.graph_for((x, y))
         if graph is None:
             return function(*matching(type_name, *_of(dtype, x, y)))
@@ -152,7 +159,7 @@ multiply = _binary("Mul", corenn.multiply, "x * y.")
 maximum = _binary("Maximum", corenn.maximum, "The greater of two.")
 minimum = _binary("Minimum", corenn.minimum, "The lesser of two.")
 mod = floormod = _binary("FloorMod", corenn.remainder, "The remainder of ``floordiv``; it has the sign of y.")
-floordiv = _binary("FloorDiv", corenn.floor_divide, "x / y, rounded down.")
+floordiv = _binary("FloorDiv", corenn.floor_divide, "x / y, rounded down.", default="floordiv")
 floor_div = floordiv
 squared_difference = _binary("SquaredDifference", corenn.squared_difference, "(x - y)**2.")
 atan2 = _binary("Atan2", corenn.atan2, "The angle of the point (x, y); the first argument is y.")
@@ -163,7 +170,8 @@ less_equal = _binary("LessEqual", corenn.less_equal, "x <= y.")
 logical_and = _binary("LogicalAnd", corenn.logical_and, "x and y.", "bool")
 logical_or = _binary("LogicalOr", corenn.logical_or, "x or y.", "bool")
 logical_xor = _binary("LogicalXor", corenn.logical_xor, "One of x and y, not both.", "bool")
-truediv = _binary("RealDiv", framework._true_divide, "x / y; integers are divided as floating-point numbers.")
+truediv = _binary("RealDiv", framework._true_divide, "x / y; integers are divided as floating-point numbers.",
+                  default="truediv")  # fmt: skip
 xlogy = _binary("Xlogy", corenn.xlogy, "x * log(y), 0 where x is 0.")
 bitwise_and = _binary("BitwiseAnd", corenn.bitwise_and, "Bits of both.")
 bitwise_or = _binary("BitwiseOr", corenn.bitwise_or, "Bits of either.")
@@ -231,7 +239,11 @@ def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
 def div(x: Any, y: Any, name: str | None = None) -> Any:
     """Python 2's division: rounded down for integers."""
     x, y = matching("div", x, y)
-    return floordiv(x, y, name=name or "div") if x.dtype.is_integer else mode.one("RealDiv", name or "div", corenn.divide, x, y)
+    return (
+        floordiv(x, y, name=name or "div")
+        if x.dtype.is_integer
+        else mode.one("RealDiv", name or "div", corenn.divide, x, y)
+    )
 
 
 def divide(x: Any, y: Any, name: str | None = None) -> Any:
@@ -309,13 +321,13 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
         return maximum(minimum(x, high), low)
 
 
-def real(input: Any, name: str | None = None) -> Any:  # noqa: A002  # TensorFlow's name
+def real(input: Any, name: str | None = None) -> Any:  # TensorFlow's name
     """The real part."""
     x = operand(input)
     return mode.one("Real", name, corenn.real, x) if x.dtype.kind == "c" else x
 
 
-def imag(input: Any, name: str | None = None) -> Any:  # noqa: A002
+def imag(input: Any, name: str | None = None) -> Any:
     """The imaginary part."""
     x = operand(input)
     return mode.one("Imag", name, corenn.imag, x) if x.dtype.kind == "c" else corenn.zeros_like(x)
@@ -327,7 +339,7 @@ def conj(x: Any, name: str | None = None) -> Any:
     return mode.one("Conj", name, corenn.conj, x) if x.dtype.kind == "c" else x
 
 
-def angle(input: Any, name: str | None = None) -> Any:  # noqa: A002
+def angle(input: Any, name: str | None = None) -> Any:
     """The argument of complex numbers."""
     return mode.one("Angle", name, corenn.angle, operand(input))
 
@@ -349,7 +361,9 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
 
     listed = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if not listed:
-        raise ValueError("inputs must be an iterable of at least one Tensor/IndexedSlices with the same dtype and shape")
+        raise ValueError(
+            "inputs must be an iterable of at least one Tensor/IndexedSlices with the same dtype and shape"
+        )
     tensors = [convert_to_tensor(i) if isinstance(i, IndexedSlices) else operand(i) for i in listed]
     if len(tensors) == 1:
         return mode.one("Identity", name, corenn.identity, tensors[0])

@@ -7,10 +7,14 @@ from typing import Any
 
 import corenn
 from corenn import tree
+from corenn.graph.kinds import ConstKind
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import convert_to_tensor, static_shape
+
+#: Constants of at most so many elements are read while a graph is built.
+_SMALL = 256
 
 
 def unary(type_name: str, function: Callable[..., Any], doc: str, argument: str = "x") -> Callable[..., Any]:
@@ -20,7 +24,9 @@ def unary(type_name: str, function: Callable[..., Any], doc: str, argument: str 
         name = options.pop("name", None)
         if options:
             if set(options) != {argument} or args:
-                raise TypeError(f"{type_name}() got unexpected arguments {sorted(options)}; it takes {argument} and name")
+                raise TypeError(
+                    f"{type_name}() got unexpected arguments {sorted(options)}; it takes {argument} and name"
+                )
             args = (options[argument],)
         if len(args) == 2:
             args, name = args[:1], args[1]
@@ -84,6 +90,8 @@ def python_value(value: Any) -> Any:
     from corenn_tensorflow.shapes import Dimension, TensorShape, dimension_value
 
     if isinstance(value, GraphTensor):
+        if isinstance(value.operation.kind, ConstKind) and value.operation.attrs["value"].size <= _SMALL:
+            return _tuples(value.operation.attrs["value"].tolist())
         graph = mode.graph_for(value)
         found = static_value(graph.convert(value)) if graph is not None else None
         return found if complete(found) else value

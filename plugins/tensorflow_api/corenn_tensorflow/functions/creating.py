@@ -10,10 +10,11 @@ import corenn
 from corenn import dtypes
 from corenn.graph import building as core
 from corenn.graph.graph import constant_array
+from corenn.graph.kinds import DefaultPlaceholderKind
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
-from corenn_tensorflow.framework import as_dtype, convert_to_tensor, eager_constant
+from corenn_tensorflow.framework import as_dtype, convert_to_tensor, eager_constant, text_array
 from corenn_tensorflow.functions.calling import composite, is_static, known, operand, python_value, shape_argument
 from corenn_tensorflow.shapes import TensorShape, extents_of
 
@@ -26,24 +27,14 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Any:
         return core.placeholder(as_dtype(dtype), None if shape is None else extents_of(shape), name)
 
 
-def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Any:  # noqa: A002  # TensorFlow's name
+def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Any:  # TensorFlow's name
     """A value that runs may be fed; otherwise it is ``input``."""
     if mode.executing_eagerly():
         return convert_to_tensor(input)
-    with mode.default_graph().as_default():
-        given = convert_to_tensor(input, name=f"{name}/input" if name else None)
-        extents = extents_of(shape) if shape is not None else None
-        made = core.placeholder_with_default(given, None if extents is None else list(extents), name)
-    if shape is None:
-        made = _forget_shape(made)
-    return made
-
-
-def _forget_shape(made: Any) -> Any:
-    """The same placeholder, without anything known of its shape: ``shape=None`` allows any."""
-    if "spec" in dir(type(made)) and made.extents is not None:
-        del made.spec
-    return made
+    graph = mode.default_graph()
+    given = convert_to_tensor(input, name=f"{name}/input" if name else None)
+    extents = extents_of(shape) if shape is not None else None
+    return graph.add(DefaultPlaceholderKind(), [given], [(extents, given.dtype)], name=name).outputs[0]
 
 
 def constant(
@@ -63,6 +54,8 @@ def constant(
             raise TypeError(f"Cannot convert {value!r} to EagerTensor of dtype {wanted.name}")
         return eager_constant(value, wanted)
     array = constant_array(value, wanted)
+    if array.dtype == object:
+        array = text_array(array)
     if wanted is not None and wanted.is_integer and _has_fraction(value):
         raise TypeError(f"Expected {wanted.name}, got {value!r} of type '{type(value).__name__}' instead.")
     if shape is not None:
@@ -146,14 +139,22 @@ def _like(x: Any, value: int, dtype: Any, name: str | None, default: str) -> Any
 
 
 def zeros_like(
-    tensor: Any = None, dtype: Any = None, name: str | None = None, optimize: bool = True, input: Any = None  # noqa: A002
+    tensor: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    optimize: bool = True,
+    input: Any = None,
 ) -> Any:
     """All 0, of the shape of ``tensor``."""
     return _like(tensor if tensor is not None else input, 0, dtype, name, "zeros_like")
 
 
 def ones_like(
-    tensor: Any = None, dtype: Any = None, name: str | None = None, optimize: bool = True, input: Any = None  # noqa: A002
+    tensor: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    optimize: bool = True,
+    input: Any = None,
 ) -> Any:
     """All 1, of the shape of ``tensor``."""
     return _like(tensor if tensor is not None else input, 1, dtype, name, "ones_like")

@@ -64,7 +64,7 @@ reduce_euclidean_norm = _reduction("EuclideanNorm", _euclidean, "sqrt(sum(x*x)) 
 
 def count_nonzero(
     input_tensor: Any = None, axis: Any = None, keepdims: Any = None, dtype: Any = "int64", name: str | None = None,
-    reduction_indices: Any = None, keep_dims: Any = None, input: Any = None,  # noqa: A002
+    reduction_indices: Any = None, keep_dims: Any = None, input: Any = None,
 ) -> Any:  # fmt: skip
     """How many elements are not zero, along axes."""
     x = operand(input_tensor if input_tensor is not None else input)
@@ -75,7 +75,7 @@ def count_nonzero(
 
 def _place(type_name: str, function: Callable[..., Any], doc: str) -> Callable[..., Any]:
     def call(
-        input: Any, axis: Any = None, name: str | None = None, dimension: Any = None,  # noqa: A002
+        input: Any, axis: Any = None, name: str | None = None, dimension: Any = None,
         output_type: Any = "int64",
     ) -> Any:  # fmt: skip
         if not isinstance(name, (str, type(None))):  # generation 2 has the type in the third place

@@ -29,13 +29,13 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
     low = multiply(subtract(x, threshold), alpha)
     out = where(greater(x, threshold), x, low)
     if max_value is not None:
-        out = where(greater(x, threshold), clip(out, low=None, high=float(max_value)), out)
+        out = where(greater(x, threshold), clip(out, max=float(max_value)), out)
     return out
 
 
 def hard_sigmoid(x: Any) -> Any:
     """``clip(0.2 x + 0.5, 0, 1)``."""
-    return clip(multiply(x, 0.2) + 0.5, low=0.0, high=1.0)
+    return clip(multiply(x, 0.2) + 0.5, min=0.0, max=1.0)
 
 
 def exponential(x: Any) -> Any:

@@ -151,7 +151,9 @@ def _reduction(given: Any) -> Any:
 class LossFunctionWrapper(Loss):
     """A function of ``(y_true, y_pred, **options)`` as a loss."""
 
-    def __init__(self, fn: Callable[..., Any], reduction: Any = "auto", name: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], reduction: Any = "auto", name: str | None = None, **options: Any
+    ) -> None:
         super().__init__(reduction, name or getattr(fn, "__name__", "loss"))
         self.fn, self.options = fn, options
         #: What the core looks at to choose metrics.
@@ -159,7 +161,11 @@ class LossFunctionWrapper(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Call it."""
-        if getattr(self.fn, "__module__", None) != __name__ and isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
+        if (
+            getattr(self.fn, "__module__", None) != __name__
+            and isinstance(y_true, Tensor)
+            and isinstance(y_pred, Tensor)
+        ):
             floats = y_true.dtype.is_floating and y_pred.dtype.is_floating
             if y_true.dtype is not y_pred.dtype and (floats or mode.generation() == 1):
                 y_true = cast(y_true, dtype=y_pred.dtype)
@@ -208,7 +214,11 @@ BinaryCrossentropy = _class(
     "BinaryCrossentropy", binary_crossentropy, "binary_crossentropy", from_logits=False, label_smoothing=0
 )
 CategoricalCrossentropy = _class(
-    "CategoricalCrossentropy", categorical_crossentropy, "categorical_crossentropy", from_logits=False, label_smoothing=0
+    "CategoricalCrossentropy",
+    categorical_crossentropy,
+    "categorical_crossentropy",
+    from_logits=False,
+    label_smoothing=0,
 )
 SparseCategoricalCrossentropy = _class(
     "SparseCategoricalCrossentropy", sparse_categorical_crossentropy, "sparse_categorical_crossentropy",
@@ -230,9 +240,10 @@ _FUNCTIONS = [
 _NAMES: dict[str, Any] = {**{n: globals()[n] for n in _FUNCTIONS}, **{c.__name__: c for c in _CLASSES}}
 #: The core's loss of the same meaning, so that metrics called "accuracy" know what is meant.
 _MEANS = {
-    "binary_crossentropy": core.BinaryCrossentropy, "sparse_categorical_crossentropy": core.SparseCategoricalCrossentropy,
+    "binary_crossentropy": core.BinaryCrossentropy,
+    "sparse_categorical_crossentropy": core.SparseCategoricalCrossentropy,
     "categorical_crossentropy": core.CategoricalCrossentropy,
-}  # fmt: skip
+}
 
 
 def meaning(loss: Any) -> Any:

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from corenn import argmax
 from corenn import metrics as core
-from corenn.dtypes import float32
+from corenn.dtypes import float32, float64
+from corenn.graph.graph import building
+from corenn.graph.tensors import GraphTensor
 from corenn.layers.naming import snake_case
 from corenn.metrics.base import MeanMetricWrapper as _CoreWrapper
+from corenn.ops.creation import tensor
+from corenn.ops.dispatch import _interpreter
 from corenn.ops.elementwise import cast
 from corenn.ops.logic import equal, greater
 from corenn.ops.reduction import mean as _mean
-from corenn.ops.sorting import argmax
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow.framework import convert_to_tensor
@@ -27,12 +31,12 @@ class Metric(core.Metric):
 
     def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
         super().__init__(name or snake_case(type(self).__name__), **options)
-        self._dtype, self._starts = dtype, {}
+        self._dtype = dtype
 
     @property
     def dtype(self) -> Any:
         """The dtype of the figure."""
-        return self._dtype or float32
+        return self.__dict__.get("_dtype") or float32
 
     def add_weight(
         self, name: str, shape: Any = (), aggregation: Any = None, synchronization: Any = None,
@@ -43,11 +47,11 @@ class Metric(core.Metric):
         value = start(tuple(shape or ()), dtype=dtype or float32)
         made = Variable(value, name=f"{self.name}/{name}:0", trainable=False)
         self._state[name] = made
-        self._starts[name] = np.array(made._host())
+        self.__dict__.setdefault("_starts", {})[name] = np.array(made._host())
         return made
 
     def _own(self) -> bool:
-        return bool(self._starts)
+        return bool(self.__dict__.get("_starts"))
 
     def reset_state(self) -> None:
         """Forget all batches."""
@@ -86,6 +90,24 @@ class Metric(core.Metric):
 
 class Both:
     """What the core's metrics get: Keras's names of methods, float32 results."""
+
+    def add(self: Any, key: str, value: Any) -> None:
+        """Add to the state; while a function is traced its variables are made outside, for what runs later."""
+        if key not in self._state and building() is not None:
+            token = _interpreter.set(None)
+            try:
+                kind = float64 if value.dtype.is_floating else value.dtype
+                shape = value.extents if isinstance(value, GraphTensor) else value.spec.shape
+                start = np.zeros(tuple(int(n) for n in shape), kind.numpy)
+                self._state[key] = self._variable(key, tensor(start))
+            finally:
+                _interpreter.reset(token)
+        super().add(key, value)  # type: ignore[misc]  # the core's
+
+    def state(self: Any, key: str) -> Any:
+        """The state's ``key``, floats as float32; operators of graphs do not promote."""
+        found = super().state(key)  # type: ignore[misc]  # the core's
+        return cast(found, dtype=float32) if found.dtype.is_floating and found.dtype is not float32 else found
 
     def reset_states(self: Any) -> None:
         """Forget all batches."""

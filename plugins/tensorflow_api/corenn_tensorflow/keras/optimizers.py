@@ -1,4 +1,4 @@
-"""``keras.optimizers``: corenn's optimizers with Keras's arguments, of all its ages (``lr``, ``decay``, ``epsilon=None``)."""
+"""``keras.optimizers``: corenn's optimizers with the arguments of all ages (``lr``, ``decay``, ``epsilon=None``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from corenn import optimizers as core
 from corenn import schedules as core_schedules
+from corenn.dtypes import int64
 from corenn.schedules import Schedule
 from corenn.tensor import Tensor
 from corenn_tensorflow.keras import _lookup
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.shapes import TensorShape
 
 
 class Rate(float):
@@ -47,6 +49,43 @@ class Rate(float):
         return np.float32(self)
 
 
+class Count(int):
+    """The number of updates, and a variable's methods: ``optimizer.iterations.numpy()``."""
+
+    _change: Callable[[int], None]
+    dtype = int64
+    shape = TensorShape([])
+
+    @staticmethod
+    def of(value: int, change: Callable[[int], None]) -> Count:
+        """The number with its setter."""
+        made = Count(value)
+        made._change = change
+        return made
+
+    def assign(self, value: Any, *unused: Any, **ignored: Any) -> None:
+        """Change the number."""
+        self._change(int(value))
+
+    def assign_add(self, delta: Any = 1, *unused: Any, **ignored: Any) -> None:
+        """Change the number."""
+        self._change(int(self) + int(delta))
+
+    def numpy(self) -> np.int64:
+        """The number."""
+        return np.int64(self)
+
+    def value(self) -> int:
+        """The number."""
+        return int(self)
+
+    read_value = value
+
+    def eval(self, session: Any = None) -> np.int64:
+        """The number."""
+        return np.int64(self)
+
+
 class Optimizer(core.Optimizer):
     """Base of optimizers, and what all have in Keras."""
 
@@ -55,6 +94,15 @@ class Optimizer(core.Optimizer):
     def _keras(self, decay: float) -> None:
         self._decay = float(decay)
         self.traceable_decay = True
+
+    @property
+    def iterations(self) -> Any:
+        """The number of updates."""
+        return Count.of(self.__dict__.get("_done", 0), lambda value: self.__dict__.update(_done=value))
+
+    @iterations.setter
+    def iterations(self, value: Any) -> None:
+        self.__dict__["_done"] = int(value)
 
     @property
     def learning_rate(self) -> Any:
@@ -105,6 +153,10 @@ class Optimizer(core.Optimizer):
         for variable, value in zip(self.variables, weights[1:], strict=True):
             variable.assign(np.asarray(value))
 
+    def get_state(self) -> dict[str, Any]:
+        """As the core's, of plain numbers."""
+        return {**super().get_state(), "iterations": int(self.iterations)}
+
     def get_gradients(self, loss: Any, params: Any) -> Any:
         """Gradients in a graph of generation 1."""
         from corenn_tensorflow.keras.backend import gradients
@@ -131,8 +183,10 @@ class Optimizer(core.Optimizer):
     def get_config(self) -> dict[str, Any]:
         """The settings."""
         rate = self._rate if isinstance(self._rate, float) else _lookup.serialized(self._rate)
-        found = {n: getattr(self, n) for n in self._settings if hasattr(self, n)}
-        limits = {n: getattr(self, n) for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None}
+        found = {n: getattr(self, n) for n in self._listed_settings if hasattr(self, n)}
+        limits = {
+            n: getattr(self, n) for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None
+        }
         return {"name": self.name, "learning_rate": rate, "decay": self._decay, **found, **limits}
 
     @classmethod
@@ -144,7 +198,7 @@ class Optimizer(core.Optimizer):
             given["learning_rate"] = schedules.deserialize(rate)
         return cls(**given)
 
-    _settings: tuple[str, ...] = ()
+    _listed_settings: tuple[str, ...] = ()
 
 
 def _called(function: Any, step: Any) -> Any:
@@ -188,7 +242,7 @@ def _class(name: str, base: Any, rate: float, *settings: tuple[str, Any], rename
         self._set_rate(chosen)
 
     space = {
-        "__init__": __init__, "_settings": tuple(defaults), "__doc__": base.__doc__, "__module__": __name__,
+        "__init__": __init__, "_listed_settings": tuple(defaults), "__doc__": base.__doc__, "__module__": __name__,
         "__qualname__": name,
     }  # fmt: skip
     return type(name, (Optimizer, base), space)

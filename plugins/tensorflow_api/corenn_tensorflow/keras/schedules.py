@@ -61,11 +61,23 @@ ExponentialDecay = _class("ExponentialDecay", core.ExponentialDecay, *_DECAY)
 InverseTimeDecay = _class("InverseTimeDecay", core.InverseTimeDecay, *_DECAY)
 PiecewiseConstantDecay = _class("PiecewiseConstantDecay", core.PiecewiseConstantDecay, "boundaries", "values")
 PolynomialDecay = _class(
-    "PolynomialDecay", core.PolynomialDecay, "initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle"
+    "PolynomialDecay",
+    core.PolynomialDecay,
+    "initial_learning_rate",
+    "decay_steps",
+    "end_learning_rate",
+    "power",
+    "cycle",
 )
 CosineDecay = _class("CosineDecay", core.CosineDecay, "initial_learning_rate", "decay_steps", "alpha")
 CosineDecayRestarts = _class(
-    "CosineDecayRestarts", core.CosineDecayRestarts, "initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha"
+    "CosineDecayRestarts",
+    core.CosineDecayRestarts,
+    "initial_learning_rate",
+    "first_decay_steps",
+    "t_mul",
+    "m_mul",
+    "alpha",
 )
 
 _NAMES = {c.__name__: c for c in (ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,

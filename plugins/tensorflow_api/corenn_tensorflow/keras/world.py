@@ -33,6 +33,7 @@ class _World:
 
     graph: KerasGraph | None = None
     phase: int | None = None
+    inferring: bool = False
 
 
 _world = _World()

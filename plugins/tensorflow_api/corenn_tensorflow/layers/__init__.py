@@ -1,7 +1,7 @@
 """``tf.layers``: layers that make their variables in the default graph, as classes and as functions."""
 
 from corenn_tensorflow import missing
-from corenn_tensorflow.layers.base import Layer
+from corenn_tensorflow.layer_base import Layer
 from corenn_tensorflow.layers.convolutional import (
     Conv1D,
     Conv2D,

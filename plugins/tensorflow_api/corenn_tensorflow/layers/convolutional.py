@@ -8,7 +8,7 @@ from corenn.errors import AttributeValueError
 from corenn.ops.convolution import conv, conv_transpose
 from corenn.ops.convolution_forms import depthwise_conv
 from corenn.tensor import Tensor
-from corenn_tensorflow.layers.base import Layer, activation_of, channels
+from corenn_tensorflow.layer_base import Layer, activation_of, channels
 from corenn_tensorflow.mode import one, scope
 from corenn_tensorflow.nn.activations import bias_add
 
@@ -28,7 +28,9 @@ def numbers(where: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
     """``rank`` ints, of one or as many."""
     found = tuple(int(v) for v in value) if isinstance(value, (list, tuple)) else (int(value),) * rank
     if len(found) != rank:
-        raise AttributeValueError(where, f"The `{name}` argument must be a tuple of {rank} integers. Received: {value}", {name: value})  # fmt: skip
+        raise AttributeValueError(
+            where, f"The `{name}` argument must be a tuple of {rank} integers. Received: {value}", {name: value}
+        )
     return found
 
 
@@ -168,7 +170,7 @@ class _Separable(Convolution):
         self.pointwise_kernel: Any = None
 
     def add_kernels(self, depth: int) -> None:
-        """``depthwise_kernel`` [*kernel_size, in, multiplier] and ``pointwise_kernel`` [1, ..., in * multiplier, filters]."""
+        """``depthwise_kernel`` [*size, in, multiplier] and ``pointwise_kernel`` [1, ..., in * multiplier, filters]."""
         spread = depth * self.depth_multiplier
         for name, shape, (initializer, regularizer, constraint) in (
             ("depthwise_kernel", (*self.kernel_size, depth, self.depth_multiplier), self._depthwise),

@@ -9,10 +9,10 @@ from corenn.ops.contraction import matmul
 from corenn.ops.elementwise import identity
 from corenn.ops.shaping import reshape, transpose
 from corenn.tensor import Tensor
-from corenn_tensorflow.layers.base import Layer, activation_of, channels, smart_cond
+from corenn_tensorflow.layer_base import Layer, activation_of, channels, smart_cond
 from corenn_tensorflow.mode import one
 from corenn_tensorflow.nn.activations import bias_add, dropped
-from corenn_tensorflow.nn.common import dynamic_shape, extents, like, tensor
+from corenn_tensorflow.operands import dynamic_shape, extents, like, tensor
 
 
 class Dense(Layer):

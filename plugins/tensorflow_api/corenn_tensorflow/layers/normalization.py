@@ -8,10 +8,10 @@ from corenn.errors import UsageError
 from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training
 from corenn.ops.elementwise import cast, identity, multiply, subtract
 from corenn.tensor import Tensor
-from corenn_tensorflow.layers.base import Layer, smart_cond
+from corenn_tensorflow.layer_base import Layer, smart_cond
 from corenn_tensorflow.mode import graph_for
-from corenn_tensorflow.nn.common import known, tensor
 from corenn_tensorflow.nn.normalization import bessel
+from corenn_tensorflow.operands import known, tensor
 
 
 def move_average(average: Any, value: Tensor, momentum: float, training: Any, name: str = "AssignMovingAvg") -> Any:
@@ -25,7 +25,7 @@ def move_average(average: Any, value: Tensor, momentum: float, training: Any, na
 
 
 class BatchNormalization(Layer):
-    """Each channel to mean ``beta`` and standard deviation ``gamma``: by the batch in training, else by moving averages.
+    """Each channel to mean ``beta`` and standard deviation ``gamma``: by the batch in training, else by averages.
 
     The updates of the moving averages are put into the collection ``tf.GraphKeys.UPDATE_OPS``; the training operation
     has to wait for them.  For 4-d inputs the moving variance is that of the unbiased estimate, as the fused kernels of
@@ -41,7 +41,11 @@ class BatchNormalization(Layer):
         virtual_batch_size: int | None = None, adjustment: Any = None, name: str | None = None, **base: Any,
     ) -> None:  # fmt: skip
         super().__init__(trainable=trainable, name=name, **base)
-        for option, given in (("renorm", renorm), ("virtual_batch_size", virtual_batch_size), ("adjustment", adjustment)):
+        for option, given in (
+            ("renorm", renorm),
+            ("virtual_batch_size", virtual_batch_size),
+            ("adjustment", adjustment),
+        ):
             if given:
                 raise UsageError(self.name, f"batch normalisation with {option} is not offered", {option: given},
                                  hint=f"leave {option} out: plain batch normalisation")  # fmt: skip
@@ -66,7 +70,9 @@ class BatchNormalization(Layer):
         listed = input_shape.as_list()
         place = self.axis % len(listed)
         if listed[place] is None:
-            raise UsageError(self.name, "the extent of the channel axis must be known", {"inputs": listed, "axis": place})
+            raise UsageError(
+                self.name, "the extent of the channel axis must be known", {"inputs": listed, "axis": place}
+            )
         self._place, self._bessel = place, len(listed) == 4 and place in (1, 3) and self.fused is not False
         wanted = [n for n in self._made if (n != "gamma" or self.scale) and (n != "beta" or self.center)]
         for name in wanted:

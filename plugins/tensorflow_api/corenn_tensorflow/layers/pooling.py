@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corenn.ops.pooling import avg_pool, max_pool
-from corenn_tensorflow.layers.base import Layer
+from corenn_tensorflow.layer_base import Layer
 from corenn_tensorflow.layers.convolutional import layout_of, numbers
 from corenn_tensorflow.mode import one
 
@@ -38,13 +38,28 @@ class Pooling(Layer):
 
 def _layer(name: str, rank: int, function: Any, type_name: str) -> type[Pooling]:
     doc = f"The {'largest element' if function is max_pool else 'mean'} of each window, over {rank} axes."
-    body = {"rank": rank, "_function": staticmethod(function), "_type": type_name, "__doc__": doc, "__module__": __name__}
+    body = {
+        "rank": rank,
+        "_function": staticmethod(function),
+        "_type": type_name,
+        "__doc__": doc,
+        "__module__": __name__,
+    }
     return type(name, (Pooling,), body)
 
 
-MaxPooling1D, AveragePooling1D = _layer("MaxPooling1D", 1, max_pool, "MaxPool"), _layer("AveragePooling1D", 1, avg_pool, "AvgPool")  # fmt: skip
-MaxPooling2D, AveragePooling2D = _layer("MaxPooling2D", 2, max_pool, "MaxPool"), _layer("AveragePooling2D", 2, avg_pool, "AvgPool")  # fmt: skip
-MaxPooling3D, AveragePooling3D = _layer("MaxPooling3D", 3, max_pool, "MaxPool3D"), _layer("AveragePooling3D", 3, avg_pool, "AvgPool3D")  # fmt: skip
+MaxPooling1D, AveragePooling1D = (
+    _layer("MaxPooling1D", 1, max_pool, "MaxPool"),
+    _layer("AveragePooling1D", 1, avg_pool, "AvgPool"),
+)
+MaxPooling2D, AveragePooling2D = (
+    _layer("MaxPooling2D", 2, max_pool, "MaxPool"),
+    _layer("AveragePooling2D", 2, avg_pool, "AvgPool"),
+)
+MaxPooling3D, AveragePooling3D = (
+    _layer("MaxPooling3D", 3, max_pool, "MaxPool3D"),
+    _layer("AveragePooling3D", 3, avg_pool, "AvgPool3D"),
+)
 
 
 def _function(layer: type[Pooling], name_: str) -> Any:
@@ -58,9 +73,18 @@ def _function(layer: type[Pooling], name_: str) -> Any:
     return call
 
 
-max_pooling1d, average_pooling1d = _function(MaxPooling1D, "max_pooling1d"), _function(AveragePooling1D, "average_pooling1d")  # fmt: skip
-max_pooling2d, average_pooling2d = _function(MaxPooling2D, "max_pooling2d"), _function(AveragePooling2D, "average_pooling2d")  # fmt: skip
-max_pooling3d, average_pooling3d = _function(MaxPooling3D, "max_pooling3d"), _function(AveragePooling3D, "average_pooling3d")  # fmt: skip
+max_pooling1d, average_pooling1d = (
+    _function(MaxPooling1D, "max_pooling1d"),
+    _function(AveragePooling1D, "average_pooling1d"),
+)
+max_pooling2d, average_pooling2d = (
+    _function(MaxPooling2D, "max_pooling2d"),
+    _function(AveragePooling2D, "average_pooling2d"),
+)
+max_pooling3d, average_pooling3d = (
+    _function(MaxPooling3D, "max_pooling3d"),
+    _function(AveragePooling3D, "average_pooling3d"),
+)
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 max_pool2d, avg_pool2d = max_pooling2d, average_pooling2d
 

@@ -19,7 +19,7 @@ from corenn.ops.transcendental import tanh as tanh_op
 from corenn.tensor import Tensor
 from corenn_tensorflow.logging import get_logger
 from corenn_tensorflow.mode import by_generation, one, scope
-from corenn_tensorflow.nn.common import dynamic_shape, known, like, rank, tensor
+from corenn_tensorflow.operands import dynamic_shape, known, like, rank, tensor
 
 
 def relu(features: Any, name: str | None = None) -> Tensor:
@@ -187,7 +187,9 @@ def dropped(x: Any, rate: Any, noise_shape: Any = None, seed: int | None = None,
     with scope(name, "dropout", x, rate):
         given = tensor(x, None, rate)
         if not given.dtype.is_floating:
-            raise AttributeValueError("dropout", "x has to be a floating point tensor since it's going to be scaled", {"x": given.dtype})  # fmt: skip
+            raise AttributeValueError(
+                "dropout", "x has to be a floating point tensor since it's going to be scaled", {"x": given.dtype}
+            )
         shape = _noise(noise_shape, given)
         if number is not None:
             _check_rate(number)
@@ -225,15 +227,13 @@ def _dropout_v1(
     return dropped(x, rate, noise_shape, seed, name)
 
 
-def _dropout_v2(
-    x: Any, rate: Any, noise_shape: Any = None, seed: int | None = None, name: str | None = None
-) -> Tensor:
+def _dropout_v2(x: Any, rate: Any, noise_shape: Any = None, seed: int | None = None, name: str | None = None) -> Tensor:
     """Set each element to 0 with probability ``rate``; the others are divided by ``1 - rate``."""
     number = known(rate)
     if number is not None and 0.5 < number < 1:
         get_logger().warning(
-            "Large dropout rate: %g (>0.5). In TensorFlow 2.x, dropout() uses dropout rate instead of keep_prob. Please "
-            "ensure that this is intended.", number,
+            "Large dropout rate: %g (>0.5). In TensorFlow 2.x, dropout() uses dropout rate instead of keep_prob. "
+            "Please ensure that this is intended.", number,
         )  # fmt: skip
     return dropped(x, rate, noise_shape, seed, name)
 

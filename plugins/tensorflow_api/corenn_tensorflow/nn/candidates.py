@@ -29,8 +29,8 @@ from corenn.ops.softmax import sigmoid_cross_entropy, softmax_cross_entropy
 from corenn.ops.transcendental import log
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, graph_for, scope
-from corenn_tensorflow.nn.common import extents, filled_like, like, tensor
 from corenn_tensorflow.nn.embedding import lookup
+from corenn_tensorflow.operands import extents, filled_like, like, tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -219,7 +219,7 @@ def all_candidate_sampler(
 def compute_accidental_hits(
     true_classes: Any, sampled_candidates: Any, num_true: int, seed: int | None = None, name: str | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where sampled classes are true ones: rows of the batch, places among the candidates, and weights of -FLOAT_MAX."""
+    """Where sampled classes are true ones: rows of the batch, places among candidates, and weights of -FLOAT_MAX."""
     lowest = float(np.finfo(np.float32).min)
 
     def find(classes: Array, sampled: Array) -> list[Array]:
@@ -312,7 +312,7 @@ def _softmax_v1(
     sampled_values: Any = None, remove_accidental_hits: bool = True, partition_strategy: str = "mod",
     name: str = "sampled_softmax_loss", seed: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The softmax over the true and some sampled classes (Jean et al. 2014): one loss for each example; for training."""
+    """The softmax over true and some sampled classes (Jean et al. 2014): one loss for each example; for training."""
     labels, inputs = _in_order(labels, inputs)
     with scope(name, "sampled_softmax_loss", weights, biases, labels, inputs):
         logits, targets = _sampled_logits(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from corenn.errors import AttributeValueError, UsageError
+from corenn.graph.tensors import GraphTensor
 from corenn.ops.arranging import flip, pad
 from corenn.ops.convolution import conv, conv_input_grad, conv_weight_grad
 from corenn.ops.convolution_forms import depthwise_conv
@@ -17,7 +18,8 @@ from corenn.ops.shaping import reshape, stack, transpose
 from corenn.ops.windows import same_padding
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
-from corenn_tensorflow.nn.common import composite, ints, known, rank, tensor
+from corenn_tensorflow.operands import composite, ints, known, rank, tensor
+from corenn_tensorflow.shapes import dimension_value
 
 _LAYOUTS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
@@ -210,6 +212,10 @@ def transposed(
         size=size, strides=steps, padding=padding_for(where, padding, rank_, layout),
         dilation=per_axis(where, "dilations", dilations, rank_, layout), layout=layout,
     )  # fmt: skip
+    if isinstance(found, GraphTensor) and not isinstance(given, Tensor) and len(listed) == rank_ + 2:
+        # The batch may be known here only.
+        stated = [None if isinstance(n, Tensor) else dimension_value(n) for n in listed]
+        found.set_shape([n if n is not None and n >= 0 else None for n in stated])
     return found
 
 
@@ -370,7 +376,7 @@ separable_conv2d = by_generation(_separable_v1, _separable_v2)
 
 
 def dilate(x: Any, w: Any, strides: Any, rates: Any, padding: Any, name: str | None) -> Tensor:
-    """Grey-scale dilation: in each window the largest ``x + w``, channel by channel; ``w`` [height, width, channels]."""
+    """Grey-scale dilation: in each window the largest ``x + w``, by channels; ``w`` [height, width, channels]."""
     steps, holes = (per_axis("dilation2d", n, v, 2, "NHWC") for n, v in (("strides", strides), ("rates", rates)))
     rule = padding_for("dilation2d", padding, 2, "NHWC")
 
@@ -445,12 +451,14 @@ def _blocks(where: str, x: Any, block: int, data_format: str, name: str | None, 
         if to_depth:
             parts = reshape(x, shape=(batch, height // block, block, width // block, block, depth))
             found = reshape(
-                transpose(parts, axes=(0, 1, 3, 2, 4, 5)), shape=(batch, height // block, width // block, block**2 * depth)
+                transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
+                shape=(batch, height // block, width // block, block**2 * depth),
             )
         else:
             parts = reshape(x, shape=(batch, height, width, block, block, depth // block**2))
             found = reshape(
-                transpose(parts, axes=(0, 1, 3, 2, 4, 5)), shape=(batch, height * block, width * block, depth // block**2)
+                transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
+                shape=(batch, height * block, width * block, depth // block**2),
             )
         return transpose(found, axes=(0, 3, 1, 2)) if first else found
 

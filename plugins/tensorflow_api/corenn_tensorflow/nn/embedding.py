@@ -9,7 +9,7 @@ from corenn.errors import UsageError
 from corenn.ops.elementwise import add, cast, divide, floor_divide, maximum, minimum, multiply, remainder, square
 from corenn.ops.embedding import embedding
 from corenn.ops.gathering import gather, take_along_axis
-from corenn.ops.logic import greater, isfinite, logical_and, less
+from corenn.ops.logic import greater, isfinite, less, logical_and
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.segments import segment_sum
 from corenn.ops.shaping import concatenate, expand_dims
@@ -17,7 +17,7 @@ from corenn.ops.sorting import top_k as top_op
 from corenn.ops.transcendental import rsqrt, sqrt
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, scope
-from corenn_tensorflow.nn.common import axes_of, extents, known, like, rank, tensor
+from corenn_tensorflow.operands import axes_of, extents, known, like, rank, tensor
 
 
 def lookup(params: Any, ids: Any, strategy: str, max_norm: Any, name: str | None) -> Tensor:
@@ -78,7 +78,9 @@ def _sparse(
 ) -> Tensor:
     combiner = combiner or "mean"
     if combiner not in ("mean", "sqrtn", "sum"):
-        raise UsageError("embedding_lookup_sparse", "combiner must be one of 'mean', 'sqrtn' or 'sum'", {"combiner": combiner})
+        raise UsageError(
+            "embedding_lookup_sparse", "combiner must be one of 'mean', 'sqrtn' or 'sum'", {"combiner": combiner}
+        )
     with scope(name, "embedding_lookup_sparse", params, sp_ids.values):
         rows = lookup(params, sp_ids.values, strategy, max_norm, None)
         segments = tensor(sp_ids.indices, None, rows)[:, 0]
@@ -111,7 +113,12 @@ def _sparse_v1(
 
 
 def _sparse_v2(
-    params: Any, sp_ids: Any, sp_weights: Any, combiner: str | None = None, max_norm: Any = None, name: str | None = None
+    params: Any,
+    sp_ids: Any,
+    sp_weights: Any,
+    combiner: str | None = None,
+    max_norm: Any = None,
+    name: str | None = None,
 ) -> Tensor:
     """For each row of the sparse ids, its embeddings added up, or their (weighted) mean."""
     return _sparse(params, sp_ids, sp_weights, "div", combiner, max_norm, name)

@@ -10,13 +10,13 @@ import math
 from typing import Any
 
 from corenn.errors import UsageError
-from corenn.ops.elementwise import add, multiply, stop_gradient, subtract, where, cast
+from corenn.ops.elementwise import add, cast, multiply, stop_gradient, subtract, where
 from corenn.ops.logic import greater_equal, less_equal, logical_and
 from corenn.ops.softmax import sigmoid_cross_entropy, softmax_cross_entropy, sparse_softmax_cross_entropy
 from corenn.ops.transcendental import exp, log
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
-from corenn_tensorflow.nn.common import extents, known, like, tensor
+from corenn_tensorflow.operands import extents, known, like, tensor
 
 
 def _pair(where: str, first: Any, second: Any, labels: Any, logits: Any) -> tuple[Any, Any]:
@@ -83,7 +83,8 @@ def sparse_entropy(labels: Any, logits: Any, name: str | None) -> Tensor:
     if a is not None and b is not None and len(a) != len(b) - 1:
         raise UsageError(
             "sparse_softmax_cross_entropy_with_logits",
-            f"Rank mismatch: Rank of labels (received {len(a)}) should equal rank of logits minus 1 (received {len(b)}).",
+            f"Rank mismatch: Rank of labels (received {len(a)}) should equal rank of logits minus 1 (received "
+            f"{len(b)}).",
             {"labels": a, "logits": b},
         )  # fmt: skip
     return one("SparseSoftmaxCrossEntropyWithLogits", name, sparse_softmax_cross_entropy, classes, scores)
@@ -112,7 +113,8 @@ def sigmoid_entropy(labels: Any, logits: Any, name: str | None) -> Tensor:
     a, b = extents(given), extents(scores)
     if a is not None and b is not None and len(a) != len(b):
         raise UsageError(
-            "sigmoid_cross_entropy_with_logits", f"`logits` and `labels` must have the same shape, received ({b} vs {a}).",
+            "sigmoid_cross_entropy_with_logits", "`logits` and `labels` must have the same shape, received "
+            f"({b} vs {a}).",
             {"labels": a, "logits": b},
         )  # fmt: skip
     return one("SigmoidCrossEntropyWithLogits", name or "logistic_loss", sigmoid_cross_entropy, given, scores)
@@ -159,9 +161,7 @@ def _weighted_v2(labels: Any, logits: Any, pos_weight: Any, name: str | None = N
 weighted_cross_entropy_with_logits = by_generation(_weighted_v1, _weighted_v2)
 
 
-def log_poisson_loss(
-    targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None
-) -> Tensor:
+def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Tensor:
     """``exp(log_input) - log_input * targets``, and Stirling's approximation of ``log(targets!)`` if asked for."""
     with scope(name, "log_poisson_loss", targets, log_input):
         rate = tensor(log_input, None, targets)

@@ -1,4 +1,4 @@
-"""Moments and normalisation: ``tf.nn.moments``, ``batch_normalization``, ``fused_batch_norm``, ``lrn``, ``l2_normalize``."""
+"""Moments and normalisation: ``moments``, ``batch_normalization``, ``fused_batch_norm``, ``lrn``, ``l2_normalize``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any
 from corenn.dtypes import float32
 from corenn.ops.batch_norm import batch_norm_inference, batch_norm_training, local_response_norm
 from corenn.ops.elementwise import (
-    add, cast, divide, maximum, multiply, reciprocal, square, squared_difference, stop_gradient, subtract,
+    add,
+    cast,
+    divide,
+    maximum,
+    multiply,
+    reciprocal,
+    square,
+    squared_difference,
+    stop_gradient,
+    subtract,
 )  # fmt: skip
 from corenn.ops.reduction import mean, prod
 from corenn.ops.reduction import sum as sum_over
@@ -16,7 +25,7 @@ from corenn.ops.shaping import broadcast_to, squeeze
 from corenn.ops.transcendental import rsqrt
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
-from corenn_tensorflow.nn.common import axes_of, dynamic_shape, extents, like, shape_of, tensor
+from corenn_tensorflow.operands import axes_of, dynamic_shape, extents, like, shape_of, tensor
 
 
 def _kept(keepdims: Any, keep_dims: Any = None) -> bool:
@@ -33,7 +42,9 @@ def moments_of(x: Any, axes: Any, keepdims: bool, name: str | None, default: str
         apart = squared_difference(wide, stop_gradient(average))
         spread = one("Mean", "variance", mean, apart, axis=places, keepdims=keepdims)
         average = average if keepdims else squeeze(average, axis=places)
-        return (average, spread) if wide is given else (cast(average, dtype=given.dtype), cast(spread, dtype=given.dtype))
+        return (
+            (average, spread) if wide is given else (cast(average, dtype=given.dtype), cast(spread, dtype=given.dtype))
+        )
 
 
 def _moments_v1(
@@ -196,8 +207,13 @@ def fused_batch_norm(
         gamma, beta = like(scale, given), like(offset, given)
         if not is_training:
             average, spread = like(mean, given), like(variance, given)
-            return batch_norm_inference(given, gamma, beta, average, spread, axis=axis, epsilon=epsilon), average, spread
+            return (
+                batch_norm_inference(given, gamma, beta, average, spread, axis=axis, epsilon=epsilon),
+                average,
+                spread,
+            )
         y, average, spread = batch_norm_training(given, gamma, beta, axis=axis, epsilon=epsilon)
+        average, spread = stop_gradient(average), stop_gradient(spread)  # as its kernels have it
         spread = bessel(spread, given, axis)
         if exponential_avg_factor != 1.0:
             weight = float(exponential_avg_factor)

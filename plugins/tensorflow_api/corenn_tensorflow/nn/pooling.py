@@ -1,4 +1,4 @@
-"""Pooling with TensorFlow's arguments: windows and strides for every axis, ``data_format``, names of either generation."""
+"""Pooling with TensorFlow's arguments: windows and strides for every axis, ``data_format``, names of both eras."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from corenn.dtypes import as_dtype
 from corenn.errors import UsageError
 from corenn.ops.arranging import pad
 from corenn.ops.creation import arange
+from corenn.ops.gathering import take_along_axis
 from corenn.ops.pooling import avg_pool as avg_op
 from corenn.ops.pooling import max_pool as max_op
 from corenn.ops.reduction import argmax
 from corenn.ops.shaping import broadcast_to, reshape, stack
-from corenn.ops.gathering import take_along_axis
 from corenn.ops.windows import same_padding
 from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
-from corenn_tensorflow.nn.common import composite, rank, tensor
 from corenn_tensorflow.nn.convolutions import layout_for, padding_for, per_axis
+from corenn_tensorflow.operands import composite, rank, tensor
 
 _OPS = {"MAX": (max_op, "MaxPool"), "AVG": (avg_op, "AvgPool")}
 
@@ -32,7 +32,8 @@ def pooled(
     layout = layout_for(where, rank_, data_format)
     return one(
         type_name + ("3D" if rank_ == 3 else ""), name, function, x,
-        window=per_axis(where, "ksize", ksize, rank_, layout), strides=per_axis(where, "strides", strides, rank_, layout),
+        window=per_axis(where, "ksize", ksize, rank_, layout),
+        strides=per_axis(where, "strides", strides, rank_, layout),
         padding=padding_for(where, padding, rank_, layout), layout=layout,
     )  # fmt: skip
 

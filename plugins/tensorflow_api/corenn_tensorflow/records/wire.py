@@ -22,7 +22,7 @@ _WIRE = {"double": 1, "float": 5, "int": 0, "bool": 0, "string": 2, "bytes": 2}
 
 @dataclass(frozen=True)
 class Field:
-    """One field: ``kind`` is a name of ``_DEFAULTS`` or a message class; ``oneof`` the group of which one may be set."""
+    """One field: ``kind`` is a name of ``_DEFAULTS`` or a message class; ``oneof`` a group of which one may be set."""
 
     name: str
     number: int
@@ -192,7 +192,9 @@ class Message:
         for field, value in self._listed():
             if field.key is not None:
                 for key in sorted(value):
-                    entry = _encoded(Field("key", 1, field.key), key) + _encoded(Field("value", 2, field.kind), value[key])
+                    entry = _encoded(Field("key", 1, field.key), key) + _encoded(
+                        Field("value", 2, field.kind), value[key]
+                    )
                     out += pb.blob(field.number, entry)
             elif not field.repeated:
                 out += _encoded(field, value)

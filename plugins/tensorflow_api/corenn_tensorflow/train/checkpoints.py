@@ -100,10 +100,16 @@ def get_checkpoint_mtimes(checkpoint_prefixes: Sequence[str]) -> list[float]:
     return found
 
 
-def remove_checkpoint(checkpoint_prefix: str, checkpoint_format_version: Any = 2, meta_graph_suffix: str = "meta") -> None:
+def remove_checkpoint(
+    checkpoint_prefix: str, checkpoint_format_version: Any = 2, meta_graph_suffix: str = "meta"
+) -> None:
     """Delete the files of a checkpoint."""
     escaped = globbing.escape(checkpoint_prefix)
-    paths = [f"{checkpoint_prefix}.{meta_graph_suffix}", f"{checkpoint_prefix}.index", safetensors_path(checkpoint_prefix)]
+    paths = [
+        f"{checkpoint_prefix}.{meta_graph_suffix}",
+        f"{checkpoint_prefix}.index",
+        safetensors_path(checkpoint_prefix),
+    ]
     paths += globbing.glob(f"{escaped}.{meta_graph_suffix}.*")
     for path in [*paths, *globbing.glob(f"{escaped}.data-?????-of-?????")]:
         if os.path.isfile(path):
@@ -263,7 +269,9 @@ def _begin_scope(reader: CheckpointReader, source: str, target: str, by_name: di
     if not chosen:
         raise ValueError(
             f"Assignment map with scope only name {source} should map to scope only {target}. Should be 'scope/': "
-            "'other_scope/'." if not source.endswith("/") else f"No variables are below the scope {target!r}."
+            "'other_scope/'."
+            if not source.endswith("/")
+            else f"No variables are below the scope {target!r}."
         )
     root = source.strip("/")
     for name, variable in chosen.items():
@@ -272,9 +280,7 @@ def _begin_scope(reader: CheckpointReader, source: str, target: str, by_name: di
         if not reader.has_tensor(full) and "/part_" in full:
             full = full[: full.index("/part_")]
         if not reader.has_tensor(full):
-            raise ValueError(
-                f"Tensor {name} ({full} in {where}) is not found in {where} checkpoint"
-            )
+            raise ValueError(f"Tensor {name} ({full} in {where}) is not found in {where} checkpoint")
         _begin_with(reader, full, variable, where)
 
 
@@ -301,7 +307,9 @@ def warm_start(
 ) -> None:  # fmt: skip
     """Make the trainable variables whose names match (a pattern, or a list of names) begin with a checkpoint's."""
     if var_name_to_vocab_info:
-        raise NotImplementedError("warm_start of a changed vocabulary: assign the rows that stay with tf.scatter_update")
+        raise NotImplementedError(
+            "warm_start of a changed vocabulary: assign the rows that stay with tf.scatter_update"
+        )
     graph = mode.default_graph()
     names = var_name_to_prev_var_name or {}
     if isinstance(vars_to_warm_start, str) or vars_to_warm_start is None:
@@ -319,5 +327,6 @@ def warm_start(
 __all__ = [
     "CheckpointReader", "CheckpointState", "NewCheckpointReader", "checkpoint_exists", "checkpoints_iterator",
     "get_checkpoint_mtimes", "get_checkpoint_state", "init_from_checkpoint", "latest_checkpoint", "list_variables",
-    "load_checkpoint", "load_variable", "remove_checkpoint", "safetensors_path", "update_checkpoint_state", "warm_start",
+    "load_checkpoint", "load_variable", "remove_checkpoint", "safetensors_path", "update_checkpoint_state",
+    "warm_start",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Graphs in files: ``.meta`` beside checkpoints, written and read by ``corenn.graph.serialization`` (JSON, not protobuf).
+"""Graphs in files: ``.meta`` beside checkpoints, JSON written and read by ``corenn.graph.serialization``.
 
 What a graph holds that has no form in a file (Python functions, as in ``tf.py_func``) makes the whole graph unwritable:
 then the file says so, and importing it raises with that reason.  Values of variables are in the checkpoint either way.
@@ -27,8 +27,7 @@ _SAVER = "corenn_saver"
 
 
 def _write_update(kind: UpdateKind, operation: Operation, writer: Writer) -> dict[str, Any]:
-    found = {"rule": kind.rule, "type": kind.type, "cells": [writer.cell(c) for c in kind.cells]}
-    return found if kind.constraint is None else {**found, "constraint": writer.constraint(kind.constraint)}
+    return {"rule": kind.rule, "type": kind.type, "cells": [writer.cell(c) for c in kind.cells]}
 
 
 def _read_update(record: Record, reader: Reader) -> UpdateKind:
@@ -39,10 +38,7 @@ def _read_update(record: Record, reader: Reader) -> UpdateKind:
     numbers = record.attrs.get("_numbers")
     if type(numbers) is not int or len(record.inputs) < len(cells) + numbers:
         record.refuse("it lacks inputs")
-    constraint = config.get("constraint")
-    return UpdateKind(
-        rule, config["type"], [reader.cell(c) for c in cells], None if constraint is None else reader.constraint(constraint)
-    )
+    return UpdateKind(str(rule), config["type"], [reader.cell(c) for c in cells])
 
 
 register_kind("corenn_tensorflow.update", UpdateKind, _write_update, _read_update)
@@ -165,7 +161,8 @@ def _check(path: str) -> None:
     if begin != b"{":
         raise CheckpointError(
             path, "is TensorFlow's own .meta file, whose graph corenn does not read",
-            hint="build the graph in Python and restore its variables: Saver().restore() reads the checkpoint beside it",
+            hint="build the graph in Python and restore its variables: Saver().restore() reads the "
+                 "checkpoint beside it",
         )  # fmt: skip
     with open(path, encoding="utf-8") as file:
         text = file.read(200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 import corenn
 from corenn.graph import state
+from corenn.graph.scopes import get_variable_scope
 from corenn.graph.state import GraphVariable
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
@@ -46,10 +48,13 @@ def assign_moving_average(
 def _debiased(variable: Any, value: Any, rest: Any) -> Any:
     """What to subtract from the variable; the hidden variables are updated on the way."""
     graph = variable.graph
-    home = op_name(variable)
+    scope = get_variable_scope().name
+    home = f"{scope}/{op_name(variable)}" if scope else op_name(variable)
+    taken = {v.operation.name for v in graph.get_collection(state.GLOBAL)}
+    number = next(i for i in itertools.count() if f"{home}{_suffix(i)}/biased" not in taken)
 
     def hidden(name: str, like: Any) -> Any:
-        full = graph.unique_name(f"{home}/{home}/{name}/", mark=False).rstrip("/")
+        full = f"{home}{_suffix(number)}/{name}"
         with graph.control_dependencies(None):
             return state.variable(graph, like, full_name=full, trainable=False, cls=type(variable))
 
@@ -59,6 +64,10 @@ def _debiased(variable: Any, value: Any, rest: Any) -> Any:
     new = biased.assign_sub((graph.convert(biased) - value) * rest)
     count = steps.assign_add(1)
     return graph.convert(variable) - new / (1 - corenn.power(1 - rest, count))
+
+
+def _suffix(number: int) -> str:
+    return f"_{number}" if number else ""
 
 
 _hidden: dict[int, tuple[Any, Any, Any]] = {}

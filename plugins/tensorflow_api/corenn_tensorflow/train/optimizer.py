@@ -121,7 +121,7 @@ class Optimizer:
         return list(zip(found, chosen, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[Any], global_step: Any = None, name: str | None = None) -> Any:
-        """An operation that updates the variables by gradients, and adds 1 to ``global_step``; eagerly, done at once."""
+        """An operation that updates the variables by gradients and adds 1 to ``global_step``; eagerly, done at once."""
         pairs = [tuple(pair) for pair in grads_and_vars]
         if not pairs:
             raise ValueError("No variables provided.")
@@ -143,7 +143,11 @@ class Optimizer:
                 ops = []
                 for gradient, variable in chosen:
                     with graph.name_scope("update_" + op_name(variable)):
-                        ops.append(_as_operation(self._apply(_dense(gradient, variable), variable)))
+                        ops.append(
+                            _as_operation(
+                                self._constrained(self._apply(_dense(gradient, variable), variable), variable)
+                            )
+                        )
                 if global_step is None:
                     made = self._finish(ops, scope)
                 else:
@@ -161,7 +165,10 @@ class Optimizer:
                 raise NotImplementedError("Trying to optimize unsupported type ", variable)
         self._create_slots([v for _, v in chosen])
         self._prepare()
-        made = [self._apply(_dense(gradient, variable), variable) for gradient, variable in chosen]
+        made = [
+            self._constrained(self._apply(_dense(gradient, variable), variable), variable)
+            for gradient, variable in chosen
+        ]
         self._finish(made, self._name)
         if global_step is not None:
             global_step.assign_add(1)
@@ -193,7 +200,10 @@ class Optimizer:
 
     def _apply(self, grad: Any, var: Any) -> Any:
         own = type(self)
-        if own._apply_dense is Optimizer._apply_dense and own._resource_apply_dense is not Optimizer._resource_apply_dense:
+        if (
+            own._apply_dense is Optimizer._apply_dense
+            and own._resource_apply_dense is not Optimizer._resource_apply_dense
+        ):
             return self._resource_apply_dense(grad, var)
         return self._apply_dense(grad, var)
 
@@ -209,6 +219,15 @@ class Optimizer:
         """The operation for all updates together."""
         graph = _graph_of(update_ops)
         return None if graph is None else state.group(graph, *update_ops, name=name_scope)
+
+    def _constrained(self, update: Any, variable: Any) -> Any:
+        """The update, and after it the variable's constraint where it has one."""
+        if getattr(variable, "constraint", None) is None:
+            return update
+        if not isinstance(variable, GraphTensor):
+            return variable.assign(variable.constraint(variable.value()))
+        with variable.graph.control_dependencies([update]):
+            return variable.assign(variable.constraint(variable.read_value()))
 
     def _valid_dtypes(self) -> set[Any]:
         return {"float16", "bfloat16", "float32", "float64"}
@@ -329,10 +348,9 @@ def make_slot(primary: Any, value: Any, name: str, cls: type[GraphVariable] | No
 
 def _filled(var: Any, value: float) -> Any:
     like = var.initialized_value() if isinstance(var, GraphTensor) and _open(var) else var
-    if value in (0.0, 1.0) or isinstance(like, GraphTensor):
-        if not isinstance(var, GraphTensor) or _open(var):
-            made = zeros_like(like) if value == 0.0 else ones_like(like)
-            return made if value in (0.0, 1.0) else made * value
+    if (value in (0.0, 1.0) or isinstance(like, GraphTensor)) and (not isinstance(var, GraphTensor) or _open(var)):
+        made = zeros_like(like) if value == 0.0 else ones_like(like)
+        return made if value in (0.0, 1.0) else made * value
     import numpy as np
 
     shape = var.extents if isinstance(var, GraphTensor) else var.spec.shape

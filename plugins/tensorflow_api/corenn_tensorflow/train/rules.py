@@ -104,8 +104,8 @@ class UpdateKind(Kind):
 
     effects = True
 
-    def __init__(self, rule: str, type_name: str, cells: Sequence[Any], constraint: Any = None) -> None:
-        self.rule, self.type, self.cells, self.constraint = rule, type_name, tuple(cells), constraint
+    def __init__(self, rule: str, type_name: str, cells: Sequence[Any]) -> None:
+        self.rule, self.type, self.cells = rule, type_name, tuple(cells)
 
     def operands(self, operation: Operation) -> tuple[GraphTensor, ...]:
         """Gradient, numbers, attributes; the storage is read when it runs."""
@@ -116,27 +116,24 @@ class UpdateKind(Kind):
         attrs = {k: resolved(v, inputs, run) for k, v in operation.attrs.items() if not k.startswith("_")}
         numbers = inputs[: operation.attrs["_numbers"]]
         values = [run.read(c) for c in self.cells]
-        results = computed(self.rule, values, numbers[0], numbers[1:], attrs, self.constraint)
+        results = computed(self.rule, values, numbers[0], numbers[1:], attrs)
         for cell, result in zip(self.cells, results, strict=True):
             run.write(cell, result)
         return (results[0],)
 
-    def config(self, operation: Operation) -> dict[str, Any] | None:
+    def config(self, operation: Operation) -> dict[str, Any]:
         """The rule and its attributes; what it updates are the first inputs."""
-        if self.constraint is not None:
-            return None
         return {"rule": self.rule, "type": self.type, "cells": len(self.cells), **operation.attrs}
 
 
 def computed(
-    rule: str, values: Sequence[Tensor], gradient: Tensor, numbers: Sequence[Any], attrs: dict[str, Any], constraint: Any
+    rule: str, values: Sequence[Tensor], gradient: Tensor, numbers: Sequence[Any], attrs: dict[str, Any]
 ) -> tuple[Tensor, ...]:
     """The new values of a variable and its slots."""
     if gradient.dtype is not values[0].dtype:
         gradient = cast(gradient, dtype=values[0].dtype)
     found = RULES[rule](values[0], gradient, *values[1:], *numbers, **attrs)
-    results = tuple(found) if isinstance(found, (tuple, list)) else (found,)
-    return results if constraint is None else (constraint(results[0]), *results[1:])
+    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
 
 def update(
@@ -144,19 +141,18 @@ def update(
     numbers: Sequence[Any], **attrs: Any,
 ) -> Any:  # fmt: skip
     """Apply ``rule`` to a variable: an operation of ``graph``, or at once where there is none."""
-    constraint = getattr(variable, "constraint", None)
     if graph is None:
         with unrecorded():
             cells = [variable, *slots]
             values = [Variable.value(c) for c in cells]
-            for cell, value in zip(cells, computed(rule, values, gradient, numbers, attrs, constraint), strict=True):
+            for cell, value in zip(cells, computed(rule, values, gradient, numbers, attrs), strict=True):
                 cell.assign(value)
         return None
     cells = [variable, *slots]
     given, extra = defer({k: _plain(v) for k, v in attrs.items()})
     operands = [graph.convert(gradient), *[graph.convert(n) for n in numbers]]
     placed = {k: _moved(v, len(operands)) for k, v in given.items()}
-    kind = UpdateKind(rule, type_name, cells, constraint)
+    kind = UpdateKind(rule, type_name, cells)
     storage = [c for c in cells if isinstance(c, GraphVariable) and c.graph is graph]
     if len(storage) != len(cells):
         raise ValueError(f"Trying to update {variable!r}, which is not a variable of this graph")

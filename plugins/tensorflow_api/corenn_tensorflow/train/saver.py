@@ -54,7 +54,8 @@ class Saver:
     ) -> None:  # fmt: skip
         if defer_build and var_list:
             raise ValueError(
-                "If `var_list` is provided then build cannot be deferred. Either set defer_build=False or var_list=None."
+                "If `var_list` is provided then build cannot be deferred. Either set defer_build=False or "
+                "var_list=None."
             )
         if saver_def is not None:
             max_to_keep, write_version = saver_def.max_to_keep, saver_def.version
@@ -93,9 +94,7 @@ class Saver:
     def variables(self) -> dict[str, Any]:
         """The variables by their names in checkpoints."""
         if self._variables is None:
-            raise RuntimeError(
-                "`build()` should be called before save if defer_build==True"
-            )
+            raise RuntimeError("`build()` should be called before save if defer_build==True")
         return self._variables
 
     @property
@@ -140,12 +139,13 @@ class Saver:
             return None
         self._write(prefix, self._values(sess, variables), as_safetensors)
         if write_state:
-            self._record(prefix)
+            dropped = self._record(prefix)
             checkpoints.update_checkpoint_state(
                 directory or ".", prefix, self.last_checkpoints, latest_filename,
                 [when for _, when in self._last_checkpoints], self._last_preserved, self._save_relative_paths,
             )  # fmt: skip
-            self._remove_old(meta_graph_suffix)
+            if dropped is not None:
+                self._remove(dropped, meta_graph_suffix)
         if write_meta_graph and not mode.executing_eagerly():
             from corenn_tensorflow.train.meta_graph import write_meta
 
@@ -169,18 +169,20 @@ class Saver:
         except CheckpointError as error:
             raise errors.UnknownError(None, None, str(error)) from error
 
-    def _record(self, prefix: str) -> None:
+    def _record(self, prefix: str) -> str | None:
+        """List a new checkpoint; returns the oldest one, where there are too many now and it is not to be preserved."""
         self._last_checkpoints = [(p, t) for p, t in self._last_checkpoints if p != prefix]
         self._last_checkpoints.append((prefix, time.time()))
-
-    def _remove_old(self, meta_graph_suffix: str) -> None:
         if not self._max_to_keep or len(self._last_checkpoints) <= self._max_to_keep:
-            return
-        prefix, written = self._last_checkpoints.pop(0)
+            return None
+        oldest, written = self._last_checkpoints.pop(0)
         if written > self._next_preserved:
             self._next_preserved += self._keep_hours * 3600
             self._last_preserved = written
-            return
+            return None
+        return oldest
+
+    def _remove(self, prefix: str, meta_graph_suffix: str) -> None:
         try:
             checkpoints.remove_checkpoint(prefix, 2, meta_graph_suffix)
         except OSError as error:
@@ -204,7 +206,8 @@ class Saver:
                 None, None,
                 "Restoring from checkpoint failed. This is most likely due to a Variable name or other graph key that "
                 "is missing from the checkpoint. Please ensure that you have not altered the graph expected based on "
-                f"the checkpoint. Original error:\n\nKey {missing[0]} not found in checkpoint\n\t [[node save/RestoreV2]]",
+                f"the checkpoint. Original error:\n\nKey {missing[0]} not found in checkpoint\n\t [[node "
+                f"save/RestoreV2]]",
                 operands={"missing": ", ".join(missing[:10]), "in the checkpoint": ", ".join(reader._names()[:10])},
             )  # fmt: skip
         found = {name: self._fitted(reader.get_tensor(name), variable) for name, variable in variables.items()}
@@ -230,7 +233,8 @@ class Saver:
         if array.dtype != wanted and array.dtype != object:
             words = {"float32": "float", "float64": "double"}
             names = [words.get(n, n) for n in (array.dtype.name, wanted.name)]
-            self._mismatch(f"tensor_name = {op_name(variable)}; expected dtype {names[1]} does not equal original dtype "
+            self._mismatch(f"tensor_name = {op_name(variable)}; expected dtype {names[1]} does not equal "
+                           f"original dtype "
                            f"{names[0]}", variable)  # fmt: skip
         return array
 

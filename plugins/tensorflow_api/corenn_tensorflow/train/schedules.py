@@ -35,7 +35,9 @@ def _schedule(
             def convert(value: Any) -> Any:
                 if not isinstance(value, Tensor) and graph is None:
                     return corenn.tensor(value, dtype=rate.dtype)
-                given = value if graph is None else graph.convert(value, None if isinstance(value, Tensor) else rate.dtype)
+                given = (
+                    value if graph is None else graph.convert(value, None if isinstance(value, Tensor) else rate.dtype)
+                )
                 return given if given.dtype is rate.dtype else corenn.cast(given, dtype=rate.dtype)
 
             return formula(rate, convert(_called(global_step)), convert)
@@ -198,7 +200,8 @@ def piecewise_constant(x: Any, boundaries: Sequence[Any], values: Sequence[Any],
                 if height.dtype is not heights[0].dtype:
                     raise DTypeError(
                         "piecewise_constant",
-                        f"Values must have elements all with the same dtype ({heights[0].dtype.name} vs {height.dtype.name}).",
+                        f"Values must have elements all with the same dtype ({heights[0].dtype.name} vs "
+                        f"{height.dtype.name}).",
                     )
             found = heights[-1]
             for limit, height in zip(reversed(limits), reversed(heights[:-1]), strict=True):

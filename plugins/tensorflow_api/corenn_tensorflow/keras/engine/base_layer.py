@@ -22,15 +22,15 @@ from corenn.layers.phase import call_signature, structure_changed
 from corenn.layers.symbolic import is_abstract
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import _interpreter
-from corenn.ops.reduction import mean
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
+from corenn_tensorflow import mode
 from corenn_tensorflow.keras import constraints, initializers, regularizers, world
-from corenn_tensorflow.keras.engine.weights import Weight, present
+from corenn_tensorflow.keras.engine.weights import Weight, present, seeded
 from corenn_tensorflow.shapes import TensorShape
 
-CORE = "corenn."  #: where layers live whose ``build`` takes specs
+CORE = ("corenn.",)  #: where layers live whose ``build`` takes specs
 
 
 class InputSpec:
@@ -82,6 +82,8 @@ class Layer(core.Layer):
     """Base of all layers; see the module."""
 
     casts_inputs = True
+    #: The dtype of the input of a model that begins with this layer.
+    first_dtype = "float32"
     _batch_input_shape: tuple[int | None, ...] | None = None
     _first_dtype: Any = None
     activity_regularizer: Any = None
@@ -94,8 +96,19 @@ class Layer(core.Layer):
         shape = first_shape(kwargs)
         given = kwargs.pop("weights", None)
         activity = kwargs.pop("activity_regularizer", None)
-        for ignored in ("autocast", "experimental_autocast", "implementation", "consume_less", "input_dtype",
-                        "create_input", "unroll", "time_major", "zero_output_for_mask", "reset_dropout_mask"):  # fmt: skip
+        inner = kwargs.pop("_core", {})
+        for ignored in (
+            "autocast",
+            "experimental_autocast",
+            "implementation",
+            "consume_less",
+            "input_dtype",
+            "create_input",
+            "unroll",
+            "time_major",
+            "zero_output_for_mask",
+            "reset_dropout_mask",
+        ):
             kwargs.pop(ignored, None)
         if kwargs:
             raise TypeError(f"Keyword argument not understood: {next(iter(kwargs))!r} ({type(self).__name__})")
@@ -103,7 +116,7 @@ class Layer(core.Layer):
         kind = None if declared is None else as_dtype(getattr(declared, "name", declared))
         super().__init__(
             name=None if name is None else str(name).replace("/", "_"), trainable=bool(trainable),
-            dtype=kind if kind is not None and kind.is_floating else None,
+            dtype=kind if kind is not None and kind.is_floating else None, **inner,
         )  # fmt: skip
         if name is not None:
             self.name = str(name)
@@ -166,9 +179,10 @@ class Layer(core.Layer):
         start = initializers.get(given.get("initializer"))
         if start is None:
             start = initializers.get("glorot_uniform" if dtype.is_floating else "zeros")
+        graph = mode.default_graph() if world.graph_mode() or (mode.generation() == 1 and mode._state.graph) else None
         token = _interpreter.set(None)
         try:
-            with world.eagerly():
+            with world.eagerly(), seeded(graph, f"{self._scope_name()}/{name}"):
                 value = start(tuple(shape), dtype=dtype)
                 weight = Weight(
                     value, dtype=dtype, name=f"{self._scope_name()}/{name}", trainable=trainable and self._trainable,
@@ -253,7 +267,7 @@ class Layer(core.Layer):
             elif isinstance(loss, GraphTensor) and not world.runs_inline(loss.graph):
                 self._graph_losses.append(loss)
                 structure_changed()
-            elif not is_abstract():
+            elif not is_abstract() and not world._world.inferring:
                 super().add_loss(tensor(loss) if not isinstance(loss, Tensor) else loss)
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
@@ -274,7 +288,7 @@ class Layer(core.Layer):
         if name not in found:
             found[name] = Mean(name=name)
             structure_changed()
-        if not is_abstract():
+        if not is_abstract() and not world._world.inferring:
             found[name].update_state(value)
 
     @property
@@ -313,7 +327,7 @@ class Layer(core.Layer):
         """Call it on values."""
         inputs, options = self._arranged(inputs, options)
         result = super().__call__(*inputs, **options)
-        if self.activity_regularizer is not None and not is_abstract():
+        if self.activity_regularizer is not None and not is_abstract() and not world._world.inferring:
             for leaf in tree.leaves(result):
                 core.Layer.add_loss(self, self.activity_regularizer(leaf) / float(leaf.spec.shape[0]))
         return result
@@ -346,7 +360,7 @@ class Layer(core.Layer):
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
         maker = next(c for c in type(self).__mro__ if "build" in c.__dict__)
-        if maker.__module__.startswith(CORE) or getattr(maker, "takes_specs", False):
+        if maker.__module__.startswith(CORE) or "takes_specs" in maker.__dict__:
             with world.eagerly(leave_graph=False):
                 super()._build(inputs)
         else:

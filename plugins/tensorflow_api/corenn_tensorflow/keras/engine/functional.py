@@ -15,8 +15,8 @@ from corenn.graph.operations import Known, Operation
 from corenn.graph.replay import placed
 from corenn.graph.tensors import GraphTensor
 from corenn.layers.phase import _phase
-from corenn.ops.creation import asarray, tensor
 from corenn.ops import random
+from corenn.ops.creation import asarray, tensor
 from corenn.tensor import Tensor
 from corenn_tensorflow.keras.engine.symbolic import InputLayer, Node, node_of
 from corenn_tensorflow.keras.engine.weights import storage_of

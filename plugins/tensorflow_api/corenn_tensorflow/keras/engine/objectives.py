@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from corenn import metrics as core_metrics
 from corenn.ops.elementwise import add, multiply
 from corenn.tensor import Tensor
 from corenn.training import objectives as core
+from corenn_tensorflow import mode
 from corenn_tensorflow.keras import losses, metrics
 
 
@@ -19,7 +21,16 @@ class Objectives(core.Objectives):
         self._single = len(names()) < 2
         if self._single:
             loss, metric, weighted, weights = (_only(v) for v in (loss, metric, weighted, weights))
-        super().__init__(_mapped(loss, losses.get), _mapped(metric, _metric_of), _mapped(weighted, _metric_of), weights)
+        loss = _mapped(loss, losses.get)
+
+        def made(given: Any) -> Any:
+            return _metric_of(given, loss)
+
+        if self._single:
+            metric, weighted = _mapped(metric, made), _mapped(weighted, made)
+        else:
+            metric, weighted = _for_each(names(), metric, made), _for_each(names(), weighted, made)
+        super().__init__(loss, metric, weighted, weights)
         self.parts: dict[str, Any] = {}
         self._part_values: dict[str, Tensor] = {}
 
@@ -93,10 +104,36 @@ def _mapped(value: Any, function: Any) -> Any:
     return None if value is None else function(value)
 
 
-def _metric_of(value: Any) -> Any:
-    if isinstance(value, str) and value.lower() in ("accuracy", "acc", "crossentropy", "ce"):
-        return value  # what it means depends on the loss
-    return metrics.get(value)
+def _for_each(names: list[str], given: Any, made: Any) -> Any:
+    """Metrics for each output, of its own objects."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {n: _mapped(_listed(given.get(n)), made) for n in names}
+    if isinstance(given, (list, tuple)) and any(isinstance(g, (list, tuple)) for g in given):
+        return {n: _mapped(_listed(g), made) for n, g in zip(names, given, strict=True)}
+    return {n: _mapped(_listed(given), made) for n in names}
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+
+
+def _metric_of(value: Any, loss: Any) -> Any:
+    """A metric object; what "accuracy" means is a matter of shapes, and in generation 1 of the loss first."""
+    if not (isinstance(value, str) and value.lower() in ("accuracy", "acc", "crossentropy", "ce")):
+        return metrics.get(value)
+    known = losses.meaning(loss) if loss is not None and not isinstance(loss, (list, Mapping)) else None
+    if value.lower() in ("crossentropy", "ce"):
+        found = {"BinaryCrossentropy": metrics.BinaryCrossentropy,
+                 "SparseCategoricalCrossentropy": metrics.SparseCategoricalCrossentropy}.get(
+            type(known).__name__, metrics.CategoricalCrossentropy)  # fmt: skip
+        return found(name=value, from_logits=bool(getattr(known, "from_logits", False)))
+    if mode.generation() == 1 and type(known).__name__ == "BinaryCrossentropy":
+        return metrics.BinaryAccuracy(name=value)
+    if type(known).__name__ == "SparseCategoricalCrossentropy":
+        return metrics.SparseCategoricalAccuracy(name=value)
+    return core_metrics.AutoAccuracy(name=value)
 
 
 __all__ = ["Objectives"]

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from corenn import tree
+from corenn.device import current_device
 from corenn.dtypes import as_dtype, uint64
 from corenn.errors import CorennError
 from corenn.graph import state
+from corenn.graph.function import FunctionGraph
 from corenn.graph.graph import Graph
 from corenn.graph.kinds import CompositeKind, PlaceholderKind
 from corenn.graph.operations import Kind, Known, Operation
@@ -26,7 +28,6 @@ from corenn.graph.partial import generalize
 from corenn.graph.tensors import GraphTensor
 from corenn.layers.phase import _phase, call_signature
 from corenn.layers.symbolic import Abstract, Outline
-from corenn.device import current_device
 from corenn.ops import random
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import _interpreter
@@ -136,7 +137,7 @@ def core_name(base: str) -> str:
 core_name_started: list[bool] = []
 
 
-def Input(  # noqa: N802  # Keras's name
+def Input(  # Keras's name
     shape: Any = None, batch_shape: Any = None, name: str | None = None, dtype: Any = None, sparse: bool = False,
     tensor: Any = None, batch_size: int | None = None, ragged: bool = False, batch_input_shape: Any = None,
 ) -> GraphTensor:  # fmt: skip
@@ -155,24 +156,20 @@ def Input(  # noqa: N802  # Keras's name
 def infer(layer: Any, call: Callable[..., Any], known: Sequence[Known]) -> tuple[Any, list[Known]]:
     """The structure ``call`` returns for inputs of which only this is known, and what is known of its leaves.
 
-    The call runs on tensors without data, for several choices of the unknown extents; the layer is built by it.
+    The call is tried for several choices of the unknown extents: corenn's own layers run on tensors without data, what
+    users wrote is traced, so that it may ask for shapes as tensors.  The layer is built by it.
     """
     found: list[list[Spec]] = []
     structure: Any = None
     refusal: Exception | None = None
     unknown = any(shape is None or None in shape for shape, _ in known)
+    trial = _outlined if getattr(layer, "runs_whole", False) else _traced
     for batch, other in _TRIALS:
-        specs = [_completed(k, batch, other) for k in known]
-        token = _interpreter.set(Abstract())
         try:
-            with world.eagerly(leave_graph=False):
-                device = current_device()
-                structure = call(*[Outline(None, s.at(device)) for s in specs])
-            found.append([leaf.spec.at(None) for leaf in tree.leaves(structure)])
+            structure = trial(call, [_completed(k, batch, other) for k in known])
+            found.append([_spec(leaf) for leaf in tree.leaves(structure)])
         except (CorennError, TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError) as error:
             refusal = refusal or error
-        finally:
-            _interpreter.reset(token)
         if (found and not unknown) or len(found) == 2:
             break
     if not found:
@@ -181,9 +178,35 @@ def infer(layer: Any, call: Callable[..., Any], known: Sequence[Known]) -> tuple
     return structure, [generalize([specs[i] for specs in found]) for i in range(len(found[0]))]
 
 
+def _spec(leaf: Any) -> Spec:
+    return leaf.spec.at(None)  # type: ignore[no-any-return]  # a tensor
+
+
+def _outlined(call: Callable[..., Any], specs: list[Spec]) -> Any:
+    token = _interpreter.set(Abstract())
+    try:
+        with world.eagerly(leave_graph=False):
+            device = current_device()
+            return call(*[Outline(None, s.at(device)) for s in specs])
+    finally:
+        _interpreter.reset(token)
+
+
+def _traced(call: Callable[..., Any], specs: list[Spec]) -> Any:
+    graph = FunctionGraph()
+    before = world._world.inferring
+    world._world.inferring = True
+    try:
+        with graph.as_default():
+            given = [graph.parameter((s.shape, s.dtype), f"input_{i}") for i, s in enumerate(specs)]
+            return tree.tree_map(graph.convert, call(*given))
+    finally:
+        world._world.inferring = before
+
+
 def _completed(known: Known, batch: int, other: int) -> Spec:
     shape, dtype = known
-    filled = [n if n is not None else other for n in (None,) * 2 if False] if shape is None else []
+    filled: list[int] = []
     for axis, extent in enumerate(shape or ()):
         filled.append(extent if extent is not None else batch if axis == 0 else other)
     return Spec(tuple(int(n) for n in filled), dtype)
@@ -240,8 +263,6 @@ def _mark(layer: Any, graph: Graph, args: tuple[Any, ...], masks: Any, outputs: 
 
 
 def _penalise(layer: Any, graph: Graph, outputs: Any) -> None:
-    from corenn.ops.shaping import reshape
-    from corenn.ops.reduction import mean
 
     for leaf in world.graph_tensors(outputs):
         made = graph.call(
@@ -322,10 +343,15 @@ def _composite(layer: Any, graph: Graph, args: tuple[Any, ...], options: dict[st
         key = graph.random_key(seed=getattr(layer, "seed", None))
         may_train = takes_phase and (bool(phases) or bool(training))
         changed = layer.changed_weights() if may_train else []
-        run = _Run(layer, args, options, len(inputs), weights, changed, takes_phase, bool(training) if not phases else None)
+        run = _Run(
+            layer, args, options, len(inputs), weights, changed, takes_phase, bool(training) if not phases else None
+        )
         results = [*known, *[((*map(int, w.spec.shape),), w.dtype) for w in changed]]
         operation = graph.add(
-            CompositeKind(run, type(layer).__name__), [*inputs, *twins, key, *phases], results, name=type(layer).__name__
+            CompositeKind(run, type(layer).__name__),
+            [*inputs, *twins, key, *phases],
+            results,
+            name=type(layer).__name__,
         )
         after = operation.outputs[len(known) :]
         for weight, value in zip(changed, after, strict=True):
@@ -362,7 +388,11 @@ class _Run:
             named = {**named, "training": training}
         token = _phase.set(training)
         try:
-            with world.eagerly(leave_graph=False), swapped(self.layer, self.weights, held) as now, drawing(key, self.layer):
+            with (
+                world.eagerly(leave_graph=False),
+                swapped(self.layer, self.weights, held) as now,
+                drawing(key, self.layer),
+            ):
                 result = self.layer.call(*[self.layer._as_input(x) for x in given], **named)
                 return [*tree.leaves(result), *[now[id(w)].present for w in self.changed]]
         finally:

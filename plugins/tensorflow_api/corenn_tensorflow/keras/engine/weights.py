@@ -7,10 +7,17 @@ one in every session.  ``fit`` and ``Session.run`` see each other's updates at o
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from corenn import philox
 from corenn.graph.graph import Graph
+from corenn.graph.kinds import HostCallKind
 from corenn.graph.state import GraphVariable, variable
+from corenn.ops import random
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import mode
@@ -60,7 +67,11 @@ def twin(weight: Variable, graph: Graph) -> Any:
     if found is None:
         initial = getattr(weight, "initial", None)
         shape, dtype = tuple(int(n) for n in weight.spec.shape), weight.dtype
-        start = (lambda: initial(shape, dtype=dtype)) if initial is not None else weight.numpy()
+        plain = weight.name.removesuffix(":0")
+        start: Any = np.asarray(weight._host())
+        if initial is not None:
+            kind = HostCallKind(lambda: [_start(home, plain, initial, shape, dtype)], type_name="InitialValue")
+            start = lambda: home.add(kind, [], [(shape, dtype)], controls=[]).outputs[0]
         made = variable(
             home, start, full_name=home._names.unique(weight.name.removesuffix(":0"), False),
             trainable=weight.trainable, dtype=dtype, cls=Twin, constraint=weight.constraint,
@@ -69,6 +80,25 @@ def twin(weight: Variable, graph: Graph) -> Any:
         known[id(weight)] = (weight, made)
         return made
     return found[1]
+
+
+def _start(graph: Graph, name: str, initial: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    with world.eagerly(), seeded(graph, name):
+        return np.asarray(initial(shape, dtype=dtype)._host())
+
+
+@contextlib.contextmanager
+def seeded(graph: Graph | None, name: str) -> Iterator[None]:
+    """Draws in the block follow the graph's seed, if it has one, and the name."""
+    if graph is None or graph.seed is None:
+        yield
+        return
+    before = random._default
+    random._default = random.Generator(philox.derive(int(graph.seed), "keras", name))
+    try:
+        yield
+    finally:
+        random._default = before
 
 
 def present(weight: Any) -> Any:
@@ -88,4 +118,4 @@ def as_tensor(variable_: Variable) -> Tensor:
     return Tensor(variable_.data, variable_.spec)
 
 
-__all__ = ["Weight", "as_tensor", "present", "storage_of", "twin"]
+__all__ = ["Weight", "as_tensor", "present", "seeded", "storage_of", "twin"]

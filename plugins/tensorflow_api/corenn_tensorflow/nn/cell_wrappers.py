@@ -11,8 +11,8 @@ from corenn.ops.elementwise import add, divide, floor, multiply
 from corenn.ops.random import uniform
 from corenn_tensorflow.mode import graph_for
 from corenn_tensorflow.nn.activations import dropped
-from corenn_tensorflow.nn.common import known, like, tensor
-from corenn_tensorflow.nn.rnn_cell import LSTMStateTuple, RNNCell, map_sizes
+from corenn_tensorflow.nn.cells import LSTMStateTuple, RNNCell, map_sizes
+from corenn_tensorflow.operands import known, like, tensor
 
 
 class Wrapper(RNNCell):
@@ -68,7 +68,11 @@ class DropoutWrapper(Wrapper):
             number = known(value)
             if number is not None and not 0.0 <= number <= 1.0:
                 raise UsageError("DropoutWrapper", f"Parameter {name}_keep_prob must be between 0 and 1: {number:g}")
-        self.input_keep_prob, self.output_keep_prob, self.state_keep_prob = input_keep_prob, output_keep_prob, state_keep_prob
+        self.input_keep_prob, self.output_keep_prob, self.state_keep_prob = (
+            input_keep_prob,
+            output_keep_prob,
+            state_keep_prob,
+        )
         self.variational_recurrent, self._seed, self._filter = variational_recurrent, seed, dropout_state_filter_visitor
         self._noise: dict[str, Any] = {}
         if variational_recurrent:
@@ -108,7 +112,9 @@ class DropoutWrapper(Wrapper):
         if not self.variational_recurrent:
             number = known(keep)
             return tree.tree_map(
-                lambda v: dropped(v, 1.0 - number if number is not None else 1.0 - tensor(keep), None, self._seed_of(place)),
+                lambda v: dropped(
+                    v, 1.0 - number if number is not None else 1.0 - tensor(keep), None, self._seed_of(place)
+                ),
                 value,
             )
 

@@ -17,7 +17,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow import initializers
 from corenn_tensorflow.framework import GraphKeys
 from corenn_tensorflow.mode import default_graph, graph_for
-from corenn_tensorflow.nn.common import extents, known, tensor
+from corenn_tensorflow.operands import extents, known, tensor
 from corenn_tensorflow.scopes import VariableScope, get_variable, variable_scope
 from corenn_tensorflow.shapes import TensorShape
 from corenn_tensorflow.variables import make_variable
@@ -98,7 +98,9 @@ class Layer:
     def scope_name(self) -> str:
         """The full name of its variable scope."""
         if self._scope is None:
-            raise ValueError(f"No name available for layer scope because the layer {self.name!r} has not been used yet.")
+            raise ValueError(
+                f"No name available for layer scope because the layer {self.name!r} has not been used yet."
+            )
         return str(self._scope.name)
 
     @property
@@ -182,7 +184,9 @@ class Layer:
         self._note(made, learns)
         return made
 
-    def add_weight(self, name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, *args: Any, **options: Any) -> Any:  # fmt: skip
+    def add_weight(
+        self, name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, *args: Any, **options: Any
+    ) -> Any:
         """The same as ``add_variable``."""
         return self.add_variable(name, shape, dtype, initializer, *args, **options)
 
@@ -267,6 +271,7 @@ class Layer:
                 yield given
 
     def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        """The layer's results; its variables are made first, if they are not there yet."""
         scope = options.pop("scope", None)
         graph = graph_for(inputs, args)
         if graph is None:

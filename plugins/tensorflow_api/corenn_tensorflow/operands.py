@@ -1,4 +1,4 @@
-"""What the functions of ``tf.nn`` share: operands as tensors, what is known of shapes, several ops as one."""
+"""What functions and layers share: operands as tensors, what is known of shapes, several ops as one."""
 
 from __future__ import annotations
 
@@ -116,6 +116,6 @@ def ints(value: Any) -> tuple[int, ...]:
 
 
 __all__ = [
-    "Extents", "axes_of", "composite", "dynamic_shape", "extents", "filled_like", "in_graph", "ints", "known", "like", "rank",
-    "shape_of", "tensor",
+    "Extents", "axes_of", "composite", "dynamic_shape", "extents", "filled_like", "in_graph", "ints", "known", "like",
+    "rank", "shape_of", "tensor",
 ]  # fmt: skip

@@ -1,0 +1,344 @@
+"""Text: tensors of strings, which stay on the host; values are ``bytes``, as in TensorFlow."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import corenn
+from corenn import dtypes
+from corenn.graph.kinds import HostCallKind
+from corenn.tensor import Tensor
+from corenn_tensorflow import mode
+from corenn_tensorflow.framework import as_dtype, eager_constant, static_shape
+from corenn_tensorflow.functions.calling import operand
+from corenn_tensorflow.sparse import SparseTensor
+
+
+def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    """Text as bytes."""
+    if isinstance(bytes_or_text, bytearray):
+        return bytes(bytes_or_text)
+    if isinstance(bytes_or_text, str):
+        return bytes_or_text.encode(encoding)
+    if isinstance(bytes_or_text, bytes):
+        return bytes_or_text
+    raise TypeError(f"Expected binary or unicode string, got {bytes_or_text!r}")
+
+
+def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+    """Bytes as text."""
+    if isinstance(bytes_or_text, str):
+        return bytes_or_text
+    if isinstance(bytes_or_text, bytes):
+        return bytes_or_text.decode(encoding)
+    raise TypeError(f"Expected binary or unicode string, got {bytes_or_text!r}")
+
+
+as_str = as_text
+
+
+def as_str_any(value: Any) -> str:
+    """Anything as text."""
+    return as_text(value) if isinstance(value, bytes) else str(value)
+
+
+def on_host(
+    type_name: str, name: str | None, function: Callable[..., Any], inputs: list[Any], dtype: Any, shape: Any = None
+) -> Any:
+    """``function(*arrays)`` on the host, of NumPy arrays (text as arrays of bytes): a tensor of ``dtype``."""
+    wanted = as_dtype(dtype)
+    graph = mode.graph_for(inputs)
+    given = [operand(i) for i in inputs]
+    if graph is None:
+        found = function(*[_array(g) for g in given])
+        return eager_constant(
+            np.array(found, object) if wanted is dtypes.string else np.asarray(found, wanted.numpy), wanted
+        )
+    with graph.as_default():
+        tensors = [graph.convert(g) for g in given]
+        known = shape if shape is not None else tensors[0].extents if len(tensors) == 1 else None
+        kind = HostCallKind(lambda *arrays: [function(*[_encoded(a) for a in arrays])], True, type_name)
+        return graph.add(kind, tensors, [(known, wanted)], name=name or type_name).outputs[0]
+
+
+def _array(x: Tensor) -> Any:
+    return _encoded(x.data) if x.dtype is dtypes.string else np.asarray(x.numpy())
+
+
+def _encoded(array: Any) -> Any:
+    array = np.asarray(array)
+    if array.dtype.kind not in "OUS":
+        return array
+    return _each(lambda v: v.encode() if isinstance(v, str) else v)(array)
+
+
+def _each(function: Callable[..., Any], kind: Any = object) -> Callable[..., Any]:
+    return np.vectorize(function, otypes=[kind])
+
+
+def _strings(
+    type_name: str, function: Callable[[bytes], Any], doc: str, kind: Any = object, dtype: str = "string"
+) -> Any:
+    def call(input: Any, name: str | None = None, **options: Any) -> Any:  # TensorFlow's name
+        return on_host(type_name, name, _each(function, kind), [input], dtype)
+
+    call.__doc__ = doc
+    return call
+
+
+lower = _strings("StringLower", lambda s: s.decode().lower().encode(), "Small letters.")
+upper = _strings("StringUpper", lambda s: s.decode().upper().encode(), "Capital letters.")
+strip = _strings("StringStrip", lambda s: s.strip(), "Without white space at both ends.")
+
+
+def length(input: Any, name: str | None = None, unit: str = "BYTE") -> Any:
+    """The number of bytes (or of characters) of each string."""
+
+    def count(s: bytes) -> int:
+        return len(s) if unit == "BYTE" else len(s.decode())
+
+    return on_host("StringLength", name, _each(count, np.int32), [input], "int32")
+
+
+def as_string(
+    input: Any, precision: int = -1, scientific: bool = False, shortest: bool = False, width: int = -1,
+    fill: str = "", name: str | None = None,
+) -> Any:  # fmt: skip
+    """Numbers as text."""
+    if scientific and shortest:
+        raise ValueError("scientific and shortest cannot both be true")
+    places = "" if precision < 0 else f".{precision}"
+    wide = "" if width < 0 else str(width)
+
+    def text(v: Any) -> bytes:
+        if isinstance(v, (bool, np.bool_)):
+            return b"true" if v else b"false"
+        if isinstance(v, (int, np.integer)):
+            return f"{int(v):{fill}{wide}d}".encode()
+        return f"{float(v):{fill}{wide}{places}{'e' if scientific else 'g' if shortest else 'f'}}".encode()
+
+    return on_host("AsString", name, _each(text), [input], "string")
+
+
+def string_join(inputs: Any, separator: str = "", name: str | None = None) -> Any:
+    """Strings joined, element by element."""
+    joint = as_bytes(separator)
+    listed = [operand(i) for i in inputs]
+
+    def join(*arrays: Any) -> Any:
+        return _each(lambda *parts: joint.join(parts))(*arrays)
+
+    shape = next((static_shape(t) for t in listed if static_shape(t)), [])
+    return on_host("StringJoin", name, join, listed, "string", tuple(shape) if shape is not None else None)
+
+
+def reduce_join(
+    inputs: Any, axis: Any = None, keep_dims: Any = False, separator: str = "", name: str | None = None,
+    keepdims: Any = None, reduction_indices: Any = None,
+) -> Any:  # fmt: skip
+    """Strings joined along axes (all by default)."""
+    axes = axis if axis is not None else reduction_indices
+    joint, kept = as_bytes(separator), bool(keepdims if keepdims is not None else keep_dims)
+
+    def join(array: Any) -> Any:
+        chosen = list(range(array.ndim)) if axes is None else list(np.atleast_1d(axes))
+        moved = np.moveaxis(array, [a % array.ndim for a in chosen], range(len(chosen)))
+        flat = moved.reshape(-1, *moved.shape[len(chosen) :])
+        found = np.empty(flat.shape[1:], object)
+        for place in np.ndindex(found.shape):
+            found[place] = joint.join(flat[(slice(None), *place)])
+        return np.expand_dims(found, builtin_tuple(a % array.ndim for a in chosen)) if kept else found
+
+    return on_host("ReduceJoin", name, join, [input_of(inputs)], "string", () if axes is None and not kept else None)
+
+
+builtin_tuple = tuple
+
+
+def input_of(value: Any) -> Any:
+    """A tensor of text."""
+    return operand(value)
+
+
+def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = "BYTE") -> Any:
+    """``len`` bytes (or characters) of each string, from ``pos`` on."""
+
+    def cut(s: bytes, start: int, count: int) -> bytes:
+        if unit == "BYTE":
+            return s[start : start + count if start >= 0 or start + count < 0 else None]
+        text = s.decode()
+        return text[start : start + count if start >= 0 or start + count < 0 else None].encode()
+
+    return on_host("Substr", name, _each(cut), [input, pos, len], "string", _extents(input))
+
+
+def _extents(x: Any) -> Any:
+    found = static_shape(operand(x))
+    return None if found is None else builtin_tuple(found)
+
+
+def string_to_number(
+    string_tensor: Any = None, out_type: Any = "float32", name: str | None = None, input: Any = None
+) -> Any:
+    """Text as numbers."""
+    wanted = as_dtype(out_type)
+    convert = int if wanted.is_integer else float
+    given = string_tensor if string_tensor is not None else input
+    return on_host("StringToNumber", name, _each(convert, wanted.numpy), [given], wanted)
+
+
+to_number = string_to_number
+
+
+def regex_replace(
+    input: Any,
+    pattern: str,
+    rewrite: str,
+    replace_global: bool = True,
+    name: str | None = None,
+) -> Any:
+    """What a pattern matches replaced."""
+    compiled = re.compile(as_bytes(pattern))
+    by = re.sub(rb"\\0", rb"\\g<0>", as_bytes(rewrite))
+
+    def change(s: bytes) -> bytes:
+        return compiled.sub(by, s, count=0 if replace_global else 1)
+
+    return on_host("RegexReplace", name, _each(change), [input], "string")
+
+
+def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Any:
+    """Whether a pattern matches the whole string."""
+    compiled = re.compile(as_bytes(pattern))
+    return on_host("RegexFullMatch", name, _each(lambda s: compiled.fullmatch(s) is not None, bool), [input], "bool")
+
+
+def _pieces(s: bytes, sep: bytes, skip_empty: bool, most: int = -1) -> list[bytes]:
+    if not sep:
+        return s.split(None, most)
+    parts = s.split(sep, most)
+    return [p for p in parts if p] if skip_empty else parts
+
+
+def string_split(
+    source: Any = None, sep: Any = None, skip_empty: bool = True, delimiter: Any = None,
+    result_type: str = "SparseTensor", name: str | None = None, input: Any = None, maxsplit: int = -1,
+) -> SparseTensor:  # fmt: skip
+    """A vector of strings split at each of the separator's characters (white space by default), as a sparse matrix."""
+    chosen = delimiter if delimiter is not None else sep
+    given = operand(source if source is not None else input)
+    mark = b" " if chosen is None else as_bytes(chosen)
+
+    def pieces(s: bytes) -> list[bytes]:
+        if not mark:
+            return [s[i : i + 1] for i in range(len(s))]
+        parts = re.split(b"[" + re.escape(mark) + b"]", s, maxsplit=max(maxsplit, 0))
+        return [p for p in parts if p] if skip_empty else parts
+
+    return _split(given, pieces, name)
+
+
+def strings_split(
+    input: Any = None, sep: Any = None, maxsplit: int = -1, result_type: str = "SparseTensor",
+    source: Any = None, name: str | None = None,
+) -> SparseTensor:  # fmt: skip
+    """Strings split at a separator (white space by default): pieces by row, as a sparse matrix."""
+    mark = as_bytes(sep or "")
+    given = operand(input if input is not None else source)
+    return _split(given, lambda s: _pieces(s, mark, False, maxsplit), name)
+
+
+def _split(given: Any, pieces: Callable[[bytes], list[bytes]], name: str | None) -> SparseTensor:
+    def places(array: Any) -> Any:
+        rows = [pieces(s) for s in array.reshape(-1)]
+        return np.array([(i, j) for i, row in enumerate(rows) for j in range(len(row))], np.int64).reshape(-1, 2)
+
+    def values(array: Any) -> Any:
+        return np.array([p for s in array.reshape(-1) for p in pieces(s)], object)
+
+    def extents(array: Any) -> Any:
+        return np.array([array.size, max((len(pieces(s)) for s in array.reshape(-1)), default=0)], np.int64)
+
+    with mode.scope(name, "StringSplit", given):
+        return SparseTensor(
+            on_host("StringSplit", None, places, [given], "int64", (None, 2)),
+            on_host("StringSplit", None, values, [given], "string", (None,)),
+            on_host("StringSplit", None, extents, [given], "int64", (2,)),
+        )
+
+
+def string_format(
+    template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
+) -> Any:
+    """Text with tensors in the places of ``{}``."""
+    from corenn_tensorflow.functions.checking import shown
+
+    listed = list(inputs) if isinstance(inputs, (list, builtin_tuple)) else [inputs]
+
+    def fill(*arrays: Any) -> Any:
+        parts = template.split(placeholder)
+        found = parts[0]
+        for array, rest in zip(arrays, parts[1:], strict=True):
+            found += shown(array, summarize) + rest
+        return np.array(found.encode(), object)
+
+    return on_host("StringFormat", name, fill, listed, "string", ())
+
+
+def decode_raw(
+    input_bytes: Any = None,
+    out_type: Any = None,
+    little_endian: bool = True,
+    name: str | None = None,
+    bytes: Any = None,
+) -> Any:
+    """Each string as a vector of numbers, from its bytes."""
+    wanted = as_dtype(out_type)
+    given = operand(input_bytes if input_bytes is not None else bytes)
+    order = wanted.numpy.newbyteorder("<" if little_endian else ">")
+
+    def decode(array: Any) -> Any:
+        rows = [np.frombuffer(s, order).astype(wanted.numpy) for s in array.reshape(-1)]
+        return np.stack(rows).reshape(*array.shape, -1) if rows else np.zeros((*array.shape, 0), wanted.numpy)
+
+    shape = _extents(given)
+    return on_host("DecodeRaw", name, decode, [given], wanted, None if shape is None else (*shape, None))
+
+
+def encode_base64(input: Any, pad: bool = False, name: str | None = None) -> Any:
+    """Strings in base 64, of the alphabet for addresses of pages."""
+
+    def encode(s: bytes) -> bytes:
+        made = base64.urlsafe_b64encode(s)
+        return made if pad else made.rstrip(b"=")
+
+    return on_host("EncodeBase64", name, _each(encode), [input], "string")
+
+
+def decode_base64(input: Any, name: str | None = None) -> Any:
+    """Strings from base 64."""
+    return on_host("DecodeBase64", name, _each(lambda s: base64.urlsafe_b64decode(s + b"=" * (-len(s) % 4))), [input],
+                   "string")  # fmt: skip
+
+
+def bytes_split(input: Any, name: str | None = None) -> SparseTensor:
+    """The bytes of each string, as a sparse matrix."""
+    return _split(operand(input), lambda s: [s[i : i + 1] for i in range(len(s))], name)
+
+
+def is_text(x: Any) -> bool:
+    """Whether a tensor holds text."""
+    return isinstance(x, corenn.Tensor) and x.dtype is dtypes.string
+
+
+__all__ = [
+    "as_bytes", "as_str", "as_str_any", "as_string", "as_text", "bytes_split", "decode_base64", "decode_raw",
+    "encode_base64", "is_text", "length", "lower", "on_host", "reduce_join", "regex_full_match", "regex_replace",
+    "string_format", "string_join", "string_split", "string_to_number", "strings_split", "strip", "substr", "to_number",
+    "upper",
+]  # fmt: skip

@@ -1,0 +1,146 @@
+"""``keras.preprocessing.sequence``."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+import numpy as np
+
+from corenn_tensorflow.keras.utils import Sequence
+from corenn_tensorflow.missing import guard
+
+
+def pad_sequences(
+    sequences: Any, maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre", truncating: str = "pre",
+    value: Any = 0.0,
+) -> Any:  # fmt: skip
+    """Sequences of one length, filled up and cut at the beginning or end."""
+    for name, given in (("padding", padding), ("truncating", truncating)):
+        if given not in ("pre", "post"):
+            raise ValueError(f'{name.capitalize()} type "{given}" not understood')
+    if not hasattr(sequences, "__len__"):
+        raise ValueError("`sequences` must be iterable.")
+    for one in sequences:
+        if not hasattr(one, "__len__"):
+            raise ValueError(f"`sequences` must be a list of iterables. Found non-iterable: {one}")
+    longest = max((len(s) for s in sequences), default=0) if maxlen is None else maxlen
+    sample = next((np.asarray(s).shape[1:] for s in sequences if len(s)), ())
+    text = isinstance(value, str) and np.dtype(dtype) != object
+    if text and np.dtype(dtype).kind not in "US":
+        raise ValueError(f"`dtype` {dtype} is not compatible with `value`'s type: {type(value)}")
+    out = np.full((len(sequences), longest, *sample), value, dtype=dtype)
+    for row, one in zip(out, sequences, strict=True):
+        if not len(one):
+            continue
+        cut = np.asarray(one[-longest:] if truncating == "pre" else one[:longest], dtype=dtype)
+        if not longest:
+            continue
+        if cut.shape[1:] != sample:
+            raise ValueError(f"Shape of sample {cut.shape[1:]} of sequence is different from expected shape {sample}")
+        if padding == "post":
+            row[: len(cut)] = cut
+        else:
+            row[longest - len(cut) :] = cut
+    return out
+
+
+def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> Any:
+    """Probabilities of keeping words by rank, frequent ones seldom (Zipf's law; Mikolov et al. 2013)."""
+    gamma = 0.577
+    rank = np.arange(size)
+    rank[0] = 1
+    inverse = rank * (np.log(rank) + gamma) + 0.5 - 1.0 / (12.0 * rank)
+    scaled = sampling_factor * inverse
+    return np.minimum(1.0, scaled / np.sqrt(scaled))
+
+
+def skipgrams(
+    sequence: Any, vocabulary_size: int, window_size: int = 4, negative_samples: float = 1.0, shuffle: bool = True,
+    categorical: bool = False, sampling_table: Any = None, seed: int | None = None,
+) -> Any:  # fmt: skip
+    """Pairs of words and whether they stand near one another."""
+    couples: list[Any] = []
+    labels: list[Any] = []
+    for i, word in enumerate(sequence):
+        if not word or (sampling_table is not None and sampling_table[word] < random.random()):
+            continue
+        for j in range(max(0, i - window_size), min(len(sequence), i + window_size + 1)):
+            other = sequence[j]
+            if j != i and other:
+                couples.append([word, other])
+                labels.append([0, 1] if categorical else 1)
+    if negative_samples > 0:
+        words = [c[0] for c in couples]
+        random.shuffle(words)
+        count = int(len(labels) * negative_samples)
+        couples += [[words[i % len(words)], random.randint(1, vocabulary_size - 1)] for i in range(count)]
+        labels += [[1, 0] if categorical else 0] * count
+    if shuffle:
+        chosen = random.randint(0, int(1e7)) if seed is None else seed
+        random.Random(chosen).shuffle(couples)
+        random.Random(chosen).shuffle(labels)
+    return couples, labels
+
+
+class TimeseriesGenerator(Sequence):
+    """Batches of windows of a series and what comes after them."""
+
+    def __init__(
+        self, data: Any, targets: Any, length: int, sampling_rate: int = 1, stride: int = 1, start_index: int = 0,
+        end_index: int | None = None, shuffle: bool = False, reverse: bool = False, batch_size: int = 128,
+    ) -> None:  # fmt: skip
+        if len(data) != len(targets):
+            raise ValueError(
+                "Data and targets have to be of same length. "
+                f"Data length is {len(data)} while target length is {len(targets)}"
+            )
+        self.data, self.targets, self.length, self.sampling_rate, self.stride = (
+            data,
+            targets,
+            length,
+            sampling_rate,
+            stride,
+        )
+        self.start_index = start_index + length
+        self.end_index = len(data) - 1 if end_index is None else end_index
+        self.shuffle, self.reverse, self.batch_size = shuffle, reverse, batch_size
+        if self.start_index > self.end_index:
+            raise ValueError(
+                f"`start_index+length={self.start_index} > end_index={self.end_index}` is disallowed, as no "
+                "part of the sequence would be left to be used as current step."
+            )
+
+    def __len__(self) -> int:
+        return math.ceil((self.end_index - self.start_index + 1) / (self.batch_size * self.stride))
+
+    def __getitem__(self, index: int) -> Any:
+        if self.shuffle:
+            rows = np.random.randint(self.start_index, self.end_index + 1, size=self.batch_size)
+        else:
+            first = self.start_index + self.batch_size * self.stride * index
+            rows = np.arange(first, min(first + self.batch_size * self.stride, self.end_index + 1), self.stride)
+        samples = np.array([self.data[row - self.length : row : self.sampling_rate] for row in rows])
+        targets = np.array([self.targets[row] for row in rows])
+        return (samples[:, ::-1, ...], targets) if self.reverse else (samples, targets)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            "data": json.dumps(np.asarray(self.data).tolist()),
+            "targets": json.dumps(np.asarray(self.targets).tolist()),
+            "length": self.length,
+            "sampling_rate": self.sampling_rate,
+            "stride": self.stride,
+            "start_index": self.start_index,
+            "end_index": self.end_index,
+            "shuffle": self.shuffle,
+            "reverse": self.reverse,
+            "batch_size": self.batch_size,
+        }
+
+
+__all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]
+__getattr__ = guard(__name__)

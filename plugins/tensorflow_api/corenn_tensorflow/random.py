@@ -1,0 +1,29 @@
+"""``tf.random``."""
+
+from corenn_tensorflow import missing
+from corenn_tensorflow.functions.randomness import (
+    categorical,
+    get_seed,
+    multinomial,
+    random_gamma,
+    random_normal,
+    random_poisson,
+    random_shuffle,
+    random_uniform,
+    set_random_seed,
+    set_seed,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
+    truncated_normal,
+)
+
+normal, uniform, shuffle = random_normal, random_uniform, random_shuffle
+gamma, poisson = random_gamma, random_poisson
+
+__all__ = [
+    "categorical", "gamma", "get_seed", "multinomial", "normal", "poisson", "set_random_seed", "set_seed", "shuffle",
+    "stateless_normal", "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform",
+]  # fmt: skip
+
+__getattr__ = missing.guard(__name__)
