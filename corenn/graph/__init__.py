@@ -22,8 +22,9 @@ from corenn.graph.building import (
 )
 from corenn.graph.building import group as group
 from corenn.graph.building import variables_initializer as variables_initializer
+from corenn.graph.concrete import ConcreteFunction
 from corenn.graph.control import case, cond, fold, map_fn, scan, while_loop
-from corenn.graph.function import ConcreteFunction, Function, TensorSpec, function
+from corenn.graph.function import Function, TensorSpec, function
 from corenn.graph.gradients import gradients, register_gradient
 from corenn.graph.graph import Graph, get_default_graph, reset_default_graph
 from corenn.graph.operations import Operation

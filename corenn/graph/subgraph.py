@@ -84,7 +84,7 @@ class SubGraph(Graph):
 
     def random_key(self, seed: int | None = None, generator: Any = None) -> GraphTensor:
         """As the outer graph would, drawn every time the subgraph runs."""
-        from corenn.graph.function import FunctionGraph
+        from corenn.graph.concrete import FunctionGraph
 
         home: Any = self.outer
         while isinstance(home, SubGraph):

@@ -278,7 +278,7 @@ class Layer(Configurable):
                 self.clear_losses()
             if not self.built:
                 self._build(ready)
-            result = self.call(*ready, **options)
+            result = signature.invoke(self.call, ready, options)
             if self.output_specs is None:
                 self.output_specs = tree.tree_map(lambda t: t.spec if isinstance(t, Tensor) else t, result)
             return result

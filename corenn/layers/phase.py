@@ -25,7 +25,10 @@ def structure_version() -> int:
 
 
 class CallSignature:
-    """The parameters of a ``call``: ``inputs`` (positional, without training and mask), and which options it names."""
+    """The parameters of a ``call``: ``inputs`` (positional, without training and mask), and which options it names.
+
+    ``leading`` counts the inputs that stand before the first of training and mask: only these can be given by place.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
@@ -33,10 +36,10 @@ class CallSignature:
         known = {p.name for p in parameters}
         self.takes_training = many or "training" in known
         self.takes_mask = "mask" in known
-        self.inputs = tuple(
-            p.name for p in parameters
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in ("training", "mask")
-        )  # fmt: skip
+        placed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self.inputs = tuple(name for name in placed if name not in ("training", "mask"))
+        self.leading = next((i for i, name in enumerate(placed) if name in ("training", "mask")), len(placed))
+        self.needs_mask = any(p.name == "mask" and p.default is p.empty for p in parameters)
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Inputs that were given by name, moved to their places."""
@@ -46,6 +49,13 @@ class CallSignature:
                 break
             inputs = (*inputs, left.pop(name))
         return inputs, left
+
+    def invoke(self, call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Call it; inputs that stand behind training or mask are given by name."""
+        if len(inputs) > self.leading < len(self.inputs):
+            named = zip(self.inputs[self.leading :], inputs[self.leading :], strict=False)
+            return call(*inputs[: self.leading], **dict(named), **options)
+        return call(*inputs, **options)
 
 
 @functools.lru_cache(1024)

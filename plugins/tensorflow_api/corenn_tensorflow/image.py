@@ -6,6 +6,7 @@ files run on the host, with pillow.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from corenn_tensorflow import mode
 from corenn_tensorflow.framework import convert_to_tensor, is_symbolic, static_shape
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.writing import writable
 
 
 class ResizeMethod:
@@ -31,17 +33,18 @@ class ResizeMethod:
     LANCZOS3, LANCZOS5, GAUSSIAN, MITCHELLCUBIC = "lanczos3", "lanczos5", "gaussian", "mitchellcubic"
 
 
+@writable("image.whole")
+def _without_graph(*values: Any, function: Callable[..., Any]) -> Any:
+    with world.eagerly(leave_graph=False):
+        return function(*values)
+
+
 def _whole(type_name: str, function: Callable[..., Any], *tensors: Any, name: str | None = None) -> Any:
     """Call a function that looks at shapes: in a graph, one operation."""
     graph = mode.graph_for(tensors)
     if graph is None or not is_symbolic(list(tensors)):
         return function(*[convert_to_tensor(t) for t in tensors])
-
-    def run(*values: Any) -> Any:
-        with world.eagerly(leave_graph=False):
-            return function(*values)
-
-    return graph.call(run, *tensors, type_name=type_name, name=name)[0]
+    return graph.call(functools.partial(_without_graph, function=function), *tensors, type_name=type_name, name=name)[0]
 
 
 def _plain(value: Any) -> Any:
@@ -101,21 +104,29 @@ def crop_to_bounding_box(
     return x[top : top + height, left : left + width, :]
 
 
+@writable("image.pad_to_bounding_box")
+def _padded(x: Any, *, height: Any, top: Any, width: Any, left: Any) -> Any:
+    h, w = (int(n) for n in tuple(x.shape)[-3:-1])
+    below, right = height - top - h, width - left - w
+    if min(top, left, below, right) < 0:
+        raise ValueError("offset and target size must leave room for the image")
+    widths = [(0, 0)] * (len(x.shape) - 3) + [(top, below), (left, right), (0, 0)]
+    return corenn.pad(x, widths=tuple(widths))
+
+
 def pad_to_bounding_box(
     image: Any, offset_height: Any, offset_width: Any, target_height: Any, target_width: Any
 ) -> Any:
     """Zeros around the image, which comes to lie at an offset."""
     top, left, height, width = (int(_plain(v)) for v in (offset_height, offset_width, target_height, target_width))
+    return _whole("PadToBoundingBox", functools.partial(_padded, height=height, top=top, width=width, left=left), image)
 
-    def pad(x: Any) -> Any:
-        h, w = (int(n) for n in tuple(x.shape)[-3:-1])
-        below, right = height - top - h, width - left - w
-        if min(top, left, below, right) < 0:
-            raise ValueError("offset and target size must leave room for the image")
-        widths = [(0, 0)] * (len(x.shape) - 3) + [(top, below), (left, right), (0, 0)]
-        return corenn.pad(x, widths=tuple(widths))
 
-    return _whole("PadToBoundingBox", pad, image)
+@writable("image.central_crop")
+def _cropped(x: Any, *, fraction: Any) -> Any:
+    h, w = (int(n) for n in tuple(x.shape)[-3:-1])
+    top, left = int((h - h * fraction) / 2), int((w - w * fraction) / 2)
+    return x[..., top : h - top, left : w - left, :]
 
 
 def central_crop(image: Any, central_fraction: float) -> Any:
@@ -123,30 +134,25 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     fraction = float(_plain(central_fraction))
     if not 0.0 < fraction <= 1.0:
         raise ValueError("central_fraction must be within (0, 1]")
+    return _whole("CentralCrop", functools.partial(_cropped, fraction=fraction), image)
 
-    def crop(x: Any) -> Any:
-        h, w = (int(n) for n in tuple(x.shape)[-3:-1])
-        top, left = int((h - h * fraction) / 2), int((w - w * fraction) / 2)
-        return x[..., top : h - top, left : w - left, :]
 
-    return _whole("CentralCrop", crop, image)
+@writable("image.resize_with_crop_or_pad")
+def _fitted(x: Any, *, height: Any, width: Any) -> Any:
+    h, w = (int(n) for n in tuple(x.shape)[-3:-1])
+    top, left = max(h - height, 0) // 2, max(w - width, 0) // 2
+    x = x[..., top : top + min(h, height), left : left + min(w, width), :]
+    above, before = max(height - h, 0) // 2, max(width - w, 0) // 2
+    widths = [(0, 0)] * (len(x.shape) - 3) + [
+        (above, height - min(h, height) - above), (before, width - min(w, width) - before), (0, 0)
+    ]  # fmt: skip
+    return corenn.pad(x, widths=tuple(widths))
 
 
 def resize_with_crop_or_pad(image: Any, target_height: Any, target_width: Any) -> Any:
     """Cut or filled up to a size, about the middle."""
     height, width = int(_plain(target_height)), int(_plain(target_width))
-
-    def fit(x: Any) -> Any:
-        h, w = (int(n) for n in tuple(x.shape)[-3:-1])
-        top, left = max(h - height, 0) // 2, max(w - width, 0) // 2
-        x = x[..., top : top + min(h, height), left : left + min(w, width), :]
-        above, before = max(height - h, 0) // 2, max(width - w, 0) // 2
-        widths = [(0, 0)] * (len(x.shape) - 3) + [
-            (above, height - min(h, height) - above), (before, width - min(w, width) - before), (0, 0)
-        ]  # fmt: skip
-        return corenn.pad(x, widths=tuple(widths))
-
-    return _whole("ResizeWithCropOrPad", fit, image)
+    return _whole("ResizeWithCropOrPad", functools.partial(_fitted, height=height, width=width), image)
 
 
 resize_image_with_crop_or_pad = resize_with_crop_or_pad
@@ -203,6 +209,26 @@ _METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area", "bilinear": "b
             "bicubic": "bicubic", "area": "area"}  # fmt: skip
 
 
+@writable("image.resized")
+def _resized_of(x: Any, *given: Any, wanted: Any, keep_ratio: bool, kind: Any, half_pixel: bool, align: bool) -> Any:
+    height, width = (int(n) for n in (wanted if not given else np.asarray(given[0]._host())))
+    batch = x if len(x.shape) == 4 else corenn.expand_dims(x, axis=0)
+    _, h, w, _ = (int(n) for n in tuple(batch.shape))
+    if keep_ratio:
+        scale = min(height / h, width / w)
+        height, width = max(1, round(h * scale)), max(1, round(w * scale))
+    if kind == "nearest":
+        rows, cols = (_weights(n, o, half_pixel, align, kind).argmax(1) for n, o in ((height, h), (width, w)))
+        out = corenn.gather(corenn.gather(batch, rows.astype(np.int32), axis=1), cols.astype(np.int32), axis=2)
+    else:
+        real = corenn.cast(batch, dtype=dtypes.float32)
+        down = corenn.tensor(_weights(height, h, half_pixel, align, kind))
+        across = corenn.tensor(_weights(width, w, half_pixel, align, kind))
+        out = corenn.einsum("bhwc,ih->biwc", real, down)
+        out = corenn.einsum("biwc,jw->bijc", out, across)
+    return out if len(x.shape) == 4 else corenn.squeeze(out, axis=0)
+
+
 def _resized(
     images: Any, size: Any, method: Any, half_pixel: bool, align: bool, name: str | None, keep_ratio: bool = False
 ) -> Any:
@@ -210,27 +236,16 @@ def _resized(
     if kind is None:
         raise NotImplementedError(f"the resize method {method!r} is not in corenn: bilinear, nearest, bicubic or area")
     wanted = _plain(size)
-
-    def resize(x: Any, *given: Any) -> Any:
-        height, width = (int(n) for n in (wanted if not given else np.asarray(given[0]._host())))
-        batch = x if len(x.shape) == 4 else corenn.expand_dims(x, axis=0)
-        _, h, w, _ = (int(n) for n in tuple(batch.shape))
-        if keep_ratio:
-            scale = min(height / h, width / w)
-            height, width = max(1, round(h * scale)), max(1, round(w * scale))
-        if kind == "nearest":
-            rows, cols = (_weights(n, o, half_pixel, align, kind).argmax(1) for n, o in ((height, h), (width, w)))
-            out = corenn.gather(corenn.gather(batch, rows.astype(np.int32), axis=1), cols.astype(np.int32), axis=2)
-        else:
-            real = corenn.cast(batch, dtype=dtypes.float32)
-            down = corenn.tensor(_weights(height, h, half_pixel, align, kind))
-            across = corenn.tensor(_weights(width, w, half_pixel, align, kind))
-            out = corenn.einsum("bhwc,ih->biwc", real, down)
-            out = corenn.einsum("biwc,jw->bijc", out, across)
-        return out if len(x.shape) == 4 else corenn.squeeze(out, axis=0)
-
     extra = [size] if is_symbolic(size) else []
-    return _whole(f"Resize{kind.capitalize()}", resize, convert_to_tensor(images), *extra, name=name)
+    return _whole(
+        f"Resize{kind.capitalize()}",
+        functools.partial(
+            _resized_of, wanted=wanted, keep_ratio=keep_ratio, kind=kind, half_pixel=half_pixel, align=align
+        ),
+        convert_to_tensor(images),
+        *extra,
+        name=name,
+    )
 
 
 def _resize_v1(
@@ -288,26 +303,37 @@ def resize_with_pad(
 resize_image_with_pad = resize_with_pad
 
 
+@writable("image.crop_and_resize")
+def _crops_of(
+    x: Any, given: Any, which: Any, *, height: Any, width: Any, method: str, extrapolation_value: float
+) -> Any:
+    parts = []
+    _, h, w, _ = (int(n) for n in tuple(x.shape))
+    for (y1, x1, y2, x2), i in zip(np.asarray(given._host()), np.asarray(which._host()), strict=True):
+        at = [_places(y1, y2, h, height), _places(x1, x2, w, width)]
+        rows, cols = (corenn.tensor(_between(p, n, method)) for p, n in zip(at, (h, w), strict=True))
+        real = corenn.cast(x[int(i)], dtype=dtypes.float32)
+        part = corenn.einsum("ijc,wj->iwc", corenn.einsum("hwc,ih->iwc", real, rows), cols)
+        outside = ((at[0] < 0) | (at[0] > h - 1))[:, None, None] | ((at[1] < 0) | (at[1] > w - 1))[None, :, None]
+        parts.append(corenn.where(corenn.tensor(outside), float(extrapolation_value), part))
+    return corenn.stack(*parts, axis=0)
+
+
 def crop_and_resize(
     image: Any, boxes: Any, box_indices: Any = None, crop_size: Any = None, method: str = "bilinear",
     extrapolation_value: float = 0.0, name: str | None = None, box_ind: Any = None,
 ) -> Any:  # fmt: skip
     """Boxes (of fractions of height and width) of images, each resized to ``crop_size``."""
     height, width = (int(n) for n in _plain(crop_size))
-
-    def crop(x: Any, given: Any, which: Any) -> Any:
-        parts = []
-        _, h, w, _ = (int(n) for n in tuple(x.shape))
-        for (y1, x1, y2, x2), i in zip(np.asarray(given._host()), np.asarray(which._host()), strict=True):
-            at = [_places(y1, y2, h, height), _places(x1, x2, w, width)]
-            rows, cols = (corenn.tensor(_between(p, n, method)) for p, n in zip(at, (h, w), strict=True))
-            real = corenn.cast(x[int(i)], dtype=dtypes.float32)
-            part = corenn.einsum("ijc,wj->iwc", corenn.einsum("hwc,ih->iwc", real, rows), cols)
-            outside = ((at[0] < 0) | (at[0] > h - 1))[:, None, None] | ((at[1] < 0) | (at[1] > w - 1))[None, :, None]
-            parts.append(corenn.where(corenn.tensor(outside), float(extrapolation_value), part))
-        return corenn.stack(*parts, axis=0)
-
-    return _whole("CropAndResize", crop, image, boxes, box_indices if box_indices is not None else box_ind)
+    return _whole(
+        "CropAndResize",
+        functools.partial(
+            _crops_of, height=height, width=width, method=method, extrapolation_value=extrapolation_value
+        ),
+        image,
+        boxes,
+        box_indices if box_indices is not None else box_ind,
+    )
 
 
 def _places(first: float, last: float, extent: int, count: int) -> Any:
@@ -439,18 +465,19 @@ def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = Non
     return _in_floats(image, change, "adjust_saturation")
 
 
+@writable("image.per_image_standardization")
+def _standardized(x: Any) -> Any:
+    real = corenn.cast(x, dtype=dtypes.float32)
+    axes = tuple(range(len(x.shape) - 3, len(x.shape)))
+    count = float(np.prod([int(n) for n in tuple(x.shape)[-3:]]))
+    mean = corenn.mean(real, axis=axes, keepdims=True)
+    deviation = corenn.sqrt(corenn.mean(corenn.square(real - mean), axis=axes, keepdims=True))
+    return (real - mean) / corenn.maximum(deviation, 1.0 / count**0.5)
+
+
 def per_image_standardization(image: Any) -> Any:
     """Mean 0 and variance 1, the deviation being at least ``1 / sqrt(pixels)``."""
-
-    def change(x: Any) -> Any:
-        real = corenn.cast(x, dtype=dtypes.float32)
-        axes = tuple(range(len(x.shape) - 3, len(x.shape)))
-        count = float(np.prod([int(n) for n in tuple(x.shape)[-3:]]))
-        mean = corenn.mean(real, axis=axes, keepdims=True)
-        deviation = corenn.sqrt(corenn.mean(corenn.square(real - mean), axis=axes, keepdims=True))
-        return (real - mean) / corenn.maximum(deviation, 1.0 / count**0.5)
-
-    return _whole("PerImageStandardization", change, image)
+    return _whole("PerImageStandardization", _standardized, image)
 
 
 per_image_whitening = per_image_standardization
@@ -506,25 +533,26 @@ def random_saturation(image: Any, lower: float, upper: float, seed: Any = None) 
     return adjust_saturation(image, _uniform(lower, upper, seed))
 
 
+@writable("image.random_crop")
+def _cropped_at(x: Any, drawn: Any, *, wanted: Any) -> Any:
+    out = x
+    for axis, count in enumerate(wanted):
+        extent = int(tuple(x.shape)[axis])
+        if count > extent:
+            raise ValueError(f"Need value.shape >= size, got {tuple(x.shape)} and {wanted}")
+        if count == extent:
+            continue
+        start = corenn.cast(corenn.floor(drawn[axis] * float(extent - count + 1)), dtype=dtypes.int32)
+        rows = corenn.arange(count, dtype=dtypes.int32, device=x.device) + start
+        out = corenn.gather(out, rows, axis=axis)
+    return out
+
+
 def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None) -> Any:
     """A part of a given size at a random place."""
     wanted = [int(n) for n in _plain(size)]
     places = tf.random.uniform([len(wanted)], seed=seed)
-
-    def crop(x: Any, drawn: Any) -> Any:
-        out = x
-        for axis, count in enumerate(wanted):
-            extent = int(tuple(x.shape)[axis])
-            if count > extent:
-                raise ValueError(f"Need value.shape >= size, got {tuple(x.shape)} and {wanted}")
-            if count == extent:
-                continue
-            start = corenn.cast(corenn.floor(drawn[axis] * float(extent - count + 1)), dtype=dtypes.int32)
-            rows = corenn.arange(count, dtype=dtypes.int32, device=x.device) + start
-            out = corenn.gather(out, rows, axis=axis)
-        return out
-
-    return _whole("RandomCrop", crop, value, places, name=name)
+    return _whole("RandomCrop", functools.partial(_cropped_at, wanted=wanted), value, places, name=name)
 
 
 # ---------------------------------------------------------------- measures
@@ -545,6 +573,25 @@ def total_variation(images: Any, name: str | None = None) -> Any:
     return tf.reduce_sum(down, axis=[-3, -2, -1]) + tf.reduce_sum(across, axis=[-3, -2, -1])
 
 
+@writable("image.ssim")
+def _similarity(a: Any, b: Any, *, window: Any, c1: Any, c2: Any) -> Any:
+    shape = [int(n) for n in tuple(a.shape)]
+    flat = [corenn.reshape(corenn.transpose(corenn.reshape(v, shape=(-1, *shape[-3:])), axes=(0, 3, 1, 2)),
+                           shape=(-1, shape[-3], shape[-2], 1)) for v in (a, b)]  # fmt: skip
+    kernel = corenn.tensor(window[:, :, None, None])
+
+    def blur(v: Any) -> Any:
+        return corenn.nn.conv2d(v, kernel, padding="valid")
+
+    p, q = flat
+    mp, mq = blur(p), blur(q)
+    light = (mp * mq * 2.0 + c1) / (mp * mp + mq * mq + c1)
+    spread = blur(p * p + q * q) - (mp * mp + mq * mq)
+    both = blur(p * q) - mp * mq
+    value = corenn.mean(light * (both * 2.0 + c2) / (spread + c2), axis=(1, 2, 3))
+    return corenn.reshape(corenn.mean(corenn.reshape(value, shape=(-1, shape[-1])), axis=-1), shape=tuple(shape[:-3]))
+
+
 def ssim(
     img1: Any,
     img2: Any,
@@ -562,44 +609,25 @@ def ssim(
     window = np.outer(line, line)
     window = (window / window.sum()).astype(np.float32)
     c1, c2 = (k1 * top) ** 2, (k2 * top) ** 2
+    return _whole("SSIM", functools.partial(_similarity, window=window, c1=c1, c2=c2), x, y)
 
-    def measure(a: Any, b: Any) -> Any:
-        shape = [int(n) for n in tuple(a.shape)]
-        flat = [corenn.reshape(corenn.transpose(corenn.reshape(v, shape=(-1, *shape[-3:])), axes=(0, 3, 1, 2)),
-                               shape=(-1, shape[-3], shape[-2], 1)) for v in (a, b)]  # fmt: skip
-        kernel = corenn.tensor(window[:, :, None, None])
 
-        def blur(v: Any) -> Any:
-            return corenn.nn.conv2d(v, kernel, padding="valid")
+@writable("image.sobel_edges")
+def _edges(x: Any) -> Any:
+    padded = corenn.pad(x, widths=((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    h, w = (int(n) for n in tuple(x.shape)[1:3])
 
-        p, q = flat
-        mp, mq = blur(p), blur(q)
-        light = (mp * mq * 2.0 + c1) / (mp * mp + mq * mq + c1)
-        spread = blur(p * p + q * q) - (mp * mp + mq * mq)
-        both = blur(p * q) - mp * mq
-        value = corenn.mean(light * (both * 2.0 + c2) / (spread + c2), axis=(1, 2, 3))
-        return corenn.reshape(
-            corenn.mean(corenn.reshape(value, shape=(-1, shape[-1])), axis=-1), shape=tuple(shape[:-3])
-        )
+    def part(i: int, j: int) -> Any:
+        return padded[:, i : i + h, j : j + w, :]
 
-    return _whole("SSIM", measure, x, y)
+    down = part(2, 0) + 2.0 * part(2, 1) + part(2, 2) - part(0, 0) - 2.0 * part(0, 1) - part(0, 2)
+    across = part(0, 2) + 2.0 * part(1, 2) + part(2, 2) - part(0, 0) - 2.0 * part(1, 0) - part(2, 0)
+    return corenn.stack(down, across, axis=-1)
 
 
 def sobel_edges(image: Any) -> Any:
     """[b, h, w, d, 2]: derivatives along height and width."""
-
-    def edges(x: Any) -> Any:
-        padded = corenn.pad(x, widths=((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-        h, w = (int(n) for n in tuple(x.shape)[1:3])
-
-        def part(i: int, j: int) -> Any:
-            return padded[:, i : i + h, j : j + w, :]
-
-        down = part(2, 0) + 2.0 * part(2, 1) + part(2, 2) - part(0, 0) - 2.0 * part(0, 1) - part(0, 2)
-        across = part(0, 2) + 2.0 * part(1, 2) + part(2, 2) - part(0, 0) - 2.0 * part(1, 0) - part(2, 0)
-        return corenn.stack(down, across, axis=-1)
-
-    return _whole("SobelEdges", edges, image)
+    return _whole("SobelEdges", _edges, image)
 
 
 # ---------------------------------------------------------------- files
@@ -615,6 +643,11 @@ def _pillow(where: str) -> Any:
     return Image
 
 
+@writable("image.on_host")
+def _listed_result(x: Any, *, function: Callable[[Any], Any]) -> Any:
+    return [function(x)]
+
+
 def _on_host(
     type_name: str, function: Callable[[Any], Any], value: Any, extents: Any, dtype: Any, name: str | None
 ) -> Any:
@@ -623,7 +656,7 @@ def _on_host(
         given = value.data if isinstance(value, Tensor) and value.dtype is dtypes.string else value
         given = np.asarray(given._host()) if isinstance(given, Tensor) else given
         return convert_to_tensor(function(given))
-    kind = HostCallKind(lambda x: [function(x)], pure=True, type_name=type_name)
+    kind = HostCallKind(functools.partial(_listed_result, function=function), pure=True, type_name=type_name)
     return graph.add(kind, [graph.convert(value)], [(extents, dtype)], name=name).outputs[0]
 
 
@@ -668,17 +701,18 @@ decode_jpeg, decode_png, decode_image = _decoder("decode_jpeg"), _decoder("decod
 decode_bmp = _decoder("decode_bmp")
 
 
+@writable("image.decode_gif")
+def _decode_gif_read(data: Any) -> Any:
+    from PIL import ImageSequence
+
+    item = data.reshape(()).item() if isinstance(data, np.ndarray) else data
+    with _pillow("decode_gif").open(io.BytesIO(item)) as opened:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)])
+
+
 def decode_gif(contents: Any, name: str | None = None) -> Any:
     """The frames of a GIF, [frames, height, width, 3]."""
-
-    def read(data: Any) -> Any:
-        from PIL import ImageSequence
-
-        item = data.reshape(()).item() if isinstance(data, np.ndarray) else data
-        with _pillow("decode_gif").open(io.BytesIO(item)) as opened:
-            return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)])
-
-    return _on_host("decode_gif", read, contents, (None, None, None, 3), dtypes.uint8, name)
+    return _on_host("decode_gif", _decode_gif_read, contents, (None, None, None, 3), dtypes.uint8, name)
 
 
 def _encoder(kind: str) -> Callable[..., Any]:

@@ -36,6 +36,7 @@ from corenn_tensorflow.train.queue_objects import (
     RandomShuffleQueue,
 )
 from corenn_tensorflow.train.queues import match_filenames_once
+from corenn_tensorflow.writing import writable
 
 
 def read_file(filename: Any, name: str | None = None) -> Any:
@@ -58,25 +59,27 @@ def read_file(filename: Any, name: str | None = None) -> Any:
     return host(read, [convert_to_tensor(filename)], ((), dtypes.string), name or "ReadFile")
 
 
+@writable("io.write_file")
+def _write(path: Any, data: Any) -> list[Any]:
+    label, content = (v[()] if isinstance(v, np.ndarray) else v for v in (path, data))
+    label = os.fsdecode(label)
+    os.makedirs(os.path.dirname(label) or ".", exist_ok=True)
+    with open(label, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return []
+
+
 def write_file(filename: Any, contents: Any, name: str | None = None) -> Any:
     """Write a string to a file, making its directory."""
     from corenn.graph.kinds import HostCallKind
     from corenn_tensorflow import mode
 
-    def write(path: Any, data: Any) -> list[Any]:
-        label, content = (v[()] if isinstance(v, np.ndarray) else v for v in (path, data))
-        label = os.fsdecode(label)
-        os.makedirs(os.path.dirname(label) or ".", exist_ok=True)
-        with open(label, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        return []
-
     graph = mode.graph_for(filename, contents)
     given = [convert_to_tensor(filename), convert_to_tensor(contents)]
     if graph is None:
-        write(*[g.data for g in given])
+        _write(*[g.data for g in given])
         return None
-    return graph.add(HostCallKind(write, False, "WriteFile"), given, [], name=name or "WriteFile")
+    return graph.add(HostCallKind(_write, False, "WriteFile"), given, [], name=name or "WriteFile")
 
 
 def matching_files(pattern: Any, name: str | None = None) -> Any:

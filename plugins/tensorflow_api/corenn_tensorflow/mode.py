@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from corenn import tree
 from corenn.errors import GraphError
 from corenn.graph.graph import Graph, building
 from corenn.graph.operations import Operation
@@ -104,11 +103,19 @@ def graph_for(*structures: Any) -> Graph | None:
     if here is not None:
         return here
     valued = False  # an operation that runs, or is compiled, computes with tensors that have values
-    for structure in structures:
-        for leaf in tree.leaves(structure):
-            if isinstance(leaf, (GraphTensor, Operation)):
+    waiting = [*structures]
+    while waiting:
+        leaf = waiting.pop()
+        if isinstance(leaf, Tensor):
+            if isinstance(leaf, GraphTensor):
                 return leaf.graph
-            valued = valued or (isinstance(leaf, Tensor) and not isinstance(leaf, Variable))
+            valued = valued or not isinstance(leaf, Variable)
+        elif isinstance(leaf, (list, tuple)):
+            waiting += leaf
+        elif isinstance(leaf, dict):
+            waiting += leaf.values()
+        elif isinstance(leaf, Operation):
+            return leaf.graph
     return None if valued or executing_eagerly() else default_graph()
 
 

@@ -11,6 +11,7 @@ from corenn_tensorflow import missing, mode
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.functions.text import on_host
 from corenn_tensorflow.sparse import SparseTensor
+from corenn_tensorflow.writing import writable
 
 
 def _rows(parts: list[Any]) -> list[set[Any]]:
@@ -67,14 +68,15 @@ intersection = _operation(lambda a, b: a & b, "DenseToDenseSetOperation", "What 
 union = _operation(lambda a, b: a | b, "DenseToDenseSetOperation", "What is in either.")
 
 
+@writable("sets.size")
+def _size_count(*parts: Any) -> Any:
+    outer = tuple(parts[2][:-1])
+    return np.array([len(r) for r in _rows(list(parts))], np.int32).reshape(outer)
+
+
 def size(a: SparseTensor, validate_indices: bool = True) -> Any:
     """The number of elements of each set."""
-
-    def count(*parts: Any) -> Any:
-        outer = tuple(parts[2][:-1])
-        return np.array([len(r) for r in _rows(list(parts))], np.int32).reshape(outer)
-
-    return on_host("SetSize", None, count, list(a.__corenn_structure__()), "int32", (None,) * (len(a.shape) - 1))
+    return on_host("SetSize", None, _size_count, list(a.__corenn_structure__()), "int32", (None,) * (len(a.shape) - 1))
 
 
 set_difference, set_intersection, set_union, set_size = difference, intersection, union, size

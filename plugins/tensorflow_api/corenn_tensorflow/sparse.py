@@ -13,6 +13,7 @@ from corenn.dtypes import DType
 from corenn_tensorflow import missing, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, static_shape
 from corenn_tensorflow.shapes import TensorShape, extents_of
+from corenn_tensorflow.writing import writable
 
 SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense_shape"])
 IndexedSlicesValue = namedtuple("IndexedSlicesValue", ["values", "indices", "dense_shape"])
@@ -173,6 +174,14 @@ def to_dense(
                            0 if default_value is None else default_value, name=name or "SparseToDense")  # fmt: skip
 
 
+@writable("sparse_to_dense")
+def _sparse_to_dense_put(dense: Any, index: Any, given: Any) -> Any:
+    wide = index if index.ndim == 2 else corenn.reshape(index, shape=(-1, 1))
+    count = wide.spec.static[0]
+    found = corenn.broadcast_to(given, shape=(count, *dense.spec.static[wide.spec.static[1] :]))
+    return corenn.index_update(dense, found, index=tuple(wide[:, i] for i in range(wide.spec.static[1])))
+
+
 def sparse_to_dense(
     sparse_indices: Any, output_shape: Any, sparse_values: Any, default_value: Any = 0, validate_indices: bool = True,
     name: str | None = None,
@@ -184,16 +193,9 @@ def sparse_to_dense(
     places = convert_to_tensor(sparse_indices, None if _is_tensor(sparse_indices) else dtypes.int64)
     with mode.scope(name, "SparseToDense", values, places, output_shape):
         background = fill(output_shape, convert_to_tensor(default_value, values.dtype))
-
-        def put(dense: Any, index: Any, given: Any) -> Any:
-            wide = index if index.ndim == 2 else corenn.reshape(index, shape=(-1, 1))
-            count = wide.spec.static[0]
-            found = corenn.broadcast_to(given, shape=(count, *dense.spec.static[wide.spec.static[1] :]))
-            return corenn.index_update(dense, found, index=tuple(wide[:, i] for i in range(wide.spec.static[1])))
-
         from corenn_tensorflow.functions.calling import composite
 
-        return composite("SparseToDense", None, put, background, places, values,
+        return composite("SparseToDense", None, _sparse_to_dense_put, background, places, values,
                          results=[(_extents(background), values.dtype)])  # fmt: skip
 
 
@@ -243,18 +245,20 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None, name: 
     return from_dense(total) if isinstance(a, SparseTensor) and isinstance(b, SparseTensor) else total
 
 
+@writable("sparse_reorder")
+def _sparse_reorder_of(indices: Any) -> Any:
+    keys = indices[:, -1]
+    found = corenn.argsort(keys)
+    for axis in reversed(range(indices.spec.static[1] - 1)):  # stable sorts, last axis first
+        found = corenn.gather(found, corenn.argsort(corenn.gather(indices[:, axis], found)))
+    return found
+
+
 def sparse_reorder(sp_input: SparseTensor, name: str | None = None) -> SparseTensor:
     """The same elements in row-major order."""
     from corenn_tensorflow.functions.calling import composite
 
-    def order(indices: Any) -> Any:
-        keys = indices[:, -1]
-        found = corenn.argsort(keys)
-        for axis in reversed(range(indices.spec.static[1] - 1)):  # stable sorts, last axis first
-            found = corenn.gather(found, corenn.argsort(corenn.gather(indices[:, axis], found)))
-        return found
-
-    place = composite("SparseReorder", name, order, sp_input.indices)
+    place = composite("SparseReorder", name, _sparse_reorder_of, sp_input.indices)
     return SparseTensor(corenn.gather(sp_input.indices, place), corenn.gather(sp_input.values, place),
                         sp_input.dense_shape)  # fmt: skip
 

@@ -9,7 +9,7 @@ import corenn
 from corenn.device import current_device
 from corenn.errors import ShapeError
 from corenn.graph import state
-from corenn.graph.function import FunctionGraph
+from corenn.graph.concrete import FunctionGraph
 from corenn.graph.operations import Operation
 from corenn.graph.replay import ReplayRun, replay
 from corenn.graph.state import GraphVariable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from corenn.variable import Variable as CoreVariable
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import GraphKeys, convert_to_tensor
 from corenn_tensorflow.variable_classes import SCATTER
+from corenn_tensorflow.writing import writable
 
 
 def global_variables(scope: str | None = None) -> list[Any]:
@@ -78,6 +80,11 @@ def is_variable_initialized(variable: Any) -> Any:
     return mode.one("IsVariableInitialized", None, GraphVariable.is_initialized, variable)
 
 
+@writable("variable_functions.report_uninitialized_variables")
+def _report_uninitialized_variables_missing(*found: Any, labels: Any) -> list[Any]:
+    return [labels[~np.array(found, bool)]] if len(labels) else [labels]
+
+
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Any:
     """The names of variables that have no value, as strings; by default of all global and local ones."""
     listed = list(global_variables() + local_variables() if var_list is None else var_list)
@@ -85,11 +92,11 @@ def report_uninitialized_variables(var_list: Any = None, name: str = "report_uni
     with graph.as_default(), graph.name_scope(name):
         flags = [v.is_initialized() for v in listed]
         labels = np.array([v.operation.name.encode() for v in listed], object)
-
-        def missing(*found: Any) -> list[Any]:
-            return [labels[~np.array(found, bool)]] if len(labels) else [labels]
-
-        operation = graph.add(HostCallKind(missing, True), flags, [((None,), dtypes.string)])
+        operation = graph.add(
+            HostCallKind(functools.partial(_report_uninitialized_variables_missing, labels=labels), True),
+            flags,
+            [((None,), dtypes.string)],
+        )
         return operation.outputs[0]
 
 

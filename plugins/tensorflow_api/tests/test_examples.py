@@ -133,9 +133,9 @@ CASES: dict[str, Case] = {
         SEED_EPISODES=2,
     ),
     "seeds/weight_initialization": case(
-        # inputs of variance 0.12 and 784 of them: naive normal weights give about as much as there are lit pixels
-        "0.08 < first_pass_normal.input_variance < 0.2",
-        "60 < first_pass_normal.mat_mul_variance < 250",
+        # The sum of 784 products with weights of variance 1 varies as the mean square of an image times 784.
+        "0.04 < first_pass_normal.input_variance < 0.2",
+        "40 < first_pass_normal.mat_mul_variance < 250",
         "first_pass_variance.mat_mul_variance < 1",
         "full_train_variance_relu.test_accuracy > 0.6 and full_train_he_relu.test_accuracy > 0.6",
         "full_train_normal_relu.test_accuracy < full_train_he_relu.test_accuracy",
@@ -248,7 +248,8 @@ CASES: dict[str, Case] = {
         "error_of_averages < error_of_weights",
     ),
     "tensorflow/monitored_session": case(
-        "first_stop == 100 and second_stop == 160 and hooks_ended and latest_checkpoint == '160'",
+        # (a global step that is fetched beside the update may be that before it)
+        "first_stop in (99, 100) and second_stop in (159, 160) and hooks_ended and latest_checkpoint == '160'",
         "last_loss < loss_at_the_first_stop < first_loss and loss_after_restart < loss_at_the_first_stop + 0.1",
     ),
     "tensorflow/multi_gpu_towers": case(

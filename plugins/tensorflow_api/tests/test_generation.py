@@ -21,6 +21,7 @@ ONE = {
     "tutorial": "from tensorflow.examples.tutorials.mnist import input_data",
     "old names": "import tensorflow as tf\ntf.random_normal([3])",
     "keras session": "from keras import backend as K\nK.set_session(None)",
+    "keras gradients": "from keras import backend as K\nK.gradients(1, [2])",
     "tf.keras session": "import tensorflow as tf\ntf.keras.backend.get_session()",
     "eager in 1": "import tensorflow as tf\ntf.enable_eager_execution()\nw = tf.contrib.eager.Variable(3.0)",
     "tfe": "import tensorflow.contrib.eager as tfe\ntfe.enable_eager_execution()",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from corenn_tensorflow import framework, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, matching
 from corenn_tensorflow.functions.calling import composite, operand, unary
 from corenn_tensorflow.sparse import SparseTensor
+from corenn_tensorflow.writing import writable
 
 _UNARY: dict[str, tuple[str, Callable[..., Any], str]] = {
     "acos": ("Acos", corenn.acos, "Inverse cosine."),
@@ -181,15 +183,19 @@ right_shift = _binary("RightShift", corenn.bitwise_right_shift, "Bits moved down
 invert = unary("Invert", corenn.bitwise_invert, "All bits changed.")
 
 
+@writable("text_comparison")
+def _text_comparison_compare(a: Any, b: Any, *, same: bool) -> Any:
+    found = _encoded(a) == _encoded(b)
+    return found if same else ~found
+
+
 def _text_comparison(x: Any, y: Any, same: bool, name: str | None) -> Any:
     """Comparison of strings, on the host."""
     from corenn_tensorflow.functions.text import on_host
 
-    def compare(a: Any, b: Any) -> Any:
-        found = _encoded(a) == _encoded(b)
-        return found if same else ~found
-
-    return on_host("Equal" if same else "NotEqual", name, compare, [x, y], "bool")
+    return on_host(
+        "Equal" if same else "NotEqual", name, functools.partial(_text_comparison_compare, same=same), [x, y], "bool"
+    )
 
 
 def _encoded(array: Any) -> Any:
@@ -266,12 +272,22 @@ def _truncated(x: Any, y: Any) -> Any:
     return corenn.where(corenn.logical_and(corenn.less(down, 0), corenn.logical_not(exact)), down + 1, down)
 
 
+@writable("truncatemod")
+def _truncatemod_of(a: Any, b: Any) -> Any:
+    return a - corenn.trunc(a / b) * b
+
+
+@writable("truncatemod_2")
+def _truncatemod_of_2(a: Any, b: Any) -> Any:
+    return a - _truncated(a, b) * b
+
+
 def truncatemod(x: Any, y: Any, name: str | None = None) -> Any:
     """The remainder of ``truncatediv``; it has the sign of x."""
     x, y = matching("TruncateMod", x, y)
     if x.dtype.is_integer:
-        return composite("TruncateMod", name, lambda a, b: a - _truncated(a, b) * b, x, y)
-    return composite("TruncateMod", name, lambda a, b: a - corenn.trunc(a / b) * b, x, y)
+        return composite("TruncateMod", name, _truncatemod_of_2, x, y)
+    return composite("TruncateMod", name, _truncatemod_of, x, y)
 
 
 def _where_zero(quotient: Callable[..., Any]) -> Callable[..., Any]:
@@ -290,14 +306,15 @@ def div_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
 divide_no_nan = div_no_nan
 
 
+@writable("multiply_no_nan")
+def _multiply_no_nan_product(a: Any, b: Any) -> Any:
+    zero = corenn.equal(b, 0)
+    return corenn.where(zero, corenn.zeros_like(b), corenn.where(zero, corenn.ones_like(b), a) * b)
+
+
 def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
     """x * y, and 0 where y is 0, even if x is not finite."""
-
-    def product(a: Any, b: Any) -> Any:
-        zero = corenn.equal(b, 0)
-        return corenn.where(zero, corenn.zeros_like(b), corenn.where(zero, corenn.ones_like(b), a) * b)
-
-    return composite("MulNoNan", name, product, *matching("MulNoNan", x, y))
+    return composite("MulNoNan", name, _multiply_no_nan_product, *matching("MulNoNan", x, y))
 
 
 def reciprocal_no_nan(x: Any, name: str | None = None) -> Any:
@@ -306,10 +323,15 @@ def reciprocal_no_nan(x: Any, name: str | None = None) -> Any:
     return div_no_nan(corenn.ones_like(x), x, name=name or "reciprocal_no_nan")
 
 
+@writable("log_sigmoid")
+def _log_sigmoid_of(a: Any) -> Any:
+    return -corenn.nn.softplus(-a)
+
+
 def log_sigmoid(x: Any, name: str | None = None) -> Any:
     """log(sigmoid(x)), without overflow."""
     x = operand(x)
-    return composite("LogSigmoid", name, lambda a: -corenn.nn.softplus(-a), x)
+    return composite("LogSigmoid", name, _log_sigmoid_of, x)
 
 
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Any:
@@ -344,15 +366,24 @@ def angle(input: Any, name: str | None = None) -> Any:
     return mode.one("Angle", name, corenn.angle, operand(input))
 
 
+@writable("complex")
+def _complex_join(x: Any, y: Any, *, wanted: Any) -> Any:
+    return corenn.cast(x, dtype=wanted) + corenn.cast(y, dtype=wanted) * corenn.tensor(1j, dtype=wanted)
+
+
 def complex(real: Any, imag: Any, name: str | None = None) -> Any:
     """Complex numbers of their parts."""
     a, b = matching("Complex", real, imag)
     wanted = dtypes.complex128 if a.dtype is dtypes.float64 else dtypes.complex64
+    return composite("Complex", name, functools.partial(_complex_join, wanted=wanted), a, b)
 
-    def join(x: Any, y: Any) -> Any:
-        return corenn.cast(x, dtype=wanted) + corenn.cast(y, dtype=wanted) * corenn.tensor(1j, dtype=wanted)
 
-    return composite("Complex", name, join, a, b)
+@writable("add_n")
+def _add_n_total(*parts: Any) -> Any:
+    found = parts[0]
+    for part in parts[1:]:
+        found = corenn.add(found, part)
+    return found
 
 
 def add_n(inputs: Any, name: str | None = None) -> Any:
@@ -367,14 +398,7 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     tensors = [convert_to_tensor(i) if isinstance(i, IndexedSlices) else operand(i) for i in listed]
     if len(tensors) == 1:
         return mode.one("Identity", name, corenn.identity, tensors[0])
-
-    def total(*parts: Any) -> Any:
-        found = parts[0]
-        for part in parts[1:]:
-            found = corenn.add(found, part)
-        return found
-
-    return composite("AddN", name, total, *tensors)
+    return composite("AddN", name, _add_n_total, *tensors)
 
 
 def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from corenn_tensorflow.functions.calling import (
 )
 from corenn_tensorflow.shapes import TensorShape
 from corenn_tensorflow.sparse import IndexedSlices, SparseTensor
+from corenn_tensorflow.writing import writable
 
 
 def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Any:  # TensorFlow's name
@@ -128,6 +130,11 @@ def matrix_transpose(a: Any, name: str | None = "matrix_transpose", conjugate: b
     return composite("Transpose", name or "matrix_transpose", corenn.matrix_transpose, x)
 
 
+@writable("concat")
+def _concat_of(*a: Any, along: Any) -> Any:
+    return np.concatenate(a, axis=along)
+
+
 def concat(values: Any, axis: Any, name: str | None = "concat") -> Any:
     """Tensors joined along an axis; takes the old order (axis first), too."""
     if _is_axis(values) and isinstance(axis, (list, tuple)):  # before TensorFlow 1.0
@@ -143,7 +150,7 @@ def concat(values: Any, axis: Any, name: str | None = "concat") -> Any:
     if dtype is dtypes.string or any(_textual(v) for v in values):
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("ConcatV2", name or "concat", lambda *a: np.concatenate(a, axis=along), list(values), "string")
+        return on_host("ConcatV2", name or "concat", functools.partial(_concat_of, along=along), list(values), "string")
     tensors = matching("ConcatV2", *values)
     return mode.one("ConcatV2", name or "concat", corenn.concatenate, *tensors, axis=along)
 
@@ -172,6 +179,11 @@ def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Any:
 parallel_stack = stack
 
 
+@writable("unstack")
+def _unstack_of(t: Any, *, axis: int) -> Any:
+    return corenn.unstack(t, axis=axis)
+
+
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Any]:
     """The slices of a tensor along an axis, whose extent must be known now (or given as ``num``)."""
     x = operand(value)
@@ -184,7 +196,7 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
     if extents is not None and extents[axis] is not None and extents[axis] != count:
         raise ValueError(f"Cannot unstack {extents[axis]} elements along axis {axis} into {count}")
     if isinstance(x, GraphTensor) and (extents is None or extents[axis] is None):
-        return list(composite("Unpack", name or "unstack", lambda t: corenn.unstack(t, axis=axis), x, several=True,
+        return list(composite("Unpack", name or "unstack", functools.partial(_unstack_of, axis=axis), x, several=True,
                               results=[_without(extents, axis, x.dtype)] * count))  # fmt: skip
     with mode.scope(name, "unstack", x):
         return list(corenn.unstack(x, axis=axis))
@@ -196,6 +208,16 @@ def _without(extents: Any, axis: int, dtype: Any) -> Any:
     kept = list(extents)
     del kept[axis]
     return tuple(kept), dtype
+
+
+@writable("split")
+def _split_of(t: Any, *, given: Any, along: Any) -> Any:
+    return corenn.split(t, given, axis=along)
+
+
+@writable("split_2")
+def _split_of_2(t: Any, *, given: Any, along: Any) -> Any:
+    return corenn.split(t, given, axis=along)
 
 
 def split(
@@ -224,14 +246,16 @@ def split(
             if after is not None:
                 after[along] = None if isinstance(sizes, int) or sizes[i] < 0 else sizes[i]
             results.append((None if after is None else tuple(after), x.dtype))
-        return list(composite("Split", name or "split", lambda t: corenn.split(t, given, axis=along), x, several=True,
+        return list(composite("Split", name or "split", functools.partial(_split_of_2, given=given, along=along), x, several=True,
                               results=results))  # fmt: skip
     if isinstance(sizes, int) and extents is not None and (extents[along] or 0) % sizes:
         raise ValueError(f"Dimension size must be evenly divisible by {sizes} but is {extents[along]} for "
                          f"'{name or 'split'}' (op: 'Split')")  # fmt: skip
     if mode.graph_for(x) is None:
         return list(corenn.split(x, given, axis=along))
-    return list(composite("Split", name or "split", lambda t: corenn.split(t, given, axis=along), x, several=True))
+    return list(
+        composite("Split", name or "split", functools.partial(_split_of, given=given, along=along), x, several=True)
+    )
 
 
 def tile(input: Any, multiples: Any, name: str | None = None) -> Any:
@@ -275,15 +299,16 @@ def broadcast_static_shape(shape_x: Any, shape_y: Any) -> TensorShape:
     return TensorShape(rows)
 
 
+@writable("broadcast_dynamic_shape")
+def _broadcast_dynamic_shape_of(a: Any, b: Any) -> Any:
+    width = max(a.spec.static[0], b.spec.static[0])
+    wide = [corenn.pad(t, widths=((width - t.spec.static[0], 0),), value=1) for t in (a, b)]
+    return corenn.where(corenn.equal(wide[0], 1), wide[1], wide[0])
+
+
 def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Any:
     """The shape that two shapes, given as tensors, broadcast to."""
-
-    def run(a: Any, b: Any) -> Any:
-        width = max(a.spec.static[0], b.spec.static[0])
-        wide = [corenn.pad(t, widths=((width - t.spec.static[0], 0),), value=1) for t in (a, b)]
-        return corenn.where(corenn.equal(wide[0], 1), wide[1], wide[0])
-
-    return composite("BroadcastArgs", None, run, shape_x, shape_y)
+    return composite("BroadcastArgs", None, _broadcast_dynamic_shape_of, shape_x, shape_y)
 
 
 def pad(
@@ -323,6 +348,18 @@ def reverse(tensor: Any, axis: Any = None, name: str | None = None, dims: Any = 
     return x if axes == () else mode.one("ReverseV2", name, corenn.flip, x, axis=axes)
 
 
+@writable("reverse_sequence")
+def _reverse_sequence_of(x: Any, lengths: Any, *, batch: Any, along: Any) -> Any:
+    moved = corenn.moveaxis(x, (batch, along), (0, 1))
+    count, steps = moved.spec.static[:2]
+    places = corenn.arange(steps)[None, :]
+    ends = corenn.reshape(corenn.cast(lengths, dtype="int32"), shape=(count, 1))
+    turned = corenn.where(corenn.less(places, ends), ends - 1 - places, places)
+    wide = corenn.reshape(turned, shape=(count, steps, *([1] * (moved.ndim - 2))))
+    found = corenn.take_along_axis(moved, corenn.broadcast_to(wide, shape=moved.spec.static), axis=1)
+    return corenn.moveaxis(found, (0, 1), (batch, along))
+
+
 def reverse_sequence(
     input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
     name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
@@ -332,23 +369,23 @@ def reverse_sequence(
     batch = either(batch_axis, batch_dim, "batch_axis", "batch_dim") or 0
     if along is None:
         raise ValueError("reverse_sequence needs seq_axis")
-
-    def run(x: Any, lengths: Any) -> Any:
-        moved = corenn.moveaxis(x, (batch, along), (0, 1))
-        count, steps = moved.spec.static[:2]
-        places = corenn.arange(steps)[None, :]
-        ends = corenn.reshape(corenn.cast(lengths, dtype="int32"), shape=(count, 1))
-        turned = corenn.where(corenn.less(places, ends), ends - 1 - places, places)
-        wide = corenn.reshape(turned, shape=(count, steps, *([1] * (moved.ndim - 2))))
-        found = corenn.take_along_axis(moved, corenn.broadcast_to(wide, shape=moved.spec.static), axis=1)
-        return corenn.moveaxis(found, (0, 1), (batch, along))
-
-    return composite("ReverseSequence", name, run, operand(input), operand(seq_lengths))
+    return composite(
+        "ReverseSequence",
+        name,
+        functools.partial(_reverse_sequence_of, batch=batch, along=along),
+        operand(input),
+        operand(seq_lengths),
+    )
 
 
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     """The elements moved along axes; what leaves at the end comes in at the beginning."""
     return mode.one("Roll", name, corenn.roll, operand(input), shift=python_value(shift), axis=python_value(axis))
+
+
+@writable("where")
+def _where_of(c: Any, s: Any, t: Any) -> Any:
+    return np.where(c, s, t)
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Any:
@@ -365,7 +402,7 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     if a.dtype is dtypes.string:
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("SelectV2", name, lambda c, s, t: np.where(c, s, t), [test, a, b], "string")
+        return on_host("SelectV2", name, _where_of, [test, a, b], "string")
     if mode.generation() == 1:
         axes, inner = rank_of(a), rank_of(test)
         if axes is not None and inner == 1 and axes > 1:
@@ -441,6 +478,11 @@ def strided_slice(
     return mode.one("StridedSlice", name, _indexed, x, tuple(key))
 
 
+@writable("identity")
+def _identity_of(a: Any) -> Any:
+    return a
+
+
 def identity(input: Any, name: str | None = None) -> Any:
     """The tensor itself, as an operation of its own."""
     if isinstance(input, SparseTensor):
@@ -451,7 +493,7 @@ def identity(input: Any, name: str | None = None) -> Any:
             return x
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("Identity", name or "Identity", lambda a: a, [x], "string")
+        return on_host("Identity", name or "Identity", _identity_of, [x], "string")
     return mode.one("Identity", name, corenn.identity, x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from corenn_tensorflow.errors import InvalidArgumentError
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, matching, static_shape
 from corenn_tensorflow.functions.calling import operand
 from corenn_tensorflow.shapes import TensorShape
+from corenn_tensorflow.writing import writable
 
 
 def shown(array: Any, summarize: int | None = 3) -> str:
@@ -43,6 +45,11 @@ def _listed(array: Any, summarize: int | None) -> str:
     return "[" + " ".join(parts) + ("..." if most >= 0 and flat.size > most else "") + "]"
 
 
+@writable("host_operation")
+def _effect(*arrays: Any, function: Callable[..., Any]) -> Any:
+    return function(*arrays) or []
+
+
 def _host_operation(type_name: str, name: str | None, function: Callable[..., Any], inputs: list[Any]) -> Any:
     """An operation that calls ``function(*arrays)`` when the graph runs; eagerly, the call."""
     graph = mode.graph_for(inputs)
@@ -51,20 +58,21 @@ def _host_operation(type_name: str, name: str | None, function: Callable[..., An
         function(*[np.asarray(g.data if g.dtype is dtypes.string else g.numpy()) for g in given])
         return None
     with graph.as_default():
-        kind = HostCallKind(lambda *arrays: function(*arrays) or [], False, type_name)
+        kind = HostCallKind(functools.partial(_effect, function=function), False, type_name)
         return graph.add(kind, [graph.convert(g) for g in given], [], name=name or type_name)
+
+
+@writable("Assert")
+def _assert_held(held: Any, *values: Any, summarize: int | None) -> None:
+    if not np.asarray(held).all():
+        text = "\n".join(_listed(v, summarize) for v in values)
+        raise InvalidArgumentError(None, None, f"assertion failed: {text}")
 
 
 def Assert(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Any:
     """InvalidArgumentError when the graph runs (eagerly: now) unless the condition holds; shows ``data``."""
     inputs = [operand(condition), *[operand(d) for d in data]]
-
-    def check(held: Any, *values: Any) -> None:
-        if not np.asarray(held).all():
-            text = "\n".join(_listed(v, summarize) for v in values)
-            raise InvalidArgumentError(None, None, f"assertion failed: {text}")
-
-    return _host_operation("Assert", name or "Assert", check, inputs)
+    return _host_operation("Assert", name or "Assert", functools.partial(_assert_held, summarize=summarize), inputs)
 
 
 def Print(
@@ -158,6 +166,13 @@ assert_greater = _compared("assert_greater", ">", np.greater, "An error unless x
 assert_greater_equal = _compared("assert_greater_equal", ">=", np.greater_equal, "An error unless x >= y everywhere.")
 
 
+@writable("assert_near")
+def _assert_near_check(first: Any, second: Any, *, near: Any, far: Any, message: str | None) -> None:
+    if not (np.abs(first - second) <= near + far * np.abs(second)).all():
+        raise InvalidArgumentError(None, None, f"{message or ''} x and y not equal to tolerance rtol = {far}, "
+                                   f"atol = {near}".strip())  # fmt: skip
+
+
 def assert_near(
     x: Any, y: Any, rtol: Any = None, atol: Any = None, data: Any = None, summarize: Any = None,
     message: str | None = None, name: str | None = None,
@@ -166,13 +181,12 @@ def assert_near(
     a, b = matching("assert_near", x, y)
     eps = 10 * float(np.finfo(a.dtype.numpy).eps)
     far, near = (eps if v is None else float(v) for v in (rtol, atol))
-
-    def check(first: Any, second: Any) -> None:
-        if not (np.abs(first - second) <= near + far * np.abs(second)).all():
-            raise InvalidArgumentError(None, None, f"{message or ''} x and y not equal to tolerance rtol = {far}, "
-                                       f"atol = {near}".strip())  # fmt: skip
-
-    return _host_operation("Assert", name or "assert_near", check, [a, b])
+    return _host_operation(
+        "Assert",
+        name or "assert_near",
+        functools.partial(_assert_near_check, near=near, far=far, message=message),
+        [a, b],
+    )
 
 
 def _sign(name_of: str, holds: Callable[[Any], Any], what: str) -> Callable[..., Any]:
@@ -289,18 +303,26 @@ def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> Any:
 # ---------------------------------------------------------------- numbers
 
 
+@writable("check_numerics")
+def _check_numerics_of(values: Any, *, message: str) -> None:
+    numbers = np.asarray(values, np.float64)
+    kinds = [k for k, bad in (("Inf", np.isinf(numbers).any()), ("NaN", np.isnan(numbers).any())) if bad]
+    if kinds:
+        raise InvalidArgumentError(None, None, f"{message} : Tensor had {' and '.join(kinds)} values")
+
+
 def check_numerics(tensor: Any, message: str, name: str | None = None) -> Any:
     """The tensor; InvalidArgumentError when it has a NaN or an infinity."""
     x = operand(tensor)
-
-    def check(values: Any) -> None:
-        numbers = np.asarray(values, np.float64)
-        kinds = [k for k, bad in (("Inf", np.isinf(numbers).any()), ("NaN", np.isnan(numbers).any())) if bad]
-        if kinds:
-            raise InvalidArgumentError(None, None, f"{message} : Tensor had {' and '.join(kinds)} values")
-
     return _after(
-        _host_operation("CheckNumerics", f"{name or 'CheckNumerics'}/check", check, [x]), x, name or "CheckNumerics"
+        _host_operation(
+            "CheckNumerics",
+            f"{name or 'CheckNumerics'}/check",
+            functools.partial(_check_numerics_of, message=message),
+            [x],
+        ),
+        x,
+        name or "CheckNumerics",
     )
 
 
@@ -342,19 +364,22 @@ def is_strictly_increasing(x: Any, name: str | None = None) -> Any:
     return corenn.all(corenn.greater(flat[1:], flat[:-1]))
 
 
+@writable("shape_checked")
+def _check_shape(values: Any, *, shape: TensorShape) -> None:
+    if not shape.is_compatible_with(np.shape(values)):
+        raise InvalidArgumentError(None, None, f"Shape of tensor {TensorShape(np.shape(values))} is not compatible "
+                                   f"with expected shape {shape}.")  # fmt: skip
+
+
 def shape_checked(x: Any, shape: TensorShape, name: str) -> Any:
     """``x``, known to have ``shape``; InvalidArgumentError when it turns out to have another."""
     if not TensorShape(static_shape(x)).is_compatible_with(shape):
         raise ValueError(f"Shapes {TensorShape(static_shape(x))} and {shape} are not compatible")
     if not isinstance(x, GraphTensor):
         return convert_to_tensor(x)
-
-    def check(values: Any) -> None:
-        if not shape.is_compatible_with(np.shape(values)):
-            raise InvalidArgumentError(None, None, f"Shape of tensor {TensorShape(np.shape(values))} is not compatible "
-                                       f"with expected shape {shape}.")  # fmt: skip
-
-    made = _after(_host_operation("EnsureShape", f"{name}/check", check, [x]), x, name)
+    made = _after(
+        _host_operation("EnsureShape", f"{name}/check", functools.partial(_check_shape, shape=shape), [x]), x, name
+    )
     made.set_shape(shape)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, eager_constant, text_array
 from corenn_tensorflow.functions.calling import composite, is_static, known, operand, python_value, shape_argument
 from corenn_tensorflow.shapes import TensorShape, extents_of
+from corenn_tensorflow.writing import writable
 
 
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Any:
@@ -123,13 +125,18 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Any:
         return mode.one("Fill", name, corenn.broadcast_to, graph.convert(given), shape=shape_argument(dims))
 
 
+@writable("like")
+def _like_of(a: Any) -> Any:
+    return np.full(np.shape(a), b"", object)
+
+
 def _like(x: Any, value: int, dtype: Any, name: str | None, default: str) -> Any:
     tensor = operand(x)
     wanted = tensor.dtype if dtype is None else as_dtype(dtype)
     if wanted is dtypes.string:
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("ZerosLike", name, lambda a: np.full(np.shape(a), b"", object), [tensor], "string")
+        return on_host("ZerosLike", name, _like_of, [tensor], "string")
     graph = mode.graph_for(tensor)
     if graph is not None and known(tensor):
         made = np.full(graph.convert(tensor).extents, value, wanted.numpy)
@@ -233,6 +240,11 @@ def eye(
         return one if batch == () else corenn.broadcast_to(one, shape=(*batch, rows, columns))
 
 
+@writable("one_hot")
+def _one_hot_of(h: Any, a: Any, b: Any) -> Any:
+    return corenn.where(h, a, b)
+
+
 def one_hot(
     indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: Any = None, dtype: Any = None,
     name: str | None = None,
@@ -249,7 +261,7 @@ def one_hot(
     along = -1 if axis is None else int(axis)
     if not is_static((on, off)):
         hot = one_hot(places, depth, True, False, axis, "bool")
-        return composite("OneHot", name or "one_hot", lambda h, a, b: corenn.where(h, a, b), hot, on, off)
+        return composite("OneHot", name or "one_hot", _one_hot_of, hot, on, off)
     if wanted.kind == "b":
         hot = mode.one("OneHot", name or "one_hot", corenn.one_hot, places, depth=python_value(depth), axis=along,
                        dtype="int32")  # fmt: skip
@@ -269,13 +281,18 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: s
         return row if wanted.kind == "b" else corenn.cast(row, dtype=wanted)
 
 
+@writable("meshgrid")
+def _meshgrid_of(*t: Any, indexing: str) -> Any:
+    return corenn.meshgrid(*t, indexing=indexing)
+
+
 def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Any]:
     """Coordinates of the points of a grid, one tensor for each axis."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"Argument `indexing` parameter must be either 'xy' or 'ij', got '{indexing}'")
     tensors = [operand(a) for a in args]
     with mode.scope(name, "meshgrid", tensors):
-        return list(composite("Meshgrid", None, lambda *t: corenn.meshgrid(*t, indexing=indexing), *tensors,
+        return list(composite("Meshgrid", None, functools.partial(_meshgrid_of, indexing=indexing), *tensors,
                               several=True))  # fmt: skip
 
 

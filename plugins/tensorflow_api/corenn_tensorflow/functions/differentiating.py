@@ -12,8 +12,8 @@ import corenn
 from corenn import tree
 from corenn.autodiff import tape as core_tape
 from corenn.errors import GradientError, UsageError
+from corenn.graph.concrete import FunctionGraph
 from corenn.graph.function import Function as CoreFunction
-from corenn.graph.function import FunctionGraph
 from corenn.graph.gradients import gradients as core_gradients
 from corenn.graph.gradients import register_gradient
 from corenn.graph.tensors import GraphTensor
@@ -24,6 +24,7 @@ from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.functions.calling import composite, operand, python_value
 from corenn_tensorflow.shapes import TensorShape
 from corenn_tensorflow.sparse import IndexedSlices
+from corenn_tensorflow.writing import writable
 
 _log = logging.getLogger("corenn")
 
@@ -239,31 +240,33 @@ def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name:
         return clipped, norm
 
 
+@writable("clip_by_norm")
+def _clip_by_norm_of(values: Any, most: Any, *, along: Any) -> Any:
+    squares = corenn.sum(corenn.square(values), axis=along, keepdims=True)
+    positive = corenn.greater(squares, 0)
+    # The root of 0 has no derivative: 1 stands in for it.
+    norms = corenn.where(positive, corenn.sqrt(corenn.where(positive, squares, corenn.ones_like(squares))), squares)
+    return values * most / corenn.maximum(norms, most)
+
+
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Any:
     """The tensor scaled so that its norm (along ``axes``) is at most ``clip_norm``."""
     x = operand(t)
     limit = convert_to_tensor(clip_norm, None if isinstance(clip_norm, EagerTensor) else x.dtype)
     along = python_value(axes)
+    return composite("ClipByNorm", name or "clip_by_norm", functools.partial(_clip_by_norm_of, along=along), x, limit)
 
-    def run(values: Any, most: Any) -> Any:
-        squares = corenn.sum(corenn.square(values), axis=along, keepdims=True)
-        positive = corenn.greater(squares, 0)
-        # The root of 0 has no derivative: 1 stands in for it.
-        norms = corenn.where(positive, corenn.sqrt(corenn.where(positive, squares, corenn.ones_like(squares))), squares)
-        return values * most / corenn.maximum(norms, most)
 
-    return composite("ClipByNorm", name or "clip_by_norm", run, x, limit)
+@writable("clip_by_average_norm")
+def _clip_by_average_norm_of(values: Any, most: Any) -> Any:
+    inverse = values.size / corenn.sqrt(corenn.sum(corenn.square(values)))
+    return values * most * corenn.minimum(inverse, 1.0 / most)
 
 
 def clip_by_average_norm(t: Any, clip_norm: Any, name: str | None = None) -> Any:
     """The tensor scaled so that its norm over its number of elements is at most ``clip_norm``."""
-
-    def run(values: Any, most: Any) -> Any:
-        inverse = values.size / corenn.sqrt(corenn.sum(corenn.square(values)))
-        return values * most * corenn.minimum(inverse, 1.0 / most)
-
     x = operand(t)
-    return composite("ClipByAverageNorm", name, run, x, convert_to_tensor(clip_norm, x.dtype))
+    return composite("ClipByAverageNorm", name, _clip_by_average_norm_of, x, convert_to_tensor(clip_norm, x.dtype))
 
 
 # ---------------------------------------------------------------- functions

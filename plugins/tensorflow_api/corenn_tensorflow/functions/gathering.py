@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from typing import Any
 
@@ -13,11 +14,22 @@ from corenn.graph.kinds import HostCallKind
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, matching, static_shape
 from corenn_tensorflow.functions.calling import composite, operand, python_value, rank_of, shape_argument
+from corenn_tensorflow.writing import writable
 
 _Unique = namedtuple("Unique", ["y", "idx"])
 _UniqueCounts = namedtuple("UniqueWithCounts", ["y", "idx", "count"])
 _Difference = namedtuple("ListDiff", ["out", "idx"])
 _TopK = namedtuple("TopKV2", ["values", "indices"])
+
+
+@writable("gather_first")
+def _gather_first_of(a: Any, i: Any, *, along: Any) -> Any:
+    return np.take(a, i, axis=along)
+
+
+@writable("gather_first_2")
+def _gather_first_of_2(t: Any, i: Any, *, along: Any, batch_dims: int) -> Any:
+    return _gather_batched(t, i, along, batch_dims)
 
 
 def _gather_first(
@@ -30,9 +42,11 @@ def _gather_first(
     if x.dtype is dtypes.string:
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("GatherV2", name, lambda a, i: np.take(a, i, axis=along), [x, places], "string")
+        return on_host("GatherV2", name, functools.partial(_gather_first_of, along=along), [x, places], "string")
     if batch_dims:
-        return composite("GatherV2", name, lambda t, i: _gather_batched(t, i, along, batch_dims), x, places)
+        return composite(
+            "GatherV2", name, functools.partial(_gather_first_of_2, along=along, batch_dims=batch_dims), x, places
+        )
     return mode.one("GatherV2", name, corenn.gather, x, places, axis=along)
 
 
@@ -66,20 +80,21 @@ def _gather_second(
 gather = mode.by_generation(_gather_first, _gather_second)
 
 
+@writable("gather_nd")
+def _gather_nd_of(t: Any, i: Any, *, batch_dims: int) -> Any:
+    outer = t.spec.static[:batch_dims]
+    grid = corenn.meshgrid(*[corenn.arange(n) for n in outer], indexing="ij")
+    wide = [corenn.cast(corenn.broadcast_to(
+        corenn.reshape(g, shape=(*outer, *([1] * (i.ndim - batch_dims)))), shape=(*i.spec.static[:-1], 1),
+    ), dtype=i.dtype) for g in grid]  # fmt: skip
+    return corenn.gather_nd(t, corenn.concatenate(*wide, i, axis=-1))
+
+
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Any:
     """Elements or slices by their whole coordinates."""
     x, places = operand(params), operand(indices)
     if batch_dims:
-
-        def run(t: Any, i: Any) -> Any:
-            outer = t.spec.static[:batch_dims]
-            grid = corenn.meshgrid(*[corenn.arange(n) for n in outer], indexing="ij")
-            wide = [corenn.cast(corenn.broadcast_to(
-                corenn.reshape(g, shape=(*outer, *([1] * (i.ndim - batch_dims)))), shape=(*i.spec.static[:-1], 1),
-            ), dtype=i.dtype) for g in grid]  # fmt: skip
-            return corenn.gather_nd(t, corenn.concatenate(*wide, i, axis=-1))
-
-        return composite("GatherNd", name, run, x, places)
+        return composite("GatherNd", name, functools.partial(_gather_nd_of, batch_dims=batch_dims), x, places)
     return mode.one("GatherNd", name, corenn.gather_nd, x, places)
 
 
@@ -140,39 +155,55 @@ def _first_occurrences(array: Any) -> tuple[Any, Any, Any]:
     return values[order], place[inverse.reshape(-1)], counts[order]
 
 
+@writable("unique")
+def _unique_of(a: Any) -> Any:
+    return list(_first_occurrences(a)[:2])
+
+
 def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> Any:
     """The different values of a vector, in the order they first occur, and for each element where its value is."""
     given, index = operand(x), as_dtype(out_idx)
     results = [((None,), given.dtype), (tuple(static_shape(given) or (None,)), index)]
-    return _Unique(*_on_arrays("Unique", name, lambda a: list(_first_occurrences(a)[:2]), [given], results))
+    return _Unique(*_on_arrays("Unique", name, _unique_of, [given], results))
+
+
+@writable("unique_with_counts")
+def _unique_with_counts_of(a: Any) -> Any:
+    return list(_first_occurrences(a))
 
 
 def unique_with_counts(x: Any, out_idx: Any = "int32", name: str | None = None) -> Any:
     """``unique``, and how often each value occurs."""
     given, index = operand(x), as_dtype(out_idx)
     results = [((None,), given.dtype), (tuple(static_shape(given) or (None,)), index), ((None,), index)]
-    return _UniqueCounts(*_on_arrays("UniqueWithCounts", name, lambda a: list(_first_occurrences(a)), [given], results))
+    return _UniqueCounts(*_on_arrays("UniqueWithCounts", name, _unique_with_counts_of, [given], results))
+
+
+@writable("setdiff1d")
+def _setdiff1d_of(first: Any, second: Any) -> list[Any]:
+    kept = ~np.isin(first, second)
+    return [first[kept], np.nonzero(kept)[0]]
 
 
 def setdiff1d(x: Any, y: Any, index_dtype: Any = "int32", name: str | None = None) -> Any:
     """The elements of ``x`` that are not in ``y``, and their places in ``x``."""
     a, b = matching("ListDiff", x, y)
-
-    def run(first: Any, second: Any) -> list[Any]:
-        kept = ~np.isin(first, second)
-        return [first[kept], np.nonzero(kept)[0]]
-
     results = [((None,), a.dtype), ((None,), as_dtype(index_dtype))]
-    return _Difference(*_on_arrays("ListDiff", name, run, [a, b], results))
+    return _Difference(*_on_arrays("ListDiff", name, _setdiff1d_of, [a, b], results))
 
 
 listdiff = setdiff1d
 
 
+@writable("invert_permutation")
+def _invert_permutation_of(p: Any) -> Any:
+    return corenn.cast(corenn.argsort(p), dtype=p.dtype)
+
+
 def invert_permutation(x: Any, name: str | None = None) -> Any:
     """Where each of 0, 1, ... stands in a permutation."""
     x = operand(x)
-    return composite("InvertPermutation", name, lambda p: corenn.cast(corenn.argsort(p), dtype=p.dtype), x)
+    return composite("InvertPermutation", name, _invert_permutation_of, x)
 
 
 def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None, index_type: Any = "int32") -> Any:
@@ -183,6 +214,14 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None, 
         return _TopK(values, corenn.cast(places, dtype=as_dtype(index_type)))
 
 
+@writable("in_top_k")
+def _in_top_k_of(table: Any, rows: Any, *, k: Any) -> Any:
+    own = corenn.take_along_axis(table, corenn.expand_dims(corenn.cast(rows, dtype="int32"), axis=1), axis=1)
+    better = corenn.sum(corenn.cast(corenn.greater(table, own), dtype="int32"), axis=1)
+    finite = corenn.isfinite(own[:, 0])
+    return corenn.logical_and(corenn.less(better, int(k)), finite)
+
+
 def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) -> Any:
     """Whether the prediction of each target is among the k greatest of its row (equal ones count)."""
     from corenn.tensor import Tensor
@@ -190,14 +229,7 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
     if isinstance(targets, Tensor) and targets.dtype.is_floating:  # generation 2 has the targets first
         predictions, targets = targets, predictions
     scores, wanted = operand(predictions), operand(targets)
-
-    def run(table: Any, rows: Any) -> Any:
-        own = corenn.take_along_axis(table, corenn.expand_dims(corenn.cast(rows, dtype="int32"), axis=1), axis=1)
-        better = corenn.sum(corenn.cast(corenn.greater(table, own), dtype="int32"), axis=1)
-        finite = corenn.isfinite(own[:, 0])
-        return corenn.logical_and(corenn.less(better, int(k)), finite)
-
-    return composite("InTopKV2", name, run, scores, wanted)
+    return composite("InTopKV2", name, functools.partial(_in_top_k_of, k=k), scores, wanted)
 
 
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Any:
@@ -220,20 +252,33 @@ def _descending(direction: str) -> bool:
     return direction == "DESCENDING"
 
 
+@writable("searchsorted")
+def _searchsorted_of(a: Any, v: Any, *, side: str, out_type: Any) -> Any:
+    if a.ndim == 1:
+        return corenn.cast(corenn.searchsorted(a, v, side=side), dtype=as_dtype(out_type))
+    smaller = corenn.less if side == "left" else corenn.less_equal
+    before = smaller(corenn.expand_dims(a, axis=-2), corenn.expand_dims(v, axis=-1))
+    return corenn.sum(corenn.cast(before, dtype=as_dtype(out_type)), axis=-1)
+
+
 def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", name: str | None = None
 ) -> Any:
     """Where values belong in sorted vectors."""
     row, given = matching("SearchSorted", sorted_sequence, values)
+    return composite(
+        "SearchSorted", name, functools.partial(_searchsorted_of, side=side, out_type=out_type), row, given
+    )
 
-    def run(a: Any, v: Any) -> Any:
-        if a.ndim == 1:
-            return corenn.cast(corenn.searchsorted(a, v, side=side), dtype=as_dtype(out_type))
-        smaller = corenn.less if side == "left" else corenn.less_equal
-        before = smaller(corenn.expand_dims(a, axis=-2), corenn.expand_dims(v, axis=-1))
-        return corenn.sum(corenn.cast(before, dtype=as_dtype(out_type)), axis=-1)
 
-    return composite("SearchSorted", name, run, row, given)
+@writable("bincount")
+def _bincount_of(values: Any, *heavy: Any, maxlength: Any, minlength: Any, binary_output: bool) -> list[Any]:
+    flat = np.asarray(values).reshape(-1)
+    least, most = python_value(minlength) or 0, python_value(maxlength)
+    kept = flat if most is None else flat[flat < most]
+    w = heavy[0].reshape(-1)[flat < most] if heavy and most is not None else heavy[0].reshape(-1) if heavy else None
+    found = np.bincount(kept, w, minlength=least)
+    return [(found > 0).astype(found.dtype) if binary_output else found]
 
 
 def bincount(
@@ -243,17 +288,20 @@ def bincount(
     """How often 0, 1, ... occur, or the sums of the weights of each."""
     given = operand(arr)
     wanted = as_dtype(dtype) if weights is None else operand(weights).dtype
-
-    def run(values: Any, *heavy: Any) -> list[Any]:
-        flat = np.asarray(values).reshape(-1)
-        least, most = python_value(minlength) or 0, python_value(maxlength)
-        kept = flat if most is None else flat[flat < most]
-        w = heavy[0].reshape(-1)[flat < most] if heavy and most is not None else heavy[0].reshape(-1) if heavy else None
-        found = np.bincount(kept, w, minlength=least)
-        return [(found > 0).astype(found.dtype) if binary_output else found]
-
     inputs = [given] if weights is None else [given, operand(weights)]
-    return _on_arrays("Bincount", name, run, inputs, [((None,), wanted)])[0]
+    return _on_arrays(
+        "Bincount",
+        name,
+        functools.partial(_bincount_of, maxlength=maxlength, minlength=minlength, binary_output=binary_output),
+        inputs,
+        [((None,), wanted)],
+    )[0]
+
+
+@writable("histogram_fixed_width_bins")
+def _histogram_fixed_width_bins_of(v: Any, ends: Any, *, nbins: int, dtype: Any) -> Any:
+    scaled = (v - ends[0]) / (ends[1] - ends[0]) * nbins
+    return corenn.cast(corenn.clip(corenn.floor(scaled), min=0, max=nbins - 1), dtype=as_dtype(dtype))
 
 
 def histogram_fixed_width_bins(
@@ -262,12 +310,19 @@ def histogram_fixed_width_bins(
     """The number of the bin each value falls into; those outside fall into the first and the last."""
     x = operand(values)
     limits = convert_to_tensor(value_range, None if hasattr(value_range, "spec") else x.dtype)
+    return composite(
+        "HistogramFixedWidthBins",
+        name,
+        functools.partial(_histogram_fixed_width_bins_of, nbins=nbins, dtype=dtype),
+        x,
+        limits,
+    )
 
-    def run(v: Any, ends: Any) -> Any:
-        scaled = (v - ends[0]) / (ends[1] - ends[0]) * nbins
-        return corenn.cast(corenn.clip(corenn.floor(scaled), min=0, max=nbins - 1), dtype=as_dtype(dtype))
 
-    return composite("HistogramFixedWidthBins", name, run, x, limits)
+@writable("histogram_fixed_width")
+def _histogram_fixed_width_count(bins: Any, *, nbins: int, dtype: Any) -> Any:
+    flat = corenn.reshape(bins, shape=(-1,))
+    return corenn.segment_sum(corenn.ones_like(flat, as_dtype(dtype)), flat, num_segments=nbins)
 
 
 def histogram_fixed_width(
@@ -275,12 +330,9 @@ def histogram_fixed_width(
 ) -> Any:
     """How many values fall into each of ``nbins`` equal bins."""
     places = histogram_fixed_width_bins(values, value_range, nbins, "int32")
-
-    def count(bins: Any) -> Any:
-        flat = corenn.reshape(bins, shape=(-1,))
-        return corenn.segment_sum(corenn.ones_like(flat, as_dtype(dtype)), flat, num_segments=nbins)
-
-    return composite("HistogramFixedWidth", name, count, places)
+    return composite(
+        "HistogramFixedWidth", name, functools.partial(_histogram_fixed_width_count, nbins=nbins, dtype=dtype), places
+    )
 
 
 def confusion_matrix(

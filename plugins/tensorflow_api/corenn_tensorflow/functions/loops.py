@@ -21,6 +21,7 @@ from corenn_tensorflow.functions.arrays import unstack
 from corenn_tensorflow.functions.calling import composite, operand, python_value
 from corenn_tensorflow.functions.creating import zeros
 from corenn_tensorflow.shapes import TensorShape
+from corenn_tensorflow.writing import writable
 
 
 class ArrayWriteKind(CompositeKind):
@@ -51,6 +52,11 @@ class ArrayWriteKind(CompositeKind):
             if wanted > count:
                 rows = corenn.concatenate(rows, corenn.zeros((wanted - count, *inner), element.dtype), axis=0)
         return (self._put(rows, index, element),)
+
+
+@writable("concat")
+def _concat_of(r: Any) -> Any:
+    return corenn.reshape(r, shape=(-1, *r.spec.static[2:]))
 
 
 class TensorArray:
@@ -207,7 +213,7 @@ class TensorArray:
         """All elements joined along their first axis."""
         if self._items is not None:
             return corenn.concatenate(*[self.read(i) for i in range(len(self._items))], axis=0)
-        return composite("TensorArrayConcatV3", name, lambda r: corenn.reshape(r, shape=(-1, *r.spec.static[2:])),
+        return composite("TensorArrayConcatV3", name, _concat_of,
                          self.stack())  # fmt: skip
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from corenn_tensorflow import mode
 from corenn_tensorflow.framework import matching, static_shape
 from corenn_tensorflow.functions.calling import composite, either, operand, python_value, rank_of
 from corenn_tensorflow.sparse import SparseTensor, to_dense
+from corenn_tensorflow.writing import writable
 
 
 def matmul(
@@ -77,6 +79,27 @@ def einsum(equation: str, *inputs: Any, **options: Any) -> Any:
     return mode.one("Einsum", name or "einsum", corenn.einsum, equation.replace(" ", ""), *tensors)
 
 
+@writable("norm")
+def _norm_of(t: Any, *, ord: Any, matrix: Any, axes: Any, kept: Any) -> Any:
+    size = corenn.abs(t)
+    if ord in ("euclidean", "fro") or (ord == 2 and not matrix):
+        return corenn.sqrt(corenn.sum(size * size, axis=axes, keepdims=kept))
+    if matrix and ord in (1, np.inf, "inf"):
+        inner, outer = (axes[0], axes[1]) if ord == 1 else (axes[1], axes[0])
+        sums = corenn.sum(size, axis=inner, keepdims=True)
+        found = corenn.max(sums, axis=outer, keepdims=True)
+        return found if kept else corenn.squeeze(found, axis=axes)
+    if matrix and ord == 2:
+        values = corenn.linalg.svdvals(corenn.moveaxis(t, axes, (-2, -1)))
+        found = corenn.max(values, axis=-1)
+        return corenn.expand_dims(found, axis=axes) if kept else found
+    if ord in (np.inf, "inf"):
+        return corenn.max(size, axis=axes, keepdims=kept)
+    if ord == 1:
+        return corenn.sum(size, axis=axes, keepdims=kept)
+    return corenn.power(corenn.sum(corenn.power(size, ord), axis=axes, keepdims=kept), 1.0 / ord)
+
+
 def norm(
     tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: Any = None, name: str | None = None,
     keep_dims: Any = None,
@@ -87,37 +110,20 @@ def norm(
     if ord not in ("euclidean", "fro", 1, 2, np.inf, "inf") and not (isinstance(ord, (int, float)) and ord > 0):
         raise ValueError(f"'ord' must be a supported vector norm or a supported matrix norm, got {ord}")
     matrix = isinstance(axes, tuple) and len(axes) == 2
+    return composite(
+        "Norm", name or "norm", functools.partial(_norm_of, ord=ord, matrix=matrix, axes=axes, kept=kept), x
+    )
 
-    def run(t: Any) -> Any:
-        size = corenn.abs(t)
-        if ord in ("euclidean", "fro") or (ord == 2 and not matrix):
-            return corenn.sqrt(corenn.sum(size * size, axis=axes, keepdims=kept))
-        if matrix and ord in (1, np.inf, "inf"):
-            inner, outer = (axes[0], axes[1]) if ord == 1 else (axes[1], axes[0])
-            sums = corenn.sum(size, axis=inner, keepdims=True)
-            found = corenn.max(sums, axis=outer, keepdims=True)
-            return found if kept else corenn.squeeze(found, axis=axes)
-        if matrix and ord == 2:
-            values = corenn.linalg.svdvals(corenn.moveaxis(t, axes, (-2, -1)))
-            found = corenn.max(values, axis=-1)
-            return corenn.expand_dims(found, axis=axes) if kept else found
-        if ord in (np.inf, "inf"):
-            return corenn.max(size, axis=axes, keepdims=kept)
-        if ord == 1:
-            return corenn.sum(size, axis=axes, keepdims=kept)
-        return corenn.power(corenn.sum(corenn.power(size, ord), axis=axes, keepdims=kept), 1.0 / ord)
 
-    return composite("Norm", name or "norm", run, x)
+@writable("cross")
+def _cross_of(x: Any, y: Any) -> Any:
+    (x0, x1, x2), (y0, y1, y2) = ([t[..., i] for i in range(3)] for t in (x, y))
+    return corenn.stack(x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0, axis=-1)
 
 
 def cross(a: Any, b: Any, name: str | None = None) -> Any:
     """The cross product of vectors of three elements along the last axis."""
-
-    def run(x: Any, y: Any) -> Any:
-        (x0, x1, x2), (y0, y1, y2) = ([t[..., i] for i in range(3)] for t in (x, y))
-        return corenn.stack(x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0, axis=-1)
-
-    return composite("Cross", name, run, *matching("Cross", a, b))
+    return composite("Cross", name, _cross_of, *matching("Cross", a, b))
 
 
 def trace(x: Any, name: str | None = None) -> Any:
@@ -125,25 +131,27 @@ def trace(x: Any, name: str | None = None) -> Any:
     return composite("Trace", name, corenn.trace, operand(x))
 
 
+@writable("diag")
+def _diag_of(x: Any) -> Any:
+    flat = corenn.diag_embed(corenn.reshape(x, shape=(-1,)))
+    return corenn.reshape(flat, shape=(*x.spec.static, *x.spec.static))
+
+
 def diag(diagonal: Any, name: str | None = None) -> Any:
     """A tensor with the given diagonal, of twice the rank, and 0 elsewhere."""
+    return composite("Diag", name, _diag_of, operand(diagonal))
 
-    def run(x: Any) -> Any:
-        flat = corenn.diag_embed(corenn.reshape(x, shape=(-1,)))
-        return corenn.reshape(flat, shape=(*x.spec.static, *x.spec.static))
 
-    return composite("Diag", name, run, operand(diagonal))
+@writable("diag_part")
+def _diag_part_of(x: Any) -> Any:
+    half = x.spec.static[: x.ndim // 2]
+    count = int(np.prod(half))
+    return corenn.reshape(corenn.diagonal(corenn.reshape(x, shape=(count, count))), shape=half)
 
 
 def diag_part(input: Any, name: str | None = None) -> Any:  # TensorFlow's name
     """The diagonal of a tensor of even rank: the inverse of ``diag``."""
-
-    def run(x: Any) -> Any:
-        half = x.spec.static[: x.ndim // 2]
-        count = int(np.prod(half))
-        return corenn.reshape(corenn.diagonal(corenn.reshape(x, shape=(count, count))), shape=half)
-
-    return composite("DiagPart", name, run, operand(input))
+    return composite("DiagPart", name, _diag_part_of, operand(input))
 
 
 def matrix_diag(diagonal: Any, name: str | None = None, k: Any = 0, **options: Any) -> Any:
@@ -158,32 +166,34 @@ def matrix_diag_part(input: Any, name: str | None = None, k: int = 0, **options:
     return mode.one("MatrixDiagPart", name, corenn.diagonal, operand(input), offset=int(k))
 
 
+@writable("matrix_set_diag")
+def _matrix_set_diag_of(x: Any, d: Any) -> Any:
+    rows, columns = x.spec.static[-2:]
+    here = corenn.equal(corenn.arange(rows)[:, None], corenn.arange(columns)[None, :])
+    wide = corenn.diag_embed(d)
+    pads = tuple((0, n - m) for n, m in zip((rows, columns), wide.spec.static[-2:], strict=True))
+    wide = corenn.pad(wide, widths=(*([(0, 0)] * (x.ndim - 2)), *pads))
+    return corenn.where(here, wide, x)
+
+
 def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: int = 0) -> Any:
     """Matrices with another diagonal."""
+    return composite("MatrixSetDiag", name, _matrix_set_diag_of, *matching("MatrixSetDiag", input, diagonal))
 
-    def run(x: Any, d: Any) -> Any:
-        rows, columns = x.spec.static[-2:]
-        here = corenn.equal(corenn.arange(rows)[:, None], corenn.arange(columns)[None, :])
-        wide = corenn.diag_embed(d)
-        pads = tuple((0, n - m) for n, m in zip((rows, columns), wide.spec.static[-2:], strict=True))
-        wide = corenn.pad(wide, widths=(*([(0, 0)] * (x.ndim - 2)), *pads))
-        return corenn.where(here, wide, x)
 
-    return composite("MatrixSetDiag", name, run, *matching("MatrixSetDiag", input, diagonal))
+@writable("matrix_band_part")
+def _matrix_band_part_of(x: Any, lower: Any, upper: Any) -> Any:
+    rows, columns = x.spec.static[-2:]
+    down = corenn.cast(corenn.arange(rows)[:, None] - corenn.arange(columns)[None, :], dtype=lower.dtype)
+    low = corenn.logical_or(corenn.less(lower, 0), corenn.less_equal(down, lower))
+    high = corenn.logical_or(corenn.less(upper, 0), corenn.less_equal(-down, upper))
+    return corenn.where(corenn.logical_and(low, high), x, corenn.zeros_like(x))
 
 
 def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | None = None) -> Any:
     """Matrices with 0 outside a band; a negative number keeps the whole triangle."""
-
-    def run(x: Any, lower: Any, upper: Any) -> Any:
-        rows, columns = x.spec.static[-2:]
-        down = corenn.cast(corenn.arange(rows)[:, None] - corenn.arange(columns)[None, :], dtype=lower.dtype)
-        low = corenn.logical_or(corenn.less(lower, 0), corenn.less_equal(down, lower))
-        high = corenn.logical_or(corenn.less(upper, 0), corenn.less_equal(-down, upper))
-        return corenn.where(corenn.logical_and(low, high), x, corenn.zeros_like(x))
-
     limits = [corenn.cast(operand(v), dtype="int32") for v in (num_lower, num_upper)]
-    return composite("MatrixBandPart", name, run, operand(input), *limits)
+    return composite("MatrixBandPart", name, _matrix_band_part_of, operand(input), *limits)
 
 
 def _factor(type_name: str, function: Any, doc: str) -> Any:
@@ -217,29 +227,36 @@ def matrix_triangular_solve(
                     *matching("MatrixTriangularSolve", matrix, rhs), lower=lower, adjoint=adjoint)  # fmt: skip
 
 
+@writable("matrix_solve_ls")
+def _matrix_solve_ls_of(a: Any, b: Any, *, l2_regularizer: float) -> Any:
+    rows, columns = a.spec.static[-2:]
+    if rows >= columns:
+        square = corenn.matmul(a, a, transpose_a=True) + corenn.eye(columns, dtype=a.dtype) * l2_regularizer
+        return corenn.linalg.solve(square, corenn.matmul(a, b, transpose_a=True))
+    square = corenn.matmul(a, a, transpose_b=True) + corenn.eye(rows, dtype=a.dtype) * l2_regularizer
+    return corenn.matmul(a, corenn.linalg.solve(square, b), transpose_a=True)
+
+
 def matrix_solve_ls(
     matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None
 ) -> Any:
     """The least squares solution, from the normal equations."""
+    return composite(
+        "MatrixSolveLs",
+        name,
+        functools.partial(_matrix_solve_ls_of, l2_regularizer=l2_regularizer),
+        *matching("MatrixSolveLs", matrix, rhs),
+    )
 
-    def run(a: Any, b: Any) -> Any:
-        rows, columns = a.spec.static[-2:]
-        if rows >= columns:
-            square = corenn.matmul(a, a, transpose_a=True) + corenn.eye(columns, dtype=a.dtype) * l2_regularizer
-            return corenn.linalg.solve(square, corenn.matmul(a, b, transpose_a=True))
-        square = corenn.matmul(a, a, transpose_b=True) + corenn.eye(rows, dtype=a.dtype) * l2_regularizer
-        return corenn.matmul(a, corenn.linalg.solve(square, b), transpose_a=True)
 
-    return composite("MatrixSolveLs", name, run, *matching("MatrixSolveLs", matrix, rhs))
+@writable("cholesky_solve")
+def _cholesky_solve_of(root: Any, b: Any) -> Any:
+    return corenn.linalg.triangular_solve(root, corenn.linalg.triangular_solve(root, b), adjoint=True)
 
 
 def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Any:
     """The solution of ``(chol @ chol.T) @ x = rhs``."""
-
-    def run(root: Any, b: Any) -> Any:
-        return corenn.linalg.triangular_solve(root, corenn.linalg.triangular_solve(root, b), adjoint=True)
-
-    return composite("CholeskySolve", name, run, *matching("CholeskySolve", chol, rhs))
+    return composite("CholeskySolve", name, _cholesky_solve_of, *matching("CholeskySolve", chol, rhs))
 
 
 def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:
@@ -287,29 +304,35 @@ def logdet(matrix: Any, name: str | None = None) -> Any:
         return corenn.sum(corenn.log(corenn.diagonal(root)), axis=-1) * 2
 
 
+@writable("pinv")
+def _pinv_of(x: Any, *, rcond: Any) -> Any:
+    return corenn.linalg.pinv(x, rtol=rcond)
+
+
 def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | None = None) -> Any:
     """The Moore-Penrose inverse."""
-    return composite("PseudoInverse", name or "pinv", lambda x: corenn.linalg.pinv(x, rtol=rcond), operand(a))
+    return composite("PseudoInverse", name or "pinv", functools.partial(_pinv_of, rcond=rcond), operand(a))
+
+
+@writable("expm")
+def _expm_of(x: Any) -> Any:
+    halvings, terms = 12, 14  # (norm / 4096)**15 / 15! is below the rounding error for norms up to about 1000
+    small = x / 2.0**halvings
+    one = corenn.eye(x.spec.static[-1], dtype=x.dtype)
+    total, term = one + corenn.zeros_like(x), one + corenn.zeros_like(x)
+    for i in range(1, terms):
+        term = corenn.matmul(term, small) / float(i)
+        total = total + term
+    for _ in range(halvings):
+        total = corenn.matmul(total, total)
+    return total
 
 
 def expm(input: Any, name: str | None = None) -> Any:
     """The exponential of square matrices, by scaling, a Taylor series and squaring."""
-
-    def run(x: Any) -> Any:
-        halvings, terms = 12, 14  # (norm / 4096)**15 / 15! is below the rounding error for norms up to about 1000
-        small = x / 2.0**halvings
-        one = corenn.eye(x.spec.static[-1], dtype=x.dtype)
-        total, term = one + corenn.zeros_like(x), one + corenn.zeros_like(x)
-        for i in range(1, terms):
-            term = corenn.matmul(term, small) / float(i)
-            total = total + term
-        for _ in range(halvings):
-            total = corenn.matmul(total, total)
-        return total
-
     x = operand(input)
     wide = corenn.cast(x, dtype="float64") if x.dtype.is_floating else x
-    return corenn.cast(composite("MatrixExponential", name, run, wide), dtype=x.dtype)
+    return corenn.cast(composite("MatrixExponential", name, _expm_of, wide), dtype=x.dtype)
 
 
 def adjoint(matrix: Any, name: str | None = None) -> Any:
@@ -319,16 +342,17 @@ def adjoint(matrix: Any, name: str | None = None) -> Any:
     return matrix_transpose(matrix, name=name or "adjoint", conjugate=True)
 
 
+@writable("matrix_rank")
+def _matrix_rank_of(x: Any, *, tol: Any) -> Any:
+    values = corenn.linalg.svdvals(x)
+    eps = float(np.finfo(x.dtype.numpy).eps) * max(x.spec.static[-2:])
+    limit = corenn.max(values, axis=-1, keepdims=True) * eps if tol is None else tol
+    return corenn.sum(corenn.cast(corenn.greater(values, limit), dtype="int32"), axis=-1)
+
+
 def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str | None = None) -> Any:
     """The number of singular values above ``tol`` (by default: extent times eps times the greatest)."""
-
-    def run(x: Any) -> Any:
-        values = corenn.linalg.svdvals(x)
-        eps = float(np.finfo(x.dtype.numpy).eps) * max(x.spec.static[-2:])
-        limit = corenn.max(values, axis=-1, keepdims=True) * eps if tol is None else tol
-        return corenn.sum(corenn.cast(corenn.greater(values, limit), dtype="int32"), axis=-1)
-
-    return composite("MatrixRank", name or "matrix_rank", run, operand(a))
+    return composite("MatrixRank", name or "matrix_rank", functools.partial(_matrix_rank_of, tol=tol), operand(a))
 
 
 def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.functions.calling import composite, is_static, operand, python_value, shape_argument
+from corenn_tensorflow.writing import writable
 
 
 class _Seeds:
@@ -199,6 +201,14 @@ def random_poisson(
     return _drawn(name, "random_poisson", shape if shape is not None else (), draw)
 
 
+@writable("random_crop")
+def _cropped_at(t: Any, start: Any, *, extents: Any) -> Any:
+    for axis, count in enumerate(extents):
+        places = start[axis] + corenn.arange(count)
+        t = corenn.gather(t, places, axis=axis)
+    return t
+
+
 def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Any:
     """A block of ``size`` at a random place; its corner is drawn anew each time."""
     x = operand(value)
@@ -211,14 +221,7 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
         drawn = corenn.random.uniform((len(extents),), 0.0, 1.0, "float64", **stream(seed))
         corner = corenn.cast(corenn.floor(drawn * corenn.cast(room, dtype="float64")), dtype="int32")
         if is_static(extents) and isinstance(x, GraphTensor):
-
-            def cut(t: Any, start: Any) -> Any:
-                for axis, count in enumerate(extents):
-                    places = start[axis] + corenn.arange(count)
-                    t = corenn.gather(t, places, axis=axis)
-                return t
-
-            return composite("RandomCrop", None, cut, x, corner)
+            return composite("RandomCrop", None, functools.partial(_cropped_at, extents=extents), x, corner)
         return block(x, corner, extents)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import corenn
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype
 from corenn_tensorflow.functions.calling import composite, either, operand, python_value
+from corenn_tensorflow.writing import writable
 
 
 def _axes(axis: Any, reduction_indices: Any) -> Any:
@@ -113,17 +115,23 @@ cumsum = _cumulative("Cumsum", corenn.cumsum, "The sum of all elements up to eac
 cumprod = _cumulative("Cumprod", corenn.cumprod, "The product of all elements up to each along ``axis``.")
 
 
+@writable("cumulative_logsumexp")
+def _cumulative_logsumexp_of(values: Any, *, axis: int, exclusive: bool, reverse: bool) -> Any:
+    top = corenn.max(values, axis=axis, keepdims=True)
+    sums = corenn.cumsum(corenn.exp(values - top), axis=axis, exclusive=exclusive, reverse=reverse)
+    return corenn.log(sums) + top
+
+
 def cumulative_logsumexp(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
     """log of the cumulative sum of exp(x), without overflow."""
-
-    def run(values: Any) -> Any:
-        top = corenn.max(values, axis=axis, keepdims=True)
-        sums = corenn.cumsum(corenn.exp(values - top), axis=axis, exclusive=exclusive, reverse=reverse)
-        return corenn.log(sums) + top
-
-    return composite("CumulativeLogsumexp", name, run, operand(x))
+    return composite(
+        "CumulativeLogsumexp",
+        name,
+        functools.partial(_cumulative_logsumexp_of, axis=axis, exclusive=exclusive, reverse=reverse),
+        operand(x),
+    )
 
 
 __all__ = [

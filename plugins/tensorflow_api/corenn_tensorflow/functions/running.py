@@ -23,6 +23,7 @@ from corenn_tensorflow.functions.calling import composite, operand, python_value
 from corenn_tensorflow.functions.text import as_bytes, as_text, on_host
 from corenn_tensorflow.scopes import AUTO_REUSE, variable_scope
 from corenn_tensorflow.sparse import IndexedSlices, SparseTensor
+from corenn_tensorflow.writing import writable
 
 executing_eagerly = mode.executing_eagerly
 reset_default_graph = mode.reset_default_graph
@@ -81,6 +82,11 @@ def get_logger() -> logging.Logger:
     return logging.getLogger("tensorflow")
 
 
+@writable("timestamp")
+def _now() -> Any:
+    return [time.time()]
+
+
 def timestamp(name: str | None = None) -> Any:
     """Seconds since 1970, when it runs."""
     graph = mode.graph_for()
@@ -88,9 +94,7 @@ def timestamp(name: str | None = None) -> Any:
         return convert_to_tensor(np.float64(time.time()))
     from corenn.graph.kinds import HostCallKind
 
-    return graph.add(
-        HostCallKind(lambda: [time.time()], False, "Timestamp"), [], [((), dtypes.float64)], name=name
-    ).outputs[0]
+    return graph.add(HostCallKind(_now, False, "Timestamp"), [], [((), dtypes.float64)], name=name).outputs[0]
 
 
 # ---------------------------------------------------------------- conversions
@@ -148,67 +152,73 @@ def make_ndarray(tensor: Any) -> Any:
     return np.array(tensor.array)
 
 
+@writable("bitcast")
+def _bitcast_view(array: Any, *, wanted: Any) -> Any:
+    small, large = wanted.itemsize, array.dtype.itemsize
+    if small == large:
+        return array.view(wanted.numpy)
+    if small < large:
+        return np.ascontiguousarray(array)[..., None].view(wanted.numpy)
+    return np.ascontiguousarray(array).view(wanted.numpy)[..., 0]
+
+
 def bitcast(input: Any, type: Any, name: str | None = None) -> Any:  # TensorFlow's names
     """The same bytes seen as another dtype."""
     wanted, x = as_dtype(type), operand(input)
+    return on_host("Bitcast", name, functools.partial(_bitcast_view, wanted=wanted), [x], wanted)
 
-    def view(array: Any) -> Any:
-        small, large = wanted.itemsize, array.dtype.itemsize
-        if small == large:
-            return array.view(wanted.numpy)
-        if small < large:
-            return np.ascontiguousarray(array)[..., None].view(wanted.numpy)
-        return np.ascontiguousarray(array).view(wanted.numpy)[..., 0]
 
-    return on_host("Bitcast", name, view, [x], wanted)
+@writable("unravel_index")
+def _unravel_index_of(places: Any, *, extents: Any) -> Any:
+    rows, rest = [], places
+    for n in reversed(extents):
+        rows.append(corenn.remainder(rest, n))
+        rest = corenn.floor_divide(rest, n)
+    return corenn.stack(*reversed(rows))
 
 
 def unravel_index(indices: Any, dims: Any, name: str | None = None) -> Any:
     """Coordinates of the places with the given numbers, one row for each axis."""
     extents = python_value(dims)
-
-    def run(places: Any) -> Any:
-        rows, rest = [], places
-        for n in reversed(extents):
-            rows.append(corenn.remainder(rest, n))
-            rest = corenn.floor_divide(rest, n)
-        return corenn.stack(*reversed(rows))
-
-    return composite("UnravelIndex", name, run, operand(indices))
+    return composite("UnravelIndex", name, functools.partial(_unravel_index_of, extents=extents), operand(indices))
 
 
 # ---------------------------------------------------------------- files
 
 
+@writable("read_file")
+def _read(path: Any) -> Any:
+    with open(as_text(path[()] if hasattr(path, "shape") else path), "rb") as file:
+        return np.array(file.read(), object)
+
+
 def read_file(filename: Any, name: str | None = None) -> Any:
     """The bytes of a file, read when the graph runs."""
+    return on_host("ReadFile", name, _read, [filename], "string", ())
 
-    def read(path: Any) -> Any:
-        with open(as_text(path[()] if hasattr(path, "shape") else path), "rb") as file:
-            return np.array(file.read(), object)
 
-    return on_host("ReadFile", name, read, [filename], "string", ())
+@writable("write_file")
+def _write(path: Any, data: Any) -> None:
+    with open(as_text(path[()]), "wb") as file:
+        file.write(as_bytes(data[()]))
 
 
 def write_file(filename: Any, contents: Any, name: str | None = None) -> Any:
     """Write bytes to a file when the graph runs."""
     from corenn_tensorflow.functions.checking import _host_operation
 
-    def write(path: Any, data: Any) -> None:
-        with open(as_text(path[()]), "wb") as file:
-            file.write(as_bytes(data[()]))
+    return _host_operation("WriteFile", name, _write, [filename, contents])
 
-    return _host_operation("WriteFile", name, write, [filename, contents])
+
+@writable("matching_files")
+def _find_files(patterns: Any) -> Any:
+    found = sorted({f for p in np.atleast_1d(patterns) for f in glob.glob(as_text(p))})
+    return np.array([f.encode() for f in found], object)
 
 
 def matching_files(pattern: Any, name: str | None = None) -> Any:
     """The names of files that match patterns, in order."""
-
-    def find(patterns: Any) -> Any:
-        found = sorted({f for p in np.atleast_1d(patterns) for f in glob.glob(as_text(p))})
-        return np.array([f.encode() for f in found], object)
-
-    return on_host("MatchingFiles", name, find, [pattern], "string", (None,))
+    return on_host("MatchingFiles", name, _find_files, [pattern], "string", (None,))
 
 
 # ---------------------------------------------------------------- templates

@@ -8,6 +8,7 @@ from typing import Any
 import corenn
 from corenn_tensorflow import mode
 from corenn_tensorflow.functions.calling import composite, operand, python_value
+from corenn_tensorflow.writing import writable
 
 
 def _row_sizes(sums: Any, counts: Any) -> Any:
@@ -115,16 +116,18 @@ def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str
         return [corenn.boolean_mask(x, corenn.equal(ids, i)) for i in range(num_partitions)]
 
 
+@writable("dynamic_stitch")
+def _dynamic_stitch_of(t: Any, p: Any) -> Any:
+    return corenn.reshape(t, shape=(p.size, *t.spec.static[p.ndim :]))
+
+
 def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Any:
     """Rows put together: row ``j`` of ``data[i]`` goes to place ``indices[i][j]``; later ones win."""
     places = [operand(i) for i in indices]
     parts = [operand(d) for d in data]
     with mode.scope(name, "DynamicStitch", places, parts):
         flat = [corenn.reshape(p, shape=(-1,)) for p in places]
-        rows = [
-            composite("Reshape", None, lambda t, p: corenn.reshape(t, shape=(p.size, *t.spec.static[p.ndim :])), d, p)
-            for d, p in zip(parts, places, strict=True)
-        ]
+        rows = [composite("Reshape", None, _dynamic_stitch_of, d, p) for d, p in zip(parts, places, strict=True)]
         index = corenn.concatenate(*flat, axis=0) if len(flat) > 1 else flat[0]
         values = corenn.concatenate(*rows, axis=0) if len(rows) > 1 else rows[0]
         count = corenn.max(index) + 1

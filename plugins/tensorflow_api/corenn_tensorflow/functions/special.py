@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import corenn
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import matching
 from corenn_tensorflow.functions.calling import composite, either, operand, python_value
+from corenn_tensorflow.writing import writable
 
 
 def _sum_of_series(x: Any, order: int) -> Any:
@@ -33,21 +35,28 @@ def _asymptotic(x: Any, order: int) -> Any:
     return found * corenn.sign(x) if order else found
 
 
-def _bessel(order: int, scaled: bool) -> Any:
-    def run(x: Any) -> Any:
-        wide = corenn.cast(x, dtype="float64")
-        large = corenn.greater(corenn.abs(wide), 15.0)
-        small = corenn.where(large, corenn.ones_like(wide), wide)
-        big = corenn.where(large, wide, corenn.full_like(wide, 16.0))
-        low = _sum_of_series(small, order)
-        if scaled:
-            found = corenn.where(large, _asymptotic(big, order), low * corenn.exp(-corenn.abs(small)))
-        else:
-            found = corenn.where(large, _asymptotic(big, order) * corenn.exp(corenn.abs(big)), low)
-        return corenn.cast(found, dtype=x.dtype)
+@writable("bessel")
+def _bessel_of(x: Any, *, order: int, scaled: bool) -> Any:
+    wide = corenn.cast(x, dtype="float64")
+    large = corenn.greater(corenn.abs(wide), 15.0)
+    small = corenn.where(large, corenn.ones_like(wide), wide)
+    big = corenn.where(large, wide, corenn.full_like(wide, 16.0))
+    low = _sum_of_series(small, order)
+    if scaled:
+        found = corenn.where(large, _asymptotic(big, order), low * corenn.exp(-corenn.abs(small)))
+    else:
+        found = corenn.where(large, _asymptotic(big, order) * corenn.exp(corenn.abs(big)), low)
+    return corenn.cast(found, dtype=x.dtype)
 
+
+def _bessel(order: int, scaled: bool) -> Any:
     def call(x: Any, name: str | None = None) -> Any:
-        return composite(f"BesselI{order}{'e' if scaled else ''}", name, run, operand(x))
+        return composite(
+            f"BesselI{order}{'e' if scaled else ''}",
+            name,
+            functools.partial(_bessel_of, order=order, scaled=scaled),
+            operand(x),
+        )
 
     call.__doc__ = f"The modified Bessel function of order {order}" + (", times exp(-|x|)." if scaled else ".")
     return call
@@ -57,9 +66,14 @@ bessel_i0, bessel_i1 = _bessel(0, False), _bessel(1, False)
 bessel_i0e, bessel_i1e = _bessel(0, True), _bessel(1, True)
 
 
+@writable("erfcinv")
+def _erfcinv_of(v: Any) -> Any:
+    return corenn.erfinv(1.0 - v)
+
+
 def erfcinv(x: Any, name: str | None = None) -> Any:
     """The inverse of ``erfc``."""
-    return composite("Erfcinv", name, lambda v: corenn.erfinv(1.0 - v), operand(x))
+    return composite("Erfcinv", name, _erfcinv_of, operand(x))
 
 
 def _unless_zero(function: Any) -> Any:

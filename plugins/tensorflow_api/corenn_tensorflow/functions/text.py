@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, eager_constant, static_shape
 from corenn_tensorflow.functions.calling import operand
 from corenn_tensorflow.sparse import SparseTensor
+from corenn_tensorflow.writing import writable
 
 
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
@@ -47,6 +49,11 @@ def as_str_any(value: Any) -> str:
     return as_text(value) if isinstance(value, bytes) else str(value)
 
 
+@writable("on_host")
+def _on_bytes(*arrays: Any, function: Callable[..., Any]) -> Any:
+    return [function(*[_encoded(a) for a in arrays])]
+
+
 def on_host(
     type_name: str, name: str | None, function: Callable[..., Any], inputs: list[Any], dtype: Any, shape: Any = None
 ) -> Any:
@@ -62,7 +69,7 @@ def on_host(
     with graph.as_default():
         tensors = [graph.convert(g) for g in given]
         known = shape if shape is not None else tensors[0].extents if len(tensors) == 1 else None
-        kind = HostCallKind(lambda *arrays: [function(*[_encoded(a) for a in arrays])], True, type_name)
+        kind = HostCallKind(functools.partial(_on_bytes, function=function), True, type_name)
         return graph.add(kind, tensors, [(known, wanted)], name=name or type_name).outputs[0]
 
 
@@ -125,16 +132,35 @@ def as_string(
     return on_host("AsString", name, _each(text), [input], "string")
 
 
+@writable("string_join")
+def _joined(*arrays: Any, joint: Any) -> Any:
+    return _each(lambda *parts: joint.join(parts))(*arrays)
+
+
 def string_join(inputs: Any, separator: str = "", name: str | None = None) -> Any:
     """Strings joined, element by element."""
     joint = as_bytes(separator)
     listed = [operand(i) for i in inputs]
-
-    def join(*arrays: Any) -> Any:
-        return _each(lambda *parts: joint.join(parts))(*arrays)
-
     shape = next((static_shape(t) for t in listed if static_shape(t)), [])
-    return on_host("StringJoin", name, join, listed, "string", tuple(shape) if shape is not None else None)
+    return on_host(
+        "StringJoin",
+        name,
+        functools.partial(_joined, joint=joint),
+        listed,
+        "string",
+        tuple(shape) if shape is not None else None,
+    )
+
+
+@writable("reduce_join")
+def _join_along(array: Any, *, axes: Any, joint: Any, kept: Any) -> Any:
+    chosen = list(range(array.ndim)) if axes is None else list(np.atleast_1d(axes))
+    moved = np.moveaxis(array, [a % array.ndim for a in chosen], range(len(chosen)))
+    flat = moved.reshape(-1, *moved.shape[len(chosen) :])
+    found = np.empty(flat.shape[1:], object)
+    for place in np.ndindex(found.shape):
+        found[place] = joint.join(flat[(slice(None), *place)])
+    return np.expand_dims(found, builtin_tuple(a % array.ndim for a in chosen)) if kept else found
 
 
 def reduce_join(
@@ -144,17 +170,14 @@ def reduce_join(
     """Strings joined along axes (all by default)."""
     axes = axis if axis is not None else reduction_indices
     joint, kept = as_bytes(separator), bool(keepdims if keepdims is not None else keep_dims)
-
-    def join(array: Any) -> Any:
-        chosen = list(range(array.ndim)) if axes is None else list(np.atleast_1d(axes))
-        moved = np.moveaxis(array, [a % array.ndim for a in chosen], range(len(chosen)))
-        flat = moved.reshape(-1, *moved.shape[len(chosen) :])
-        found = np.empty(flat.shape[1:], object)
-        for place in np.ndindex(found.shape):
-            found[place] = joint.join(flat[(slice(None), *place)])
-        return np.expand_dims(found, builtin_tuple(a % array.ndim for a in chosen)) if kept else found
-
-    return on_host("ReduceJoin", name, join, [input_of(inputs)], "string", () if axes is None and not kept else None)
+    return on_host(
+        "ReduceJoin",
+        name,
+        functools.partial(_join_along, axes=axes, joint=joint, kept=kept),
+        [input_of(inputs)],
+        "string",
+        () if axes is None and not kept else None,
+    )
 
 
 builtin_tuple = tuple
@@ -253,22 +276,28 @@ def strings_split(
     return _split(given, lambda s: _pieces(s, mark, False, maxsplit), name)
 
 
+@writable("split")
+def _split_places(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
+    rows = [pieces(s) for s in array.reshape(-1)]
+    return np.array([(i, j) for i, row in enumerate(rows) for j in range(len(row))], np.int64).reshape(-1, 2)
+
+
+@writable("split_2")
+def _split_values(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
+    return np.array([p for s in array.reshape(-1) for p in pieces(s)], object)
+
+
+@writable("split_3")
+def _split_extents(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
+    return np.array([array.size, max((len(pieces(s)) for s in array.reshape(-1)), default=0)], np.int64)
+
+
 def _split(given: Any, pieces: Callable[[bytes], list[bytes]], name: str | None) -> SparseTensor:
-    def places(array: Any) -> Any:
-        rows = [pieces(s) for s in array.reshape(-1)]
-        return np.array([(i, j) for i, row in enumerate(rows) for j in range(len(row))], np.int64).reshape(-1, 2)
-
-    def values(array: Any) -> Any:
-        return np.array([p for s in array.reshape(-1) for p in pieces(s)], object)
-
-    def extents(array: Any) -> Any:
-        return np.array([array.size, max((len(pieces(s)) for s in array.reshape(-1)), default=0)], np.int64)
-
     with mode.scope(name, "StringSplit", given):
         return SparseTensor(
-            on_host("StringSplit", None, places, [given], "int64", (None, 2)),
-            on_host("StringSplit", None, values, [given], "string", (None,)),
-            on_host("StringSplit", None, extents, [given], "int64", (2,)),
+            on_host("StringSplit", None, functools.partial(_split_places, pieces=pieces), [given], "int64", (None, 2)),
+            on_host("StringSplit", None, functools.partial(_split_values, pieces=pieces), [given], "string", (None,)),
+            on_host("StringSplit", None, functools.partial(_split_extents, pieces=pieces), [given], "int64", (2,)),
         )
 
 
@@ -290,6 +319,12 @@ def string_format(
     return on_host("StringFormat", name, fill, listed, "string", ())
 
 
+@writable("decode_raw")
+def _decode_raw_of(array: Any, *, wanted: Any, order: Any) -> Any:
+    rows = [np.frombuffer(s, order).astype(wanted.numpy) for s in array.reshape(-1)]
+    return np.stack(rows).reshape(*array.shape, -1) if rows else np.zeros((*array.shape, 0), wanted.numpy)
+
+
 def decode_raw(
     input_bytes: Any = None,
     out_type: Any = None,
@@ -301,13 +336,15 @@ def decode_raw(
     wanted = as_dtype(out_type)
     given = operand(input_bytes if input_bytes is not None else bytes)
     order = wanted.numpy.newbyteorder("<" if little_endian else ">")
-
-    def decode(array: Any) -> Any:
-        rows = [np.frombuffer(s, order).astype(wanted.numpy) for s in array.reshape(-1)]
-        return np.stack(rows).reshape(*array.shape, -1) if rows else np.zeros((*array.shape, 0), wanted.numpy)
-
     shape = _extents(given)
-    return on_host("DecodeRaw", name, decode, [given], wanted, None if shape is None else (*shape, None))
+    return on_host(
+        "DecodeRaw",
+        name,
+        functools.partial(_decode_raw_of, wanted=wanted, order=order),
+        [given],
+        wanted,
+        None if shape is None else (*shape, None),
+    )
 
 
 def encode_base64(input: Any, pad: bool = False, name: str | None = None) -> Any:

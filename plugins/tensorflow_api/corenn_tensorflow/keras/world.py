@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from corenn import tree
-from corenn.graph.function import FunctionGraph
+from corenn.graph.concrete import FunctionGraph
 from corenn.graph.graph import Graph, building
 from corenn.graph.kinds import DefaultPlaceholderKind
 from corenn.graph.subgraph import SubGraph

@@ -18,6 +18,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow.metrics.averages import mean
 from corenn_tensorflow.metrics.common import Pair, counter, finished, floats, opened, ratio
 from corenn_tensorflow.operands import composite, extents, tensor
+from corenn_tensorflow.writing import writable
 
 
 def _rows(labels: Any, beside: Any) -> Tensor:
@@ -26,16 +27,17 @@ def _rows(labels: Any, beside: Any) -> Tensor:
     return reshape(given, shape=(-1, 1)) if len(extents(given) or ()) == 1 else given
 
 
+@writable("ranking.distinct")
+def _distinct_of(labels: Tensor) -> Tensor:
+    same = equal(expand_dims(labels, axis=-1), expand_dims(labels, axis=-2))
+    count = labels.spec.static[-1]
+    earlier = tril(full((count, count), True, "bool"), k=-1)
+    return logical_not(any_over(logical_and(same, earlier), axis=-1))
+
+
 def _distinct(labels: Tensor) -> Tensor:
     """Which labels of a row are the first of their kind: labels are sets."""
-
-    def run(labels: Tensor) -> Tensor:
-        same = equal(expand_dims(labels, axis=-1), expand_dims(labels, axis=-2))
-        count = labels.spec.static[-1]
-        earlier = tril(full((count, count), True, "bool"), k=-1)
-        return logical_not(any_over(logical_and(same, earlier), axis=-1))
-
-    return composite("Distinct", None, run, labels)
+    return composite("Distinct", None, _distinct_of, labels)
 
 
 def _top(predictions: Any, k: int, beside: Any) -> Tensor:

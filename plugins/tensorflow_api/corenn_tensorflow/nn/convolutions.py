@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -20,6 +21,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
 from corenn_tensorflow.operands import composite, ints, known, rank, tensor
 from corenn_tensorflow.shapes import dimension_value
+from corenn_tensorflow.writing import writable
 
 _LAYOUTS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
@@ -375,30 +377,35 @@ separable_conv2d = by_generation(_separable_v1, _separable_v2)
 # ---------------------------------------------------------------- morphology
 
 
+@writable("nn.dilate")
+def _dilated(x: Tensor, w: Tensor, *, holes: Any, rule: Any, steps: Any) -> Tensor:
+    kernel, size = w.spec.static[:2], x.spec.static[1:3]
+    spans = [(k - 1) * r + 1 for k, r in zip(kernel, holes, strict=True)]
+    pairs = [same_padding(n, s, t) if rule == "SAME" else (0, 0) for n, s, t in zip(size, spans, steps, strict=True)]
+    around = pad(x, widths=((0, 0), *pairs, (0, 0)), value=-math.inf)
+    count = [
+        (n + sum(p) - s) // t + 1 for n, p, s, t in zip(size, pairs, spans, steps, strict=True)
+    ]  # fmt: skip
+    shifted = []
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i * holes[0], i * holes[0] + (count[0] - 1) * steps[0] + 1, steps[0])
+            columns = slice(j * holes[1], j * holes[1] + (count[1] - 1) * steps[1] + 1, steps[1])
+            shifted.append(add(around[:, rows, columns], w[i, j]))
+    return max_over(stack(*shifted), axis=0)
+
+
 def dilate(x: Any, w: Any, strides: Any, rates: Any, padding: Any, name: str | None) -> Tensor:
     """Grey-scale dilation: in each window the largest ``x + w``, by channels; ``w`` [height, width, channels]."""
     steps, holes = (per_axis("dilation2d", n, v, 2, "NHWC") for n, v in (("strides", strides), ("rates", rates)))
     rule = padding_for("dilation2d", padding, 2, "NHWC")
-
-    def run(x: Tensor, w: Tensor) -> Tensor:
-        kernel, size = w.spec.static[:2], x.spec.static[1:3]
-        spans = [(k - 1) * r + 1 for k, r in zip(kernel, holes, strict=True)]
-        pairs = [
-            same_padding(n, s, t) if rule == "SAME" else (0, 0) for n, s, t in zip(size, spans, steps, strict=True)
-        ]
-        around = pad(x, widths=((0, 0), *pairs, (0, 0)), value=-math.inf)
-        count = [
-            (n + sum(p) - s) // t + 1 for n, p, s, t in zip(size, pairs, spans, steps, strict=True)
-        ]  # fmt: skip
-        shifted = []
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                rows = slice(i * holes[0], i * holes[0] + (count[0] - 1) * steps[0] + 1, steps[0])
-                columns = slice(j * holes[1], j * holes[1] + (count[1] - 1) * steps[1] + 1, steps[1])
-                shifted.append(add(around[:, rows, columns], w[i, j]))
-        return max_over(stack(*shifted), axis=0)
-
-    return composite("Dilation2D", name, run, tensor(x, None, w), tensor(w, None, x))
+    return composite(
+        "Dilation2D",
+        name,
+        functools.partial(_dilated, holes=holes, rule=rule, steps=steps),
+        tensor(x, None, w),
+        tensor(w, None, x),
+    )
 
 
 def _dilation2d_v1(
@@ -442,27 +449,33 @@ erosion2d = by_generation(_erosion2d_v1, _erosion2d_v2)
 # ---------------------------------------------------------------- blocks of space and depth
 
 
+@writable("nn.blocks")
+def _blocks_of(x: Tensor, *, first: Any, to_depth: bool, block: int) -> Tensor:
+    x = transpose(x, axes=(0, 2, 3, 1)) if first else x
+    batch, height, width, depth = x.spec.static
+    if to_depth:
+        parts = reshape(x, shape=(batch, height // block, block, width // block, block, depth))
+        found = reshape(
+            transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
+            shape=(batch, height // block, width // block, block**2 * depth),
+        )
+    else:
+        parts = reshape(x, shape=(batch, height, width, block, block, depth // block**2))
+        found = reshape(
+            transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
+            shape=(batch, height * block, width * block, depth // block**2),
+        )
+    return transpose(found, axes=(0, 3, 1, 2)) if first else found
+
+
 def _blocks(where: str, x: Any, block: int, data_format: str, name: str | None, to_depth: bool) -> Tensor:
     first = layout_for(where, 2, data_format) == "NCHW"
-
-    def run(x: Tensor) -> Tensor:
-        x = transpose(x, axes=(0, 2, 3, 1)) if first else x
-        batch, height, width, depth = x.spec.static
-        if to_depth:
-            parts = reshape(x, shape=(batch, height // block, block, width // block, block, depth))
-            found = reshape(
-                transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
-                shape=(batch, height // block, width // block, block**2 * depth),
-            )
-        else:
-            parts = reshape(x, shape=(batch, height, width, block, block, depth // block**2))
-            found = reshape(
-                transpose(parts, axes=(0, 1, 3, 2, 4, 5)),
-                shape=(batch, height * block, width * block, depth // block**2),
-            )
-        return transpose(found, axes=(0, 3, 1, 2)) if first else found
-
-    return composite("SpaceToDepth" if to_depth else "DepthToSpace", name, run, tensor(x))
+    return composite(
+        "SpaceToDepth" if to_depth else "DepthToSpace",
+        name,
+        functools.partial(_blocks_of, first=first, to_depth=to_depth, block=block),
+        tensor(x),
+    )
 
 
 def space_to_depth(input: Any, block_size: int, name: Any = None, data_format: str = "NHWC") -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -19,6 +20,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, one, scope
 from corenn_tensorflow.nn.convolutions import layout_for, padding_for, per_axis
 from corenn_tensorflow.operands import composite, rank, tensor
+from corenn_tensorflow.writing import writable
 
 _OPS = {"MAX": (max_op, "MaxPool"), "AVG": (avg_op, "AvgPool")}
 
@@ -110,44 +112,52 @@ def _pool_v2(
 pool = by_generation(_pool_v1, _pool_v2)
 
 
+@writable("nn.argmax_pool")
+def _argmax_pool_of(
+    x: Tensor, *, rule: Any, window: Any, steps: Any, kind: Any, with_batch: bool
+) -> tuple[Tensor, Tensor]:
+    batch, height, width, depth = x.spec.static
+    pairs = [
+        same_padding(n, k, s) if rule == "SAME" else (0, 0)
+        for n, k, s in zip((height, width), window, steps, strict=True)
+    ]
+    count = [
+        (n + sum(p) - k) // s + 1 for n, p, k, s in zip((height, width), pairs, window, steps, strict=True)
+    ]  # fmt: skip
+    around = pad(x, widths=((0, 0), *pairs, (0, 0)), value=-math.inf)
+    columns = arange(width + sum(pairs[1]), dtype=kind) - pairs[1][0]
+    rows = arange(height + sum(pairs[0]), dtype=kind) - pairs[0][0]
+    flat = (reshape(rows, shape=(-1, 1, 1)) * width + reshape(columns, shape=(1, -1, 1))) * depth
+    flat = reshape(flat + arange(depth, dtype=kind), shape=(1, *around.spec.static[1:]))
+    if with_batch:
+        flat = flat + reshape(arange(batch, dtype=kind), shape=(-1, 1, 1, 1)) * (height * width * depth)
+    values, places = [], []
+    for i in range(window[0]):
+        for j in range(window[1]):
+            key = (
+                slice(None), slice(i, i + (count[0] - 1) * steps[0] + 1, steps[0]),
+                slice(j, j + (count[1] - 1) * steps[1] + 1, steps[1]),
+            )  # fmt: skip
+            values.append(around[key])
+            places.append(broadcast_to(flat[key], shape=(batch, *count, depth)))
+    columns_of = stack(*values, axis=-1)
+    best = reshape(argmax(columns_of, axis=-1), shape=(batch, *count, depth, 1))
+    largest = take_along_axis(columns_of, best, axis=-1)[..., 0]
+    return largest, take_along_axis(stack(*places, axis=-1), best, axis=-1)[..., 0]
+
+
 def _argmax_pool(
     x: Any, ksize: Any, strides: Any, padding: Any, dtype: Any, with_batch: bool, name: str | None
 ) -> tuple[Tensor, Tensor]:
     window = per_axis("max_pool_with_argmax", "ksize", ksize, 2, "NHWC")
     steps = per_axis("max_pool_with_argmax", "strides", strides, 2, "NHWC")
     rule, kind = padding_for("max_pool_with_argmax", padding, 2, "NHWC"), as_dtype(dtype or "int64")
-
-    def run(x: Tensor) -> tuple[Tensor, Tensor]:
-        batch, height, width, depth = x.spec.static
-        pairs = [
-            same_padding(n, k, s) if rule == "SAME" else (0, 0)
-            for n, k, s in zip((height, width), window, steps, strict=True)
-        ]
-        count = [
-            (n + sum(p) - k) // s + 1 for n, p, k, s in zip((height, width), pairs, window, steps, strict=True)
-        ]  # fmt: skip
-        around = pad(x, widths=((0, 0), *pairs, (0, 0)), value=-math.inf)
-        columns = arange(width + sum(pairs[1]), dtype=kind) - pairs[1][0]
-        rows = arange(height + sum(pairs[0]), dtype=kind) - pairs[0][0]
-        flat = (reshape(rows, shape=(-1, 1, 1)) * width + reshape(columns, shape=(1, -1, 1))) * depth
-        flat = reshape(flat + arange(depth, dtype=kind), shape=(1, *around.spec.static[1:]))
-        if with_batch:
-            flat = flat + reshape(arange(batch, dtype=kind), shape=(-1, 1, 1, 1)) * (height * width * depth)
-        values, places = [], []
-        for i in range(window[0]):
-            for j in range(window[1]):
-                key = (
-                    slice(None), slice(i, i + (count[0] - 1) * steps[0] + 1, steps[0]),
-                    slice(j, j + (count[1] - 1) * steps[1] + 1, steps[1]),
-                )  # fmt: skip
-                values.append(around[key])
-                places.append(broadcast_to(flat[key], shape=(batch, *count, depth)))
-        columns_of = stack(*values, axis=-1)
-        best = reshape(argmax(columns_of, axis=-1), shape=(batch, *count, depth, 1))
-        largest = take_along_axis(columns_of, best, axis=-1)[..., 0]
-        return largest, take_along_axis(stack(*places, axis=-1), best, axis=-1)[..., 0]
-
-    largest, places = composite("MaxPoolWithArgmax", name, run, tensor(x))
+    largest, places = composite(
+        "MaxPoolWithArgmax",
+        name,
+        functools.partial(_argmax_pool_of, rule=rule, window=window, steps=steps, kind=kind, with_batch=with_batch),
+        tensor(x),
+    )
     return largest, places
 
 

@@ -22,6 +22,7 @@ from corenn_tensorflow.nn.cell_wrappers import DeviceWrapper, DropoutWrapper, Re
 from corenn_tensorflow.nn.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple, MultiRNNCell
 from corenn_tensorflow.operands import composite, extents
 from corenn_tensorflow.scopes import variable_scope
+from corenn_tensorflow.writing import writable
 
 
 def is_known(cell: Any) -> bool:
@@ -93,33 +94,35 @@ def _one(cell: Any, x: Tensor, state: Any, lengths: Tensor | None, reverse: bool
     return outputs, LSTMStateTuple(c, h)
 
 
+@writable("nn.masked")
+def _masked_of(x: Tensor, lengths: Tensor) -> Tensor:
+    steps = arange(x.spec.static[1], dtype=lengths.dtype)
+    valid = less(reshape(steps, shape=(1, -1)), reshape(lengths, shape=(-1, 1)))
+    return where(reshape(valid, shape=(*x.spec.static[:2], *[1] * (x.ndim - 2))), x, 0.0)
+
+
 def masked(outputs: Any, lengths: Tensor) -> Any:
     """Sequences [batch, time, ...] with 0 past their lengths."""
+    return tree.tree_map(lambda x: composite("SequenceMask", None, _masked_of, x, lengths), outputs)
 
-    def run(x: Tensor, lengths: Tensor) -> Tensor:
-        steps = arange(x.spec.static[1], dtype=lengths.dtype)
-        valid = less(reshape(steps, shape=(1, -1)), reshape(lengths, shape=(-1, 1)))
-        return where(reshape(valid, shape=(*x.spec.static[:2], *[1] * (x.ndim - 2))), x, 0.0)
 
-    return tree.tree_map(lambda x: composite("SequenceMask", None, run, x, lengths), outputs)
+@writable("nn.reversed_in_time")
+def _reversed_in_time_of(x: Tensor, *lengths: Tensor) -> Tensor:
+    batch, steps = x.spec.static[:2]
+    place = reshape(arange(steps, dtype="int64"), shape=(1, -1))
+    if lengths:
+        ends = reshape(cast(lengths[0], dtype="int64"), shape=(-1, 1))
+        place = where(less(place, ends), subtract(subtract(ends, 1), place), place)
+    else:
+        place = subtract(steps - 1, place)
+    wide = reshape(broadcast_to(place, shape=(batch, steps)), shape=(batch, steps, *[1] * (x.ndim - 2)))
+    return take_along_axis(x, broadcast_to(wide, shape=x.spec.static), axis=1)
 
 
 def reversed_in_time(x: Any, lengths: Tensor | None) -> Any:
     """Sequences [batch, time, ...] with the first ``lengths`` steps of each in reverse order (``None``: all steps)."""
-
-    def run(x: Tensor, *lengths: Tensor) -> Tensor:
-        batch, steps = x.spec.static[:2]
-        place = reshape(arange(steps, dtype="int64"), shape=(1, -1))
-        if lengths:
-            ends = reshape(cast(lengths[0], dtype="int64"), shape=(-1, 1))
-            place = where(less(place, ends), subtract(subtract(ends, 1), place), place)
-        else:
-            place = subtract(steps - 1, place)
-        wide = reshape(broadcast_to(place, shape=(batch, steps)), shape=(batch, steps, *[1] * (x.ndim - 2)))
-        return take_along_axis(x, broadcast_to(wide, shape=x.spec.static), axis=1)
-
     more = () if lengths is None else (lengths,)
-    return tree.tree_map(lambda leaf: composite("ReverseSequence", None, run, leaf, *more), x)
+    return tree.tree_map(lambda leaf: composite("ReverseSequence", None, _reversed_in_time_of, leaf, *more), x)
 
 
 __all__ = ["is_known", "masked", "reversed_in_time", "whole"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,39 @@ from corenn_tensorflow.feature_column.columns import extents_of, host
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.records.arrays import make_ndarray, make_tensor_proto
 from corenn_tensorflow.records.summaries import TensorProto
+from corenn_tensorflow.writing import writable
+
+
+@writable("text.decode_csv")
+def _decoded_columns(
+    lines: Any,
+    *,
+    use_quote_delim: bool,
+    field_delim: str,
+    kinds: Any,
+    select_cols: Sequence[int] | None,
+    na_value: str,
+    defaults: Any,
+) -> list[Any]:
+    array = np.asarray(lines, object)
+    flat = [v.decode() if isinstance(v, bytes) else v for v in array.reshape(-1)]
+    quoting = csv.QUOTE_MINIMAL if use_quote_delim else csv.QUOTE_NONE
+    rows = list(csv.reader(flat, delimiter=field_delim, quoting=quoting))
+    columns: list[list[Any]] = [[] for _ in kinds]
+    for number, row in enumerate(rows):
+        chosen = row if select_cols is None else [row[c] for c in select_cols]
+        if len(chosen) != len(kinds):
+            raise errors.InvalidArgumentError(
+                None, None, f"Expect {len(kinds)} fields but have {len(chosen)} in record {number}"
+            )
+        for place, text in enumerate(chosen):
+            columns[place].append(_field(text, kinds[place], defaults[place], place, number, na_value))
+    found = []
+    for column, kind in zip(columns, kinds, strict=True):
+        made = np.empty(len(column), object if kind is string else kind.numpy)
+        made[:] = column
+        found.append(made.reshape(array.shape))
+    return found
 
 
 def decode_csv(
@@ -32,33 +66,41 @@ def decode_csv(
         raise ValueError("Length of select_cols and record_defaults do not match.")
     given = records if isinstance(records, Tensor) else convert_to_tensor(records, "string")
     known = extents_of(given)
-
-    def decode(lines: Any) -> list[Any]:
-        array = np.asarray(lines, object)
-        flat = [v.decode() if isinstance(v, bytes) else v for v in array.reshape(-1)]
-        quoting = csv.QUOTE_MINIMAL if use_quote_delim else csv.QUOTE_NONE
-        rows = list(csv.reader(flat, delimiter=field_delim, quoting=quoting))
-        columns: list[list[Any]] = [[] for _ in kinds]
-        for number, row in enumerate(rows):
-            chosen = row if select_cols is None else [row[c] for c in select_cols]
-            if len(chosen) != len(kinds):
-                raise errors.InvalidArgumentError(
-                    None, None, f"Expect {len(kinds)} fields but have {len(chosen)} in record {number}"
-                )
-            for place, text in enumerate(chosen):
-                columns[place].append(_field(text, kinds[place], defaults[place], place, number, na_value))
-        found = []
-        for column, kind in zip(columns, kinds, strict=True):
-            made = np.empty(len(column), object if kind is string else kind.numpy)
-            made[:] = column
-            found.append(made.reshape(array.shape))
-        return found
-
     graph = mode.graph_for(given)
     if graph is None:
-        return [convert_to_tensor(a, k) for a, k in zip(decode(given.data), kinds, strict=True)]
+        return [
+            convert_to_tensor(a, k)
+            for a, k in zip(
+                functools.partial(
+                    _decoded_columns,
+                    use_quote_delim=use_quote_delim,
+                    field_delim=field_delim,
+                    kinds=kinds,
+                    select_cols=select_cols,
+                    na_value=na_value,
+                    defaults=defaults,
+                )(given.data),
+                kinds,
+                strict=True,
+            )
+        ]
     made = graph.add(
-        HostCallKind(decode, True, "DecodeCSV"), [given], [(known, k) for k in kinds], name=name or "DecodeCSV"
+        HostCallKind(
+            functools.partial(
+                _decoded_columns,
+                use_quote_delim=use_quote_delim,
+                field_delim=field_delim,
+                kinds=kinds,
+                select_cols=select_cols,
+                na_value=na_value,
+                defaults=defaults,
+            ),
+            True,
+            "DecodeCSV",
+        ),
+        [given],
+        [(known, k) for k in kinds],
+        name=name or "DecodeCSV",
     )
     return list(made.outputs)
 

@@ -349,7 +349,7 @@ class Layer(core.Layer):
             options["training"] = bool(training) if not isinstance(training, GraphTensor) else training
         elif world._world.phase is not None:
             options["training"] = bool(world._world.phase)
-        if "mask" in options and (options["mask"] is None or not signature.takes_mask):
+        if "mask" in options and not (signature.needs_mask if options["mask"] is None else signature.takes_mask):
             del options["mask"]
         return inputs, options
 

@@ -297,7 +297,7 @@ def model_from_config(config: Any, custom_objects: Any = None) -> Any:
 
 
 def _training(model: Any) -> str:
-    given = dict(model._compile_arguments)
+    given = dict(vars(model._compile_arguments))
 
     def written(value: Any) -> Any:
         if isinstance(value, (list, tuple)):

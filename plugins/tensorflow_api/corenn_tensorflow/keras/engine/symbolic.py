@@ -20,7 +20,7 @@ from corenn.device import current_device
 from corenn.dtypes import as_dtype, uint64
 from corenn.errors import CorennError
 from corenn.graph import state
-from corenn.graph.function import FunctionGraph
+from corenn.graph.concrete import FunctionGraph
 from corenn.graph.graph import Graph
 from corenn.graph.kinds import CompositeKind, PlaceholderKind
 from corenn.graph.operations import Kind, Known, Operation
@@ -220,7 +220,7 @@ def apply(layer: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     args, options = layer._arranged(args, options)
     graph = world.graph_tensors(list(args), options)[0].graph
     masks = _masks(args)
-    if masks is not None and "mask" not in options and call_signature(type(layer).call).takes_mask:
+    if masks is not None and options.get("mask") is None and call_signature(type(layer).call).takes_mask:
         options["mask"] = masks
     if isinstance(world.home_of(graph), world.KerasGraph):
         outputs = _described(layer, graph, args, options)
@@ -312,7 +312,7 @@ def _inline(layer: Any, graph: Graph, args: tuple[Any, ...], options: dict[str, 
     with graph.as_default(), graph.name_scope(_scope(layer)), world.graph_phase(training):
         if not layer.built:
             layer._build(given)
-        outputs = layer.call(*given, **named)
+        outputs = call_signature(type(layer).call).invoke(layer.call, given, named)
 
         def own(leaf: Any) -> Any:
             if isinstance(leaf, GraphTensor) and getattr(leaf, "_keras_history", None) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Model(Saving, Layer, core.Model):
         self.casts_inputs = False
         self.stop_training = False
         self.history: Any = None
-        self._compile_arguments: dict[str, Any] = {}
+        self._compile_arguments = SimpleNamespace()
         if inputs is not None and outputs is not None:
             self._connect(inputs, outputs)
 
@@ -271,10 +272,11 @@ class Model(Saving, Layer, core.Model):
             listed = list(metrics) if isinstance(metrics, (set, tuple)) else metrics
             self._objectives = Objectives(lambda: self.output_names, loss, listed, weighted_metrics, loss_weights)
             self._traced = _Steps(self)
-            self._compile_arguments = {
-                "optimizer": self.optimizer, "loss": loss, "metrics": metrics, "loss_weights": loss_weights,
-                "weighted_metrics": weighted_metrics,
-            }  # fmt: skip
+            # Not a dict, whose metrics would count as metrics of a layer where this model is one in another.
+            self._compile_arguments = SimpleNamespace(
+                optimizer=self.optimizer, loss=loss, metrics=metrics, loss_weights=loss_weights,
+                weighted_metrics=weighted_metrics,
+            )  # fmt: skip
             self.loss, self.loss_weights = loss, loss_weights
 
     def _require_compiled(self, what: str) -> Any:

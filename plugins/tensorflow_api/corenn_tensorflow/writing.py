@@ -1,0 +1,28 @@
+"""Functions that operations of the facade call, by names that files of graphs hold.
+
+A graph that calls them can be written (``tf.train.Saver().save`` writes a ``.meta`` file, ``export_meta_graph``) and
+read by another process: see ``corenn.graph.kind_registry``.  Such a function is a module's own; what it needs beside
+tensors comes through ``functools.partial``, as plain values, dtypes or other such functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from corenn.graph.kind_registry import register_function
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def writable(name: str) -> Callable[[F], F]:
+    """A decorator: files of graphs call the function ``corenn_tensorflow.<name>``, which must stay its name."""
+
+    def register(function: F) -> F:
+        register_function(f"corenn_tensorflow.{name}", function)
+        return function
+
+    return register
+
+
+__all__ = ["writable"]
