@@ -28,8 +28,8 @@ ROOMS = (
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names.split()}
 OUTSIDE = {
-    "corenn_numpy", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks", "corenn_tensorflow", "corenn_cli",
-    "cupy",
+    "corenn_numpy", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks", "corenn_tensorflow",
+    "corenn_cli", "cupy",
 }  # fmt: skip
 MODULES = sorted(CORE.rglob("*.py"))
 

@@ -212,8 +212,8 @@ def function(
 
     It is traced once for each signature: shapes and dtypes of tensor arguments (arrays count as tensors), and values of
     other arguments.  ``input_signature``: specs (``corenn.graph.TensorSpec``), whose extents may be ``None``: then
-    there is one trace for all.  Variables are read and written as the function would; Python side effects, such as printing,
-    happen while tracing only.  Gradients pass through.  ``get_concrete_function`` gives a trace, with its graph.
+    there is one trace for all.  Variables are read and written as the function would; Python side effects, such as
+    printing, happen while tracing only.  Gradients pass through.  ``get_concrete_function`` gives a trace, with its graph.
     """
     if python_function is None:
         return functools.partial(function, input_signature=input_signature, name=name)

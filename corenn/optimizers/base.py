@@ -219,8 +219,8 @@ class Optimizer(Configurable):
         """One update from a loss: a function without arguments, or a tensor computed under ``tape``; returns the loss.
 
         ``variables``: what to train; by default, the trainable variables the loss has read.  A loss in a session's
-        graph (all its trainable variables by default) gives the operation that makes one update, adding 1 to the variable
-        ``global_step`` if there is one.
+        graph (all its trainable variables by default) gives the operation that makes one update, adding 1 to the
+        variable ``global_step`` if there is one.
         """
         if isinstance(loss, GraphTensor) and tape is None:
             pairs = self.compute_gradients(loss, variables)

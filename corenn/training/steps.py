@@ -60,8 +60,8 @@ class Steps:
                 raise
             self._eager = True
             warnings.warn(
-                f"the {what} step of {model.name!r} cannot be traced and runs op by op ({reason.where}: {reason.what}); "
-                "compile(..., run_eagerly=True) if that is meant",
+                f"the {what} step of {model.name!r} cannot be traced and runs op by op ({reason.where}: {reason.what})"
+                "; compile(..., run_eagerly=True) if that is meant",
                 TracingWarning, stacklevel=2,
             )  # fmt: skip
             return step(x, y, weight)
