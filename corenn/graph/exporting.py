@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,18 +41,20 @@ class GraphExportWarning(UserWarning):
 
 
 def export_graph(
-    graph: Graph, file: StrPath | None = None, *, large: int | None = LARGE, strict: bool = True
-) -> dict[str, Any]:
+    graph: Graph, file: StrPath | None = None, *, large: int | None = LARGE, strict: bool = True,
+    only: Iterable[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Write ``graph`` to ``file`` (JSON), whole or not at all; returns the description, a dict of plain JSON values.
 
     Constants of more than ``large`` bytes go into a safetensors file beside it (``tensors_path(file)``); with ``None``,
     or without a ``file``, all are in the description.  ``strict=False`` leaves items of collections that have no form
-    in a file out, with a GraphExportWarning.  Raises GraphError for what cannot be written, naming the operation and
+    in a file out, with a GraphExportWarning.  ``only`` names the operations to write, which must include what these
+    take; collections and the scopes of ``get_variable`` are left out then.  Raises GraphError for what cannot be written, naming the operation and
     the line that made it, and CheckpointError when a file cannot be written.
     """
     if isinstance(graph, SubGraph):
         raise GraphError("export_graph", "it is the graph of a branch or loop", hint="export the graph around it")
-    writer = _GraphWriter(graph, ValueWriter(large if file is not None else None), strict)
+    writer = _GraphWriter(graph, ValueWriter(large if file is not None else None), strict, only)
     description = writer.description()
     if file is not None:
         _save(description, writer.values, Path(file))
@@ -84,8 +87,9 @@ def _save(description: dict[str, Any], values: ValueWriter, path: Path) -> None:
 class _GraphWriter:
     """Writes one graph and the graphs inside it."""
 
-    def __init__(self, graph: Graph, values: ValueWriter, strict: bool) -> None:
+    def __init__(self, graph: Graph, values: ValueWriter, strict: bool, only: Iterable[str] | None = None) -> None:
         self.graph, self.values, self.strict = graph, values, strict
+        self.only = None if only is None else {graph.get_operation_by_name(name) for name in only}
         #: The graphs around what is being written, and where each was found: [operation, number of subgraph] pairs.
         self.stack: list[Graph] = []
         self.places: dict[int, list[list[Any]]] = {id(graph): []}
@@ -97,6 +101,11 @@ class _GraphWriter:
         from corenn import __version__
 
         operations = self._operations(self.graph)
+        if self.only is not None:
+            return {
+                "format": FORMAT, "version": VERSION, "producer": f"corenn {__version__}", "seed": self.graph.seed,
+                "operations": operations, "collections": {}, "variable_scopes": {},
+            }  # fmt: skip
         return {
             "format": FORMAT, "version": VERSION, "producer": f"corenn {__version__}", "seed": self.graph.seed,
             "operations": operations, "collections": self._collections(), "variable_scopes": self._scopes(),
@@ -107,7 +116,8 @@ class _GraphWriter:
     def _operations(self, graph: Graph) -> list[dict[str, Any]]:
         self.stack.append(graph)
         try:
-            return [self._operation(o) for o in graph.get_operations()]
+            chosen = self.only if self.only is not None and len(self.stack) == 1 else None
+            return [self._operation(o) for o in graph.get_operations() if chosen is None or o in chosen]
         finally:
             self.stack.pop()
 

@@ -11,6 +11,7 @@ import functools
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from corenn.errors import GraphError, UsageError, nearest
@@ -136,6 +137,8 @@ class KindFormat:
 _by_name: dict[str, KindFormat] = {}
 _by_class: dict[type[Kind], KindFormat] = {}
 _functions: dict[str, Callable[..., Any]] = {}
+#: Functions given to functions deeper than this are damage.
+_DEEPEST = 20
 #: Modules of corenn that register kinds or functions which a file may hold before anything else has imported them.
 _HOMES = {"builtin": "corenn.graph.builtin_kinds", "summary": "corenn.summary.graph_ops"}
 
@@ -160,14 +163,18 @@ def register_function(name: str, function: F | None = None) -> Any:
 
     Use it as a decorator, ``@register_function("my_package.scale")``, or with the function as the second argument.
     The function must behave alike in every process that loads the graph.  ``functools.partial`` of a registered
-    function is writable, too, when its arguments are plain values.
+    function is writable, too, when its arguments are plain values or functions that are writable themselves.
     """
     if function is None:
         return functools.partial(register_function, name)
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         raise UsageError("register_function", f"{name!r} is not a dotted name", hint="'my_package.my_function'")
-    if _functions.setdefault(name, function) is not function:
-        raise UsageError("register_function", f"another function is registered as {name!r}")
+    known = _functions.setdefault(name, function)
+    if known is not function:
+        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+            raise UsageError("register_function", f"another function is registered as {name!r}",
+                             {"known": f"{known.__module__}.{known.__qualname__}"})  # fmt: skip
+        _functions[name] = function  # its module was imported again
     return function
 
 
@@ -202,8 +209,8 @@ def write_function(function: Any, value: Callable[[Any], Any]) -> dict[str, Any]
         found = write_function(function.func, value)
         if "args" in found or "kwargs" in found:
             raise UnwritableError("a partial function of a partial function")
-        return {**found, "args": [value(v) for v in function.args],
-                "kwargs": {key: value(v) for key, v in function.keywords.items()}}  # fmt: skip
+        return {**found, "args": [_write_argument(v, value) for v in function.args],
+                "kwargs": {key: _write_argument(v, value) for key, v in function.keywords.items()}}  # fmt: skip
     name = next((n for n, f in _functions.items() if f is function), None)
     if name is None:
         module, own = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
@@ -212,8 +219,23 @@ def write_function(function: Any, value: Callable[[Any], Any]) -> dict[str, Any]
     return {"function": name}
 
 
-def read_function(data: Any, value: Callable[[Any], Any]) -> Callable[..., Any]:
+def _write_argument(argument: Any, value: Callable[[Any], Any]) -> Any:
+    """What a partial application holds: a value, or a function again, as ``{"$function": reference}``."""
+    if isinstance(argument, (functools.partial, FunctionType)):
+        return {"$function": write_function(argument, value)}
+    return value(argument)
+
+
+def _read_argument(data: Any, value: Callable[[Any], Any], depth: int) -> Any:
+    if isinstance(data, dict) and data.keys() == {"$function"}:
+        return read_function(data["$function"], value, depth + 1)
+    return value(data)
+
+
+def read_function(data: Any, value: Callable[[Any], Any], depth: int = 0) -> Callable[..., Any]:
     """The function that ``write_function`` referred to; GraphError when it is not registered here."""
+    if depth > _DEEPEST:
+        raise GraphError("import_graph", f"functions are given to functions more than {_DEEPEST} deep")
     name = data.get("function") if isinstance(data, dict) else None
     found = _functions.get(name) if isinstance(name, str) else None
     if found is None:
@@ -227,7 +249,8 @@ def read_function(data: Any, value: Callable[[Any], Any]) -> Callable[..., Any]:
     args, kwargs = data.get("args", []), data.get("kwargs", {})
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise GraphError("import_graph", f"the arguments of {name!r} are malformed")
-    return functools.partial(found, *map(value, args), **{k: value(v) for k, v in kwargs.items()})
+    given = [_read_argument(v, value, depth) for v in args]
+    return functools.partial(found, *given, **{k: _read_argument(v, value, depth) for k, v in kwargs.items()})
 
 
 def nothing(kind: Kind, operation: Operation, writer: Writer) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from corenn.errors import CheckpointError, UsageError
 from corenn.losses.functions import beside, predictions
 from corenn.losses.objects import Loss, aligned_weight
 from corenn.ops.creation import tensor, zeros, zeros_like
+from corenn.ops.dispatch import current
 from corenn.ops.elementwise import stop_gradient, where
 from corenn.ops.logic import equal
 from corenn.ops.reduction import sum as sum_over
@@ -111,7 +112,7 @@ class Metric(Configurable):
         held = self._state.get(key)
         if held is None or (key in self._emptied and held.spec.shape != wide.shape):
             # While a function is traced, zeros that its every run adds to.
-            traced = hasattr(wide, "__corenn_op__")
+            traced = hasattr(current(), "assign_variable")
             held = self._variable(key, zeros(tuple(wide.shape), wide.dtype) if traced else wide)
             self._state[key] = held
             if not traced:

@@ -50,6 +50,17 @@ class Collected:
         self.optimizer: Any = None  # the one that has slots for the trainable variables
         self.double = any(layer.dtype is float64 for layer in self.layers)
 
+    def same_as(self, other: Collected) -> bool:
+        """Whether steps made for one serve the other: the same layers, equally frozen, the same weights and metrics."""
+        return self._identities() == other._identities()
+
+    def _identities(self) -> tuple[Any, ...]:
+        return (
+            [(id(layer), layer._trainable, *map(id, layer._own_weights)) for layer in self.layers],
+            [id(v) for v in self.trainable], [(id(v), id(f)) for v, f in self.penalties], [id(m) for m in self.metrics],
+            self.double,
+        )  # fmt: skip
+
 
 class Model(Layer):
     """Layers plus training.  Subclass it with ``call``, or make a functional one: ``Model(inputs, outputs)``.
@@ -115,7 +126,11 @@ class Model(Layer):
     def _parts(self) -> Collected:
         found = self._collected
         if found is None or found.version != structure_version():
-            found = Collected(self)
+            now = Collected(self)
+            if found is not None and found.same_as(now):
+                found.version = now.version  # something changed elsewhere, or here and back again
+                return found
+            found = now
             object.__setattr__(self, "_collected", found)
         return found
 

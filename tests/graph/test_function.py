@@ -172,6 +172,61 @@ def test_layers_are_built_while_tracing_and_trained_by_what_is_traced():
     np.testing.assert_array_equal(f(x).numpy(), np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("kind", ["Adam", "RMSprop", "Ftrl", "SGD"])
+def test_slots_of_an_optimizer_that_first_steps_while_tracing(kind):
+    def trained(wrap):
+        w = corenn.Variable([1.0, -2.0], name="w")
+        optimizer = getattr(corenn.optimizers, kind)(0.1)
+
+        @wrap
+        def step(x):
+            with corenn.GradientTape() as tape:
+                loss = corenn.sum((w * x - 1.0) ** 2)
+            optimizer.apply_gradients([(tape.gradient(loss, w), w)])
+            return loss
+
+        losses = [float(step(corenn.tensor([1.0, k]))) for k in (1.0, 2.0, 3.0)]
+        return losses, w.numpy(), optimizer.get_state()["slots"]
+
+    for found, expected in zip(trained(corenn.function), trained(lambda f: f), strict=True):
+        corenn.tree.tree_map(np.testing.assert_array_equal, found, expected)
+
+
+def test_metrics_that_begin_while_tracing():
+    mean, accuracy = corenn.metrics.Mean(), corenn.metrics.SparseCategoricalAccuracy()
+
+    @corenn.function
+    def step(values, labels):
+        accuracy.update_state(labels, values)
+        return mean(values)
+
+    values, labels = np.float32([[1, 2], [4, 3]]), np.int64([1, 1])
+    assert [float(step(values * k, labels)) for k in (1, 2, 3)] == [2.5, 3.75, 5.0]
+    assert float(mean.result()) == 5.0 and float(accuracy.result()) == 0.5
+    mean.reset_state()
+    assert float(step(values, labels)) == 2.5
+
+
+def test_variables_made_while_tracing():
+    made = []
+
+    @corenn.function
+    def f(x):
+        if not made:
+            made.append(corenn.Variable(corenn.full((2,), 3.0) * 2.0, name="v"))
+            made.append(corenn.Variable(corenn.random.normal((2,), seed=1), name="r"))
+        made[0].assign_add(x)
+        return made[0] * 1.0
+
+    x = corenn.tensor([1.0, 2.0])
+    assert f(x).tolist() == [7, 8] and f(x).tolist() == [8, 10] and made[0].numpy().tolist() == [8, 10]
+    np.testing.assert_array_equal(made[1].numpy(), corenn.random.normal((2,), seed=1).numpy())
+    with pytest.raises(GraphError, match="its initial value depends on the arguments"):
+        corenn.function(lambda x: corenn.Variable(x + 1.0))(x)
+    with corenn.graph.Graph().as_default(), pytest.raises(GraphError, match=r"corenn\.graph\.variable"):
+        corenn.Variable(corenn.graph.constant(1.0) + 1.0)
+
+
 def test_loops_whose_length_is_a_value():
     @corenn.function
     def power(x, n):

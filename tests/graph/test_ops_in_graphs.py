@@ -9,6 +9,7 @@ import pytest
 
 import corenn
 from corenn.errors import CorennError
+from corenn.graph import Graph, Session, constant
 from corenn.graph.partial import compatible, infer_partial
 from corenn.ops.binding import bind_attributes
 from corenn.ops.dispatch import find, infer
@@ -141,3 +142,15 @@ def test_what_cannot_be_is_refused_while_the_graph_is_built(name, shapes, attrs,
     op = corenn.ops.table.TABLE[name]
     with pytest.raises(CorennError, match=message):
         infer_partial(op, [(shape, corenn.float32) for shape in shapes], bind_attributes(op, attrs))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int8"])
+def test_scalars_take_the_dtype_beside_them(dtype):
+    scalar = 1.0 if dtype.startswith("float") else 1
+    calls = [lambda x: corenn.where(x == 0, scalar, x), lambda x: corenn.where(x == 0, x, scalar)]
+    eager = [call(corenn.tensor([0, 2], dtype=dtype)) for call in calls]
+    with Graph().as_default():
+        x = constant([0, 2], dtype)
+        for call, expected in zip(calls, eager, strict=True):
+            assert call(x).dtype is expected.dtype is x.dtype
+            np.testing.assert_array_equal(Session().run(call(x)), expected.numpy())

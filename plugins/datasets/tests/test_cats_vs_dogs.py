@@ -183,6 +183,7 @@ def _damaged() -> bytes:
         (_zip({name: body for name, body in PICTURES.items() if "Cat" in name}), "dogs: 0"),
         (_encrypted(), "is encrypted"),
     ],
+    ids=["half", "text", "empty", "above", "one class", "encrypted"],
 )
 def test_wrong_archive(tmp_path: Path, body: bytes, said: str) -> None:
     path = tmp_path / "data" / ARCHIVE

@@ -168,6 +168,7 @@ _GOOD = _tar(_whole())
         (_tar(_whole(), kind=tarfile.LNKTYPE), "is not the file of a CIFAR-10 archive"),
         (_tar({f"{FOLDER}/test_batch.bin": BODIES["test_batch.bin"]}), "missing: data_batch_1.bin, data_batch_2.bin"),
     ],
+    ids=["half", "sum", "text", "gzip", "empty", "above", "absolute", "symlink", "hardlink", "partial"],
 )
 def test_wrong_archive(tmp_path: Path, body: bytes, said: str) -> None:
     path = tmp_path / "data" / "cifar-10-binary.tar.gz"

@@ -390,7 +390,9 @@ class TFGraph(Graph):
 
     def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
         """The operations as a list of nodes, ``.node``: name, ``op``, ``input``, ``device`` and ``attr`` of each."""
-        return GraphDef([o.node_def for o in self._operations[from_version or 0 :]])
+        from corenn_tensorflow.graph_util import GraphDef
+
+        return GraphDef([o.node_def for o in self._operations[from_version or 0 :]], self)
 
     @contextlib.contextmanager
     def colocate_with(self, op: Any, ignore_existing: bool = False) -> Iterator[None]:
@@ -404,24 +406,6 @@ class TFGraph(Graph):
 
     def __repr__(self) -> str:
         return f"<tf.Graph with {len(self._operations)} operations>"
-
-
-class GraphDef:
-    """What a graph consists of: ``node``, a list with name, type and inputs of each operation."""
-
-    def __init__(self, node: Iterable[Any] = ()) -> None:
-        self.node = list(node)
-
-    def ByteSize(self) -> int:
-        """A measure of its size."""
-        return sum(len(str(vars(n))) for n in self.node)
-
-    def __str__(self) -> str:
-        lines = []
-        for node in self.node:
-            lines += ["node {", f'  name: "{node.name}"', f'  op: "{node.op}"']
-            lines += [*(f'  input: "{i}"' for i in node.input), "}"]
-        return "\n".join(lines)
 
 
 def _known_shape(value: Any) -> Any:
@@ -474,7 +458,7 @@ def is_symbolic(*values: Any) -> bool:
 as_extents = core_building.as_extents
 
 __all__ = [
-    "OPERATORS", "Dimension", "Graph", "GraphDef", "GraphKeys", "Operation", "TFGraph", "Tensor", "TensorReference",
+    "OPERATORS", "Dimension", "Graph", "GraphKeys", "Operation", "TFGraph", "Tensor", "TensorReference",
     "TensorShape", "add_to_collection", "add_to_collections", "as_dtype", "convert_to_tensor", "dimension_value",
     "eager_constant", "extents_of", "get_collection", "get_collection_ref", "get_default_graph", "is_symbolic",
     "is_tensor", "is_tensor_like", "matching", "static_shape", "text_array",

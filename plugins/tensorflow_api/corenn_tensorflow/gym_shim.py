@@ -114,7 +114,21 @@ class _FromGymnasium(Env):
 
     @property
     def _max_episode_steps(self) -> int | None:
-        return self.spec.max_episode_steps if self.spec is not None else None
+        limit = self._time_limit()
+        return limit._max_episode_steps if limit is not None else None
+
+    @_max_episode_steps.setter
+    def _max_episode_steps(self, steps: int) -> None:  # scripts lengthened episodes so
+        limit = self._time_limit()
+        if limit is None:
+            raise UsageError("env._max_episode_steps", "the environment has no limit of steps")
+        limit._max_episode_steps = steps
+
+    def _time_limit(self) -> Any:
+        layer = self.env
+        while layer is not self.env.unwrapped and not isinstance(layer, gymnasium.wrappers.TimeLimit):
+            layer = layer.env
+        return layer if isinstance(layer, gymnasium.wrappers.TimeLimit) else None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "env":

@@ -643,11 +643,6 @@ def _pillow(where: str) -> Any:
     return Image
 
 
-@writable("image.on_host")
-def _listed_result(x: Any, *, function: Callable[[Any], Any]) -> Any:
-    return [function(x)]
-
-
 def _on_host(
     type_name: str, function: Callable[[Any], Any], value: Any, extents: Any, dtype: Any, name: str | None
 ) -> Any:
@@ -656,8 +651,36 @@ def _on_host(
         given = value.data if isinstance(value, Tensor) and value.dtype is dtypes.string else value
         given = np.asarray(given._host()) if isinstance(given, Tensor) else given
         return convert_to_tensor(function(given))
-    kind = HostCallKind(functools.partial(_listed_result, function=function), pure=True, type_name=type_name)
+    kind = HostCallKind(function, pure=True, type_name=type_name)
     return graph.add(kind, [graph.convert(value)], [(extents, dtype)], name=name).outputs[0]
+
+
+@writable("image.decode")
+def _decoded(data: Any, *, name: str, channels: int, wanted: Any) -> Any:
+    modes = {1: "L", 3: "RGB", 4: "RGBA"}
+    item = data.reshape(()).item() if isinstance(data, np.ndarray) else data
+    with _pillow(name).open(io.BytesIO(item)) as opened:
+        if channels:
+            found = np.asarray(opened.convert(modes[channels]))
+        else:
+            plain = opened.mode in ("L", "RGB", "RGBA")
+            found = np.asarray(opened if plain else opened.convert("RGB"))
+    found = found[..., None] if found.ndim == 2 else found
+    if wanted.is_floating:
+        return (found / 255.0).astype(wanted.numpy)
+    return found.astype(np.uint16) * 257 if wanted is dtypes.uint16 else found
+
+
+@writable("image.encode")
+def _encoded(array: Any, *, kind: str, quality: int) -> Any:
+    plain = np.asarray(array)
+    plain = plain[..., 0] if plain.shape[-1] == 1 else plain
+    buffer = io.BytesIO()
+    options = {"quality": quality} if kind == "JPEG" else {}
+    _pillow(f"encode_{kind.lower()}").fromarray(plain.astype(np.uint8)).save(buffer, kind, **options)
+    made = np.empty((), object)
+    made[()] = buffer.getvalue()
+    return made
 
 
 def _decoder(type_name: str) -> Callable[..., Any]:
@@ -673,22 +696,8 @@ def _decoder(type_name: str) -> Callable[..., Any]:
         name: str | None = None,
         expand_animations: bool = True,
     ) -> Any:
-        modes = {1: "L", 3: "RGB", 4: "RGBA"}
         wanted = dtypes.as_dtype(getattr(dtype, "name", dtype))
-
-        def read(data: Any) -> Any:
-            item = data.reshape(()).item() if isinstance(data, np.ndarray) else data
-            with _pillow(type_name).open(io.BytesIO(item)) as opened:
-                if channels:
-                    found = np.asarray(opened.convert(modes[channels]))
-                else:
-                    plain = opened.mode in ("L", "RGB", "RGBA")
-                    found = np.asarray(opened if plain else opened.convert("RGB"))
-            found = found[..., None] if found.ndim == 2 else found
-            if wanted.is_floating:
-                return (found / 255.0).astype(wanted.numpy)
-            return found.astype(np.uint16) * 257 if wanted is dtypes.uint16 else found
-
+        read = functools.partial(_decoded, name=type_name, channels=channels, wanted=wanted)
         known = (None, None, channels or None)
         return _on_host(type_name, read, contents, known, wanted, name)
 
@@ -719,16 +728,7 @@ def _encoder(kind: str) -> Callable[..., Any]:
     def encode(
         image: Any, *args: Any, quality: int = 95, compression: int = -1, name: str | None = None, **ignored: Any
     ) -> Any:
-        def write(array: Any) -> Any:
-            plain = np.asarray(array)
-            plain = plain[..., 0] if plain.shape[-1] == 1 else plain
-            buffer = io.BytesIO()
-            options = {"quality": quality} if kind == "JPEG" else {}
-            _pillow(f"encode_{kind.lower()}").fromarray(plain.astype(np.uint8)).save(buffer, kind, **options)
-            made = np.empty((), object)
-            made[()] = buffer.getvalue()
-            return made
-
+        write = functools.partial(_encoded, kind=kind, quality=quality)
         return _on_host(f"Encode{kind.capitalize()}", write, image, (), dtypes.string, name)
 
     encode.__name__ = encode.__qualname__ = f"encode_{kind.lower()}"
@@ -744,29 +744,46 @@ def is_jpeg(contents: Any, name: str | None = None) -> Any:
     return tf.equal(tf.strings.substr(contents, 0, 3), b"\xff\xd8\xff")
 
 
+@writable("image.draw_bounding_boxes")
+def _drawn(x: Any, given: Any, *, shades: Any) -> Any:
+    out = np.array(x)
+    for image, listed in zip(out, np.asarray(given), strict=True):
+        h, w, c = image.shape
+        for i, (top, left, bottom, right) in enumerate(listed):
+            r1, r2 = (int(np.clip(round(v * (h - 1)), 0, h - 1)) for v in (top, bottom))
+            c1, c2 = (int(np.clip(round(v * (w - 1)), 0, w - 1)) for v in (left, right))
+            shade = shades[i % len(shades)][:c] if c != 1 else shades[i % len(shades)][:1]
+            image[r1, c1 : c2 + 1] = image[r2, c1 : c2 + 1] = shade
+            image[r1 : r2 + 1, c1] = image[r1 : r2 + 1, c2] = shade
+    return out
+
+
 def draw_bounding_boxes(images: Any, boxes: Any, colors: Any = None, name: str | None = None) -> Any:
     """Images with frames drawn on them; boxes [batch, n, 4]: top, left, bottom, right, of 0..1."""
     default = [[1, 1, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1], [0.5, 0, 0.5, 1], [0.5, 0.5, 0, 1]]
-
-    def draw(x: Any, given: Any) -> Any:
-        out = np.array(x)
-        shades = np.asarray(default if colors is None else _plain(colors), np.float32)
-        for image, listed in zip(out, np.asarray(given), strict=True):
-            h, w, c = image.shape
-            for i, (top, left, bottom, right) in enumerate(listed):
-                r1, r2 = (int(np.clip(round(v * (h - 1)), 0, h - 1)) for v in (top, bottom))
-                c1, c2 = (int(np.clip(round(v * (w - 1)), 0, w - 1)) for v in (left, right))
-                shade = shades[i % len(shades)][:c] if c != 1 else shades[i % len(shades)][:1]
-                image[r1, c1 : c2 + 1] = image[r2, c1 : c2 + 1] = shade
-                image[r1 : r2 + 1, c1] = image[r1 : r2 + 1, c2] = shade
-        return out
-
+    shades = np.asarray(default if colors is None else _plain(colors), np.float32)
+    draw = functools.partial(_drawn, shades=shades)
     x, b = convert_to_tensor(images), convert_to_tensor(boxes)
     graph = mode.graph_for((x, b))
     if graph is None:
         return convert_to_tensor(draw(x._host(), b._host()))
-    kind = HostCallKind(lambda i, g: [draw(i, g)], pure=True, type_name="DrawBoundingBoxes")
+    kind = HostCallKind(draw, pure=True, type_name="DrawBoundingBoxes")
     return graph.add(kind, [graph.convert(x), graph.convert(b)], [(x.extents, x.dtype)], name=name).outputs[0]
+
+
+@writable("image.non_max_suppression")
+def _chosen_boxes(given: Any, values: Any, *, limit: int, overlap: float, least: float) -> Any:
+    b, s = np.asarray(given, np.float64), np.asarray(values, np.float64)
+    low, high = np.minimum(b[:, :2], b[:, 2:]), np.maximum(b[:, :2], b[:, 2:])
+    area = np.prod(high - low, axis=1)
+    kept: list[int] = []
+    for i in np.argsort(-s, kind="stable"):
+        if len(kept) == limit or s[i] <= least:
+            break
+        shared = np.prod(np.maximum(np.minimum(high[i], high[kept]) - np.maximum(low[i], low[kept]), 0), axis=-1)
+        if not kept or (shared / np.maximum(area[i] + area[kept] - shared, 1e-12)).max() <= overlap:
+            kept.append(int(i))
+    return np.asarray(kept, np.int32)
 
 
 def non_max_suppression(
@@ -779,24 +796,13 @@ def non_max_suppression(
 ) -> Any:
     """The numbers of the boxes that are left when of overlapping ones only the best is kept."""
     limit = int(_plain(max_output_size))
-
-    def choose(given: Any, values: Any) -> Any:
-        b, s = np.asarray(given, np.float64), np.asarray(values, np.float64)
-        low, high = np.minimum(b[:, :2], b[:, 2:]), np.maximum(b[:, :2], b[:, 2:])
-        area = np.prod(high - low, axis=1)
-        kept: list[int] = []
-        for i in np.argsort(-s, kind="stable"):
-            if len(kept) == limit or s[i] <= score_threshold:
-                break
-            shared = np.prod(np.maximum(np.minimum(high[i], high[kept]) - np.maximum(low[i], low[kept]), 0), axis=-1)
-            if not kept or (shared / np.maximum(area[i] + area[kept] - shared, 1e-12)).max() <= iou_threshold:
-                kept.append(int(i))
-        return np.asarray(kept, np.int32)
-
+    choose = functools.partial(
+        _chosen_boxes, limit=limit, overlap=float(_plain(iou_threshold)), least=float(_plain(score_threshold))
+    )
     graph = mode.graph_for((boxes, scores))
     if graph is None:
         return convert_to_tensor(choose(convert_to_tensor(boxes)._host(), convert_to_tensor(scores)._host()))
-    kind = HostCallKind(lambda b, s: [choose(b, s)], pure=True, type_name="NonMaxSuppressionV3")
+    kind = HostCallKind(choose, pure=True, type_name="NonMaxSuppressionV3")
     return graph.add(kind, [graph.convert(boxes), graph.convert(scores)], [((None,), dtypes.int32)], name=name).outputs[
         0
     ]

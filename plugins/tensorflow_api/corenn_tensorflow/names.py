@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn_tensorflow import adopting, dtypes, framework, initializers, scopes, session, sparse, variables, version
+from corenn_tensorflow import (
+    adopting,
+    dtypes,
+    framework,
+    graph_util,
+    initializers,
+    scopes,
+    session,
+    sparse,
+    variables,
+    version,
+)
 from corenn_tensorflow.errors import OpError
 from corenn_tensorflow.functions import (
     arithmetic,
@@ -25,6 +36,7 @@ from corenn_tensorflow.functions import (
     windows,
 )
 from corenn_tensorflow.train import toplevel
+from corenn_tensorflow.train.meta_graph import MetaGraphDef
 
 _PARTS: tuple[Any, ...] = (
     framework, scopes, session, variables, arithmetic, arrays, checking, creating, differentiating, flow, gathering,
@@ -58,7 +70,8 @@ _found.update({name: getattr(dtypes, name) for name in (*dtypes.NAMES, "DType", 
 _found.update({f"{name}_initializer": getattr(initializers, f"{name}_initializer") for name in _INITIALIZERS})
 _found.update(sparse.TOP)
 _found.update({
-    "Graph": framework.TFGraph, "GraphDef": framework.GraphDef, "OpError": OpError, "newaxis": None,
+    "Graph": framework.TFGraph, "GraphDef": graph_util.GraphDef, "NodeDef": graph_util.NodeDef,
+    "MetaGraphDef": MetaGraphDef, "import_graph_def": graph_util.import_graph_def, "OpError": OpError, "newaxis": None,
     "print": checking.tf_print,
     "COMPILER_VERSION": version.COMPILER_VERSION, "GIT_VERSION": version.GIT_VERSION,
     "GRAPH_DEF_VERSION": version.GRAPH_DEF_VERSION, "CXX11_ABI_FLAG": 1, "MONOLITHIC_BUILD": 0,

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from corenn.errors import DataError, UsageError, nearest
-from corenn_tensorflow import importing, mode
+from corenn_tensorflow import importing, mode, numpy_names
 from corenn_tensorflow.generation import Verdict, generation_of
 from corenn_tensorflow.notebook import Cell, read_notebook
 
@@ -103,6 +103,7 @@ def run_script(
     set_default_device(chosen)
     os.environ["CORENN_BACKEND"] = chosen.name  # for the script's threads, each of which begins with the default
     mode.start(verdict.generation)
+    numpy_names.restore()
     for line in program.skipped:
         print(f"corenn run: left out of {program.path.name}, {line}", file=sys.stderr)
     sys.argv = [os.fspath(path), *arguments]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,47 +26,62 @@ def _rows(parts: list[Any]) -> list[set[Any]]:
     return rows
 
 
-def _operation(combine: Callable[[set[Any], set[Any]], set[Any]], name: str, doc: str) -> Callable[..., SparseTensor]:
+_COMBINE: dict[str, Callable[[set[Any], set[Any]], set[Any]]] = {
+    "difference": lambda a, b: a - b, "intersection": lambda a, b: a & b, "union": lambda a, b: a | b,
+}  # fmt: skip
+
+
+def _combined(arrays: tuple[Any, ...], combine: str, count: int, aminusb: bool) -> tuple[Any, list[list[Any]]]:
+    """The outer extents and the combined sets; the first ``count`` arrays describe the first sets."""
+    first, second = _rows(list(arrays[:count])), _rows(list(arrays[count:]))
+    pair = zip(first, second, strict=True) if aminusb else zip(second, first, strict=True)
+    outer = arrays[0].shape[:-1] if count == 1 else tuple(arrays[2][:-1])
+    return outer, [sorted(_COMBINE[combine](x, y)) for x, y in pair]
+
+
+@writable("sets.places")
+def _places(*arrays: Any, **options: Any) -> Any:
+    outer, rows = _combined(arrays, **options)
+    found = [(*np.unravel_index(i, outer), j) for i, row in enumerate(rows) for j in range(len(row))]
+    return np.array(found, np.int64).reshape(-1, len(outer) + 1)
+
+
+@writable("sets.values")
+def _values(*arrays: Any, **options: Any) -> Any:
+    return np.array([v for row in _combined(arrays, **options)[1] for v in row])
+
+
+@writable("sets.extents")
+def _extents(*arrays: Any, **options: Any) -> Any:
+    outer, rows = _combined(arrays, **options)
+    return np.array([*outer, max((len(r) for r in rows), default=0)], np.int64)
+
+
+def _operation(combine: str, doc: str) -> Callable[..., SparseTensor]:
+    name = "DenseToDenseSetOperation"
+
     def call(a: Any, b: Any, aminusb: bool = True, validate_indices: bool = True) -> SparseTensor:
         inputs = [
             list(v.__corenn_structure__()) if isinstance(v, SparseTensor) else [convert_to_tensor(v)] for v in (a, b)
         ]
         count = len(inputs[0])
-
-        def joined(*arrays: Any) -> tuple[Any, list[list[Any]]]:
-            first, second = _rows(list(arrays[:count])), _rows(list(arrays[count:]))
-            pair = zip(first, second, strict=True) if aminusb else zip(second, first, strict=True)
-            outer = arrays[0].shape[:-1] if count == 1 else tuple(arrays[2][:-1])
-            return outer, [sorted(combine(x, y)) for x, y in pair]
-
-        def places(*arrays: Any) -> Any:
-            outer, rows = joined(*arrays)
-            found = [(*np.unravel_index(i, outer), j) for i, row in enumerate(rows) for j in range(len(row))]
-            return np.array(found, np.int64).reshape(-1, len(outer) + 1)
-
-        def values(*arrays: Any) -> Any:
-            return np.array([v for row in joined(*arrays)[1] for v in row])
-
-        def extents(*arrays: Any) -> Any:
-            outer, rows = joined(*arrays)
-            return np.array([*outer, max((len(r) for r in rows), default=0)], np.int64)
-
+        options = {"combine": combine, "count": count, "aminusb": bool(aminusb)}
         flat = [*inputs[0], *inputs[1]]
         dtype = inputs[0][0].dtype if count == 1 else inputs[0][1].dtype
         with mode.scope(None, name, flat):
             return SparseTensor(
-                on_host(name, None, places, flat, "int64", (None, None)),
-                on_host(name, None, values, flat, dtype, (None,)),
-                on_host(name, None, extents, flat, "int64", (None,)),
+                on_host(name, None, functools.partial(_places, **options), flat, "int64", (None, None)),
+                on_host(name, None, functools.partial(_values, **options), flat, dtype, (None,)),
+                on_host(name, None, functools.partial(_extents, **options), flat, "int64", (None,)),
             )  # fmt: skip
 
     call.__doc__ = doc
     return call
 
 
-difference = _operation(lambda a, b: a - b, "DenseToDenseSetOperation", "What is in ``a`` and not in ``b``.")
-intersection = _operation(lambda a, b: a & b, "DenseToDenseSetOperation", "What is in both.")
-union = _operation(lambda a, b: a | b, "DenseToDenseSetOperation", "What is in either.")
+difference = _operation("difference", "What is in ``a`` and not in ``b``.")
+intersection = _operation("intersection", "What is in both.")
+union = _operation("union", "What is in either.")
 
 
 @writable("sets.size")

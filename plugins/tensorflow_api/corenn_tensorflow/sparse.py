@@ -182,6 +182,14 @@ def _sparse_to_dense_put(dense: Any, index: Any, given: Any) -> Any:
     return corenn.index_update(dense, found, index=tuple(wide[:, i] for i in range(wide.spec.static[1])))
 
 
+@writable("sparse_to_dense_text")
+def _text_to_dense(places: Any, shape: Any, values: Any, default: Any) -> Any:
+    made = np.full(tuple(int(n) for n in shape), np.asarray(default, object).item(), object)
+    rows = places if places.ndim == 2 else places.reshape(-1, 1)
+    made[tuple(rows[:, i] for i in range(rows.shape[1]))] = values
+    return made
+
+
 def sparse_to_dense(
     sparse_indices: Any, output_shape: Any, sparse_values: Any, default_value: Any = 0, validate_indices: bool = True,
     name: str | None = None,
@@ -191,6 +199,27 @@ def sparse_to_dense(
 
     values = convert_to_tensor(sparse_values)
     places = convert_to_tensor(sparse_indices, None if _is_tensor(sparse_indices) else dtypes.int64)
+    if values.dtype is dtypes.string:
+        from corenn_tensorflow.functions.text import on_host
+
+        blank = (
+            b"" if default_value is None or (isinstance(default_value, int) and not default_value) else default_value
+        )
+        inputs = [
+            places,
+            convert_to_tensor(output_shape, None if _is_tensor(output_shape) else dtypes.int64),
+            values,
+            blank,
+        ]
+        stated = static_shape(inputs[1])
+        known = (
+            extents_of(TensorShape(output_shape))
+            if not _is_tensor(output_shape)
+            else (None,) * stated[0]
+            if stated
+            else None
+        )
+        return on_host("SparseToDense", name, _text_to_dense, inputs, dtypes.string, known)
     with mode.scope(name, "SparseToDense", values, places, output_shape):
         background = fill(output_shape, convert_to_tensor(default_value, values.dtype))
         from corenn_tensorflow.functions.calling import composite

@@ -20,6 +20,7 @@ from corenn.variable import Variable as CoreVariable
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import Tensor, as_dtype, convert_to_tensor
 from corenn_tensorflow.shapes import TensorShape
+from corenn_tensorflow.writing import writable
 
 
 class RefVariable(Tensor, GraphVariable):
@@ -156,47 +157,55 @@ class RefVariable(Tensor, GraphVariable):
         )
 
 
-def _rows(now: Any, indices: Any, updates: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """``now`` with ``combine(row, update)`` in each row that is named; ``indices`` may have any shape."""
-    flat = corenn.reshape(indices, shape=(-1,))
-    count = flat.spec.static[0]
-    wide = corenn.broadcast_to(updates, shape=(*indices.spec.static, *now.spec.static[1:]))
-    rows = corenn.reshape(wide, shape=(count, *now.spec.static[1:]))
-    return corenn.scatter_set(now, flat, combine(corenn.gather(now, flat, axis=0), rows), axis=0)
+@writable("scatter_update")
+def _set_rows(now: Any, indices: Any, updates: Any) -> Any:
+    return corenn.scatter_set(now, *_spread(now, indices, updates), axis=0)
 
 
 def _spread(now: Any, indices: Any, updates: Any) -> tuple[Any, Any]:
+    """The rows' numbers as a vector (``indices`` may have any shape), and an update for each."""
     flat = corenn.reshape(indices, shape=(-1,))
     wide = corenn.broadcast_to(updates, shape=(*indices.spec.static, *now.spec.static[1:]))
     return flat, corenn.reshape(wide, shape=(flat.spec.static[0], *now.spec.static[1:]))
 
 
+@writable("scatter_add")
 def _add_rows(now: Any, indices: Any, updates: Any) -> Any:
     return corenn.scatter_add(now, *_spread(now, indices, updates), axis=0)
 
 
+@writable("scatter_sub")
 def _sub_rows(now: Any, indices: Any, updates: Any) -> Any:
     flat, rows = _spread(now, indices, updates)
     return corenn.scatter_add(now, flat, -rows, axis=0)
 
 
-def _extreme(reduce: Callable[..., Any], combine: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def rows(now: Any, indices: Any, updates: Any) -> Any:
-        flat, given = _spread(now, indices, updates)
-        count = now.spec.static[0]
-        named = corenn.segment_sum(corenn.ones_like(flat, "int32"), flat, num_segments=count) > 0
-        found = reduce(given, flat, num_segments=count)
-        shape = (count, *([1] * (now.ndim - 1)))
-        return corenn.where(corenn.reshape(named, shape=shape), combine(now, found), now)
-
-    return rows
+def _extreme(now: Any, indices: Any, updates: Any, reduce: Callable[..., Any], combine: Callable[..., Any]) -> Any:
+    flat, given = _spread(now, indices, updates)
+    count = now.spec.static[0]
+    named = corenn.segment_sum(corenn.ones_like(flat, "int32"), flat, num_segments=count) > 0
+    found = reduce(given, flat, num_segments=count)
+    shape = (count, *([1] * (now.ndim - 1)))
+    return corenn.where(corenn.reshape(named, shape=shape), combine(now, found), now)
 
 
+@writable("scatter_min")
+def _least_rows(now: Any, indices: Any, updates: Any) -> Any:
+    return _extreme(now, indices, updates, corenn.segment_min, corenn.minimum)
+
+
+@writable("scatter_max")
+def _greatest_rows(now: Any, indices: Any, updates: Any) -> Any:
+    return _extreme(now, indices, updates, corenn.segment_max, corenn.maximum)
+
+
+@writable("scatter_mul")
 def _product_rows(now: Any, indices: Any, updates: Any) -> Any:
     flat, rows = _spread(now, indices, updates)
     return now * corenn.segment_prod(rows, flat, num_segments=now.spec.static[0])
 
 
+@writable("scatter_div")
 def _quotient_rows(now: Any, indices: Any, updates: Any) -> Any:
     flat, rows = _spread(now, indices, updates)
     return now / corenn.segment_prod(rows, flat, num_segments=now.spec.static[0])
@@ -204,9 +213,8 @@ def _quotient_rows(now: Any, indices: Any, updates: Any) -> Any:
 
 #: ``function(present value, indices, updates)`` for each kind of scatter: the new value.
 SCATTER: dict[str, Callable[..., Any]] = {
-    "update": lambda now, indices, updates: _rows(now, indices, updates, lambda old, new: new),
-    "add": _add_rows, "sub": _sub_rows, "mul": _product_rows, "div": _quotient_rows,
-    "min": _extreme(corenn.segment_min, corenn.minimum), "max": _extreme(corenn.segment_max, corenn.maximum),
+    "update": _set_rows, "add": _add_rows, "sub": _sub_rows, "mul": _product_rows, "div": _quotient_rows,
+    "min": _least_rows, "max": _greatest_rows,
 }  # fmt: skip
 
 

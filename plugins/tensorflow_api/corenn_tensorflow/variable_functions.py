@@ -145,14 +145,18 @@ scatter_mul, scatter_div = _scatter("mul"), _scatter("div")
 scatter_min, scatter_max = _scatter("min"), _scatter("max")
 
 
-def _scatter_nd(kind: str) -> Callable[..., Any]:
-    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
-        def changed(now: Any, places: Any, given: Any) -> Any:
-            index = tuple(places[..., i] for i in range(places.spec.static[-1]))
-            if kind == "update":
-                return corenn.index_update(now, given, index=index)
-            return corenn.index_add(now, given if kind == "add" else -given, index=index)
+@writable("scatter_nd")
+def _scattered_nd(now: Any, places: Any, given: Any, *, kind: str) -> Any:
+    index = tuple(places[..., i] for i in range(places.spec.static[-1]))
+    if kind == "update":
+        return corenn.index_update(now, given, index=index)
+    return corenn.index_add(now, given if kind == "add" else -given, index=index)
 
+
+def _scatter_nd(kind: str) -> Callable[..., Any]:
+    changed = functools.partial(_scattered_nd, kind=kind)
+
+    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Any:
         if isinstance(ref, CoreVariable):
             return ref.assign(changed(ref.value(), convert_to_tensor(indices), convert_to_tensor(updates, ref.dtype)))
         graph = mode.graph_for(ref)
@@ -170,15 +174,18 @@ def _scatter_nd(kind: str) -> Callable[..., Any]:
 scatter_nd_update, scatter_nd_add, scatter_nd_sub = _scatter_nd("update"), _scatter_nd("add"), _scatter_nd("sub")
 
 
-def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
-    """The value of a variable, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+@writable("count_up_to")
+def _below(value: Any, *, limit: int) -> Any:
     from corenn_tensorflow.errors import OutOfRangeError
 
-    def check(value: Any) -> Any:
-        if int(value) >= limit:
-            raise OutOfRangeError(None, None, f"Reached limit of {limit}")
-        return value
+    if int(value) >= limit:
+        raise OutOfRangeError(None, None, f"Reached limit of {limit}")
+    return value
 
+
+def count_up_to(ref: Any, limit: int, name: str | None = None) -> Any:
+    """The value of a variable, which is then incremented; OutOfRangeError once it has reached ``limit``."""
+    check = functools.partial(_below, limit=int(limit))
     if isinstance(ref, CoreVariable):
         found = ref.value()
         check(found)

@@ -5,6 +5,7 @@ A dense column gives ``[batch, width]`` floats; a categorical one gives ids ``[b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -19,6 +20,7 @@ from corenn.graph.kinds import HostCallKind
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
+from corenn_tensorflow.writing import writable
 
 
 def host(function: Callable[..., Any], inputs: Sequence[Any], known: tuple[Any, Any], name: str) -> Any:
@@ -27,7 +29,7 @@ def host(function: Callable[..., Any], inputs: Sequence[Any], known: tuple[Any, 
     if graph is None:
         return convert_to_tensor(function(*[i.data if i.dtype is dtypes.string else i.numpy() for i in inputs]))
     with graph.as_default():
-        kind = HostCallKind(lambda *arrays: [np.asarray(function(*arrays))], True, name)
+        kind = HostCallKind(function, True, name)
         return graph.add(kind, [graph.convert(i) for i in inputs], [known], name=name).outputs[0]
 
 
@@ -77,6 +79,18 @@ class CategoricalColumn(FeatureColumn):
         return None
 
 
+@writable("feature_column.dense")
+def _spread(indices: Any, values: Any, shape: Any, *, default: Any) -> Any:
+    found = np.full(tuple(shape), default, object if isinstance(default, bytes) else values.dtype)
+    found[tuple(np.asarray(indices).T)] = values
+    return found
+
+
+@writable("feature_column.column")
+def _as_column(x: Any) -> Any:
+    return np.asarray(x, object)[..., None]
+
+
 def raw(features: Mapping[str, Any], key: str, rank: int = 2) -> Any:
     """A raw feature as ``[batch, n]``; ValueError where it is missing."""
     if key not in features:
@@ -86,20 +100,13 @@ def raw(features: Mapping[str, Any], key: str, rank: int = 2) -> Any:
         text = given.values.dtype is dtypes.string
         default: Any = b"" if text else -1
         known = ((None, None), given.values.dtype)
-
-        def spread(indices: Any, values: Any, shape: Any) -> Any:
-            found = np.full(tuple(shape), default, values.dtype if not text else object)
-            found[tuple(np.asarray(indices).T)] = values
-            return found
-
+        spread = functools.partial(_spread, default=default)
         return host(spread, [given.indices, given.values, given.dense_shape], known, "SparseToDense")
     tensor = given if isinstance(given, Tensor) else convert_to_tensor(given)
     extents = extents_of(tensor)
     if extents is not None and len(extents) < rank:
         if tensor.dtype is dtypes.string:
-            return host(
-                lambda x: np.asarray(x, object)[..., None], [tensor], ((*extents, 1), tensor.dtype), "ExpandDims"
-            )
+            return host(_as_column, [tensor], ((*extents, 1), tensor.dtype), "ExpandDims")
         return corenn.expand_dims(tensor, axis=-1)
     return tensor
 
@@ -185,6 +192,39 @@ class BucketizedColumn(DenseColumn, CategoricalColumn):
 # ---------------------------------------------------------------- categorical columns
 
 
+@writable("feature_column.ids")
+def _ids(array: Any, *, finder: Callable[[Any], int]) -> Any:
+    flat = [v.encode() if isinstance(v, str) else v for v in np.asarray(array).reshape(-1).tolist()]
+    return np.array([-1 if v in (b"", -1) else finder(v) for v in flat], np.int64).reshape(array.shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _places(values: tuple[Any, ...]) -> dict[Any, int]:
+    return {v: i for i, v in enumerate(values)}
+
+
+@writable("feature_column.vocabulary")
+def _in_vocabulary(value: Any, *, values: tuple[Any, ...], default: int, oov: int) -> int:
+    places = _places(values)
+    found = places.get(value)
+    if found is not None:
+        return found
+    return len(places) + bucket_of(value, oov) if oov else default
+
+
+@writable("feature_column.identity")
+def _in_range(value: Any, *, key: str, buckets: int, default: int | None) -> int:
+    if 0 <= int(value) < buckets:
+        return int(value)
+    if default is None:
+        from corenn_tensorflow import errors
+
+        raise errors.InvalidArgumentError(
+            None, None, f"assertion failed: [values] of column {key!r} must be in [0, {buckets}): {value}"
+        )
+    return default
+
+
 class _LookedUp(CategoricalColumn):
     """Ids of raw values, found on the host by ``look_up(array)``."""
 
@@ -201,23 +241,15 @@ class _LookedUp(CategoricalColumn):
 
         return {self.key: VarLenFeature(self.dtype)}
 
-    def look_up(self, value: Any) -> int:
-        """The id of one value, which is ``bytes`` or an int."""
+    def finder(self) -> Callable[[Any], int]:
+        """A function that gives the id of one value, which is ``bytes`` or an int; writable."""
         raise NotImplementedError
 
     def ids(self, features: Mapping[str, Any]) -> Any:
         """Looked up one by one; empty strings and -1 are missing."""
         given = raw(features, self.key)
-
-        def find(array: Any) -> Any:
-            flat = [self._one(v) for v in np.asarray(array).reshape(-1).tolist()]
-            return np.array(flat, np.int64).reshape(array.shape)
-
+        find = functools.partial(_ids, finder=self.finder())
         return host(find, [given], (extents_of(given), dtypes.int64), "LookupTableFind")
-
-    def _one(self, value: Any) -> int:
-        value = value.encode() if isinstance(value, str) else value
-        return -1 if value in (b"", -1) else self.look_up(value)
 
 
 class VocabularyColumn(_LookedUp):
@@ -237,16 +269,13 @@ class VocabularyColumn(_LookedUp):
         self.dtype = (
             as_dtype(dtype) if dtype is not None else dtypes.string if isinstance(values[0], bytes) else dtypes.int64
         )
-        self._ids = {v: i for i, v in enumerate(values)}
+        self._values = tuple(values)
         self._default, self._oov = default_value, num_oov_buckets
         self.num_buckets = len(values) + num_oov_buckets
 
-    def look_up(self, value: Any) -> int:
+    def finder(self) -> Callable[[Any], int]:
         """The place in the list."""
-        found = self._ids.get(value)
-        if found is not None:
-            return found
-        return len(self._ids) + bucket_of(value, self._oov) if self._oov else self._default
+        return functools.partial(_in_vocabulary, values=self._values, default=self._default, oov=self._oov)
 
 
 class IdentityColumn(_LookedUp):
@@ -260,19 +289,9 @@ class IdentityColumn(_LookedUp):
         self.key = self.name = key
         self.num_buckets, self._default, self.dtype = num_buckets, default_value, dtypes.int64
 
-    def look_up(self, value: Any) -> int:
+    def finder(self) -> Callable[[Any], int]:
         """The id; InvalidArgumentError for one outside without a default."""
-        if 0 <= int(value) < self.num_buckets:
-            return int(value)
-        if self._default is None:
-            from corenn_tensorflow import errors
-
-            raise errors.InvalidArgumentError(
-                None,
-                None,
-                f"assertion failed: [values] of column {self.key!r} must be in [0, {self.num_buckets}): {value}",
-            )
-        return self._default
+        return functools.partial(_in_range, key=self.key, buckets=self.num_buckets, default=self._default)
 
 
 class HashedColumn(_LookedUp):
@@ -284,9 +303,23 @@ class HashedColumn(_LookedUp):
         self.key = self.name = key
         self.num_buckets, self.dtype = hash_bucket_size, as_dtype(dtype)
 
-    def look_up(self, value: Any) -> int:
+    def finder(self) -> Callable[[Any], int]:
         """The bucket."""
-        return bucket_of(value, self.num_buckets)
+        return functools.partial(bucket_of, buckets=self.num_buckets)
+
+
+@writable("feature_column.cross")
+def _crossed(*arrays: Any, buckets: int) -> Any:
+    rows = []
+    for row in zip(*arrays, strict=True):
+        names = [b""]
+        for values in row:
+            listed = [v.encode() if isinstance(v, str) else v for v in np.asarray(values).reshape(-1).tolist()]
+            parts = [v if isinstance(v, bytes) else str(v).encode() for v in listed if v not in (b"", -1)]
+            names = [n + b"_X_" + p for n in names for p in parts]
+        rows.append([bucket_of(n, buckets) for n in names])
+    longest = max(map(len, rows), default=0)
+    return np.array([r + [-1] * (longest - len(r)) for r in rows], np.int64).reshape(len(rows), longest)
 
 
 class CrossedColumn(CategoricalColumn):
@@ -316,19 +349,7 @@ class CrossedColumn(CategoricalColumn):
     def ids(self, features: Mapping[str, Any]) -> Any:
         """One for each combination of the parts' values."""
         given = [raw(features, p) if isinstance(p, str) else p.ids(features) for p in self.parts]
-
-        def cross(*arrays: Any) -> Any:
-            rows = []
-            for row in zip(*arrays, strict=True):
-                names = [b""]
-                for values in row:
-                    listed = [v.encode() if isinstance(v, str) else v for v in np.asarray(values).reshape(-1).tolist()]
-                    parts = [v if isinstance(v, bytes) else str(v).encode() for v in listed if v not in (b"", -1)]
-                    names = [n + b"_X_" + p for n in names for p in parts]
-                rows.append([bucket_of(n, self.num_buckets) for n in names])
-            longest = max(map(len, rows), default=0)
-            return np.array([r + [-1] * (longest - len(r)) for r in rows], np.int64).reshape(len(rows), longest)
-
+        cross = functools.partial(_crossed, buckets=int(self.num_buckets))
         widths = [(extents_of(x) or (None, None))[1] for x in given]
         every = None if None in widths else math.prod(widths)
         return host(cross, given, (((extents_of(given[0]) or (None,))[0], every), dtypes.int64), "SparseCross")
@@ -361,6 +382,7 @@ class WeightedColumn(CategoricalColumn):
         return corenn.cast(raw(features, self.key), dtype="float32")
 
 
+@writable("feature_column.bucket")
 def bucket_of(value: Any, buckets: int) -> int:
     """A stable hash of bytes or an int, below ``buckets``."""
     data = value if isinstance(value, bytes) else str(value).encode()

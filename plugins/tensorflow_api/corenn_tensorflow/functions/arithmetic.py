@@ -266,6 +266,7 @@ def truncatediv(x: Any, y: Any, name: str | None = None) -> Any:
     return composite("TruncateDiv", name, _truncated, x, y)
 
 
+@writable("truncatediv")
 def _truncated(x: Any, y: Any) -> Any:
     down = corenn.floor_divide(x, y)
     exact = corenn.equal(down * y, x)
@@ -277,7 +278,7 @@ def _truncatemod_of(a: Any, b: Any) -> Any:
     return a - corenn.trunc(a / b) * b
 
 
-@writable("truncatemod_2")
+@writable("truncatemod_real")
 def _truncatemod_of_2(a: Any, b: Any) -> Any:
     return a - _truncated(a, b) * b
 
@@ -290,17 +291,15 @@ def truncatemod(x: Any, y: Any, name: str | None = None) -> Any:
     return composite("TruncateMod", name, _truncatemod_of, x, y)
 
 
-def _where_zero(quotient: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, y: Any) -> Any:
-        zero = corenn.equal(y, 0)
-        return corenn.where(zero, corenn.zeros_like(y), quotient(x, corenn.where(zero, corenn.ones_like(y), y)))
-
-    return call
+@writable("div_no_nan")
+def _quotient(x: Any, y: Any) -> Any:
+    zero = corenn.equal(y, 0)
+    return corenn.where(zero, corenn.zeros_like(y), corenn.divide(x, corenn.where(zero, corenn.ones_like(y), y)))
 
 
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
     """x / y, and 0 where y is 0."""
-    return composite("DivNoNan", name or "div_no_nan", _where_zero(corenn.divide), *matching("DivNoNan", x, y))
+    return composite("DivNoNan", name or "div_no_nan", _quotient, *matching("DivNoNan", x, y))
 
 
 divide_no_nan = div_no_nan
@@ -428,10 +427,24 @@ def _special(type_name: str, function: Callable[..., Any], doc: str) -> Callable
     return call
 
 
-softsign = _special("Softsign", lambda x: x / (corenn.abs(x) + 1), "x / (|x| + 1).")
-lbeta = _special("Lbeta", lambda x: corenn.sum(corenn.lgamma(x), axis=-1) - corenn.lgamma(corenn.sum(x, axis=-1)),
-                 "Logarithm of the multivariate beta function along the last axis.")  # fmt: skip
-ndtri = _special("Ndtri", lambda x: corenn.erfinv(x * 2 - 1) * (2.0**0.5), "Quantile of the normal distribution.")
+@writable("softsign")
+def _softsign(x: Any) -> Any:
+    return x / (corenn.abs(x) + 1)
+
+
+@writable("lbeta")
+def _lbeta(x: Any) -> Any:
+    return corenn.sum(corenn.lgamma(x), axis=-1) - corenn.lgamma(corenn.sum(x, axis=-1))
+
+
+@writable("ndtri")
+def _ndtri(x: Any) -> Any:
+    return corenn.erfinv(x * 2 - 1) * (2.0**0.5)
+
+
+softsign = _special("Softsign", _softsign, "x / (|x| + 1).")
+lbeta = _special("Lbeta", _lbeta, "Logarithm of the multivariate beta function along the last axis.")
+ndtri = _special("Ndtri", _ndtri, "Quantile of the normal distribution.")
 
 
 def polygamma(a: Any, x: Any, name: str | None = None) -> Any:

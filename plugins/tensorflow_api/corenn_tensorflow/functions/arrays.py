@@ -95,14 +95,24 @@ def expand_dims(
     return mode.one("ExpandDims", name, corenn.expand_dims, operand(input), axis=place)
 
 
+@writable("squeeze")
+def _squeeze_of(x: Any) -> Any:
+    return corenn.squeeze(x)
+
+
 def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Any:
     """The axes of extent 1 taken away: all of them, or those named."""
     axes = python_value(either(axis, squeeze_dims, "axis", "squeeze_dims"))
     x = operand(input)
     axes = None if axes == () else axes
     if axes is None and not known(x):
-        return composite("Squeeze", name, corenn.squeeze, x)
+        return composite("Squeeze", name, _squeeze_of, x)
     return mode.one("Squeeze", name, corenn.squeeze, x, axis=axes)
+
+
+@writable("transpose")
+def _transpose_of(x: Any) -> Any:
+    return corenn.transpose(x)
 
 
 def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugate: bool = False) -> Any:
@@ -116,8 +126,13 @@ def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugat
         x = corenn.conj(x)
     order = python_value(perm)
     if rank_of(x) is None and order is None:
-        return composite("Transpose", name or "transpose", corenn.transpose, x)
+        return composite("Transpose", name or "transpose", _transpose_of, x)
     return mode.one("Transpose", name or "transpose", corenn.transpose, x, axes=order)
+
+
+@writable("matrix_transpose")
+def _matrix_transpose_of(x: Any) -> Any:
+    return corenn.matrix_transpose(x)
 
 
 def matrix_transpose(a: Any, name: str | None = "matrix_transpose", conjugate: bool = False) -> Any:
@@ -127,10 +142,10 @@ def matrix_transpose(a: Any, name: str | None = "matrix_transpose", conjugate: b
         x = corenn.conj(x)
     if rank_of(x) is not None and (rank_of(x) or 0) < 2:
         raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received `a` = {x}.")
-    return composite("Transpose", name or "matrix_transpose", corenn.matrix_transpose, x)
+    return composite("Transpose", name or "matrix_transpose", _matrix_transpose_of, x)
 
 
-@writable("concat")
+@writable("text.concat")
 def _concat_of(*a: Any, along: Any) -> Any:
     return np.concatenate(a, axis=along)
 
@@ -215,11 +230,6 @@ def _split_of(t: Any, *, given: Any, along: Any) -> Any:
     return corenn.split(t, given, axis=along)
 
 
-@writable("split_2")
-def _split_of_2(t: Any, *, given: Any, along: Any) -> Any:
-    return corenn.split(t, given, axis=along)
-
-
 def split(
     value: Any, num_or_size_splits: Any = None, axis: Any = 0, num: int | None = None, name: str | None = "split",
     split_dim: Any = None, num_split: Any = None,
@@ -238,6 +248,7 @@ def split(
         raise ValueError("tf.split needs numbers that are known while the graph is built")
     parts = sizes if isinstance(sizes, int) else len(sizes)
     given = sizes if isinstance(sizes, int) else list(sizes)
+    cut = functools.partial(_split_of, given=given, along=along)
     extents = static_shape(x)
     if isinstance(x, GraphTensor) and (extents is None or extents[along] is None):
         results = []
@@ -246,8 +257,7 @@ def split(
             if after is not None:
                 after[along] = None if isinstance(sizes, int) or sizes[i] < 0 else sizes[i]
             results.append((None if after is None else tuple(after), x.dtype))
-        return list(composite("Split", name or "split", functools.partial(_split_of_2, given=given, along=along), x, several=True,
-                              results=results))  # fmt: skip
+        return list(composite("Split", name or "split", cut, x, several=True, results=results))
     if isinstance(sizes, int) and extents is not None and (extents[along] or 0) % sizes:
         raise ValueError(f"Dimension size must be evenly divisible by {sizes} but is {extents[along]} for "
                          f"'{name or 'split'}' (op: 'Split')")  # fmt: skip
@@ -383,7 +393,7 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     return mode.one("Roll", name, corenn.roll, operand(input), shift=python_value(shift), axis=python_value(axis))
 
 
-@writable("where")
+@writable("text.where")
 def _where_of(c: Any, s: Any, t: Any) -> Any:
     return np.where(c, s, t)
 
@@ -478,7 +488,7 @@ def strided_slice(
     return mode.one("StridedSlice", name, _indexed, x, tuple(key))
 
 
-@writable("identity")
+@writable("text.identity")
 def _identity_of(a: Any) -> Any:
     return a
 
@@ -508,16 +518,17 @@ def stop_gradient(input: Any, name: str | None = None) -> Any:
     return mode.one("StopGradient", name, corenn.stop_gradient, operand(input))
 
 
+@writable("prevent_gradient")
+def _without_gradient(x: Any, *, message: str) -> Any:
+    def refuse(*_: Any) -> Any:
+        raise LookupError(f"Gradient explicitly disabled. Reason: {message}")
+
+    return corenn.custom_gradient(lambda v: (corenn.identity(v), refuse))(x)
+
+
 def prevent_gradient(input: Any, message: str = "", name: str | None = None) -> Any:
     """The tensor; asking for a gradient through it is an error (LookupError)."""
-
-    def forbidden(x: Any) -> Any:
-        def refuse(*_: Any) -> Any:
-            raise LookupError(f"Gradient explicitly disabled. Reason: {message}")
-
-        return corenn.identity(x), refuse
-
-    return composite("PreventGradient", name, corenn.custom_gradient(forbidden), operand(input))
+    return composite("PreventGradient", name, functools.partial(_without_gradient, message=message), operand(input))
 
 
 def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:

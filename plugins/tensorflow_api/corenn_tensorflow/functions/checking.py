@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import corenn
-from corenn import dtypes, tree
+from corenn import dtypes
 from corenn.graph.kinds import HostCallKind
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
@@ -45,11 +45,6 @@ def _listed(array: Any, summarize: int | None) -> str:
     return "[" + " ".join(parts) + ("..." if most >= 0 and flat.size > most else "") + "]"
 
 
-@writable("host_operation")
-def _effect(*arrays: Any, function: Callable[..., Any]) -> Any:
-    return function(*arrays) or []
-
-
 def _host_operation(type_name: str, name: str | None, function: Callable[..., Any], inputs: list[Any]) -> Any:
     """An operation that calls ``function(*arrays)`` when the graph runs; eagerly, the call."""
     graph = mode.graph_for(inputs)
@@ -58,7 +53,7 @@ def _host_operation(type_name: str, name: str | None, function: Callable[..., An
         function(*[np.asarray(g.data if g.dtype is dtypes.string else g.numpy()) for g in given])
         return None
     with graph.as_default():
-        kind = HostCallKind(functools.partial(_effect, function=function), False, type_name)
+        kind = HostCallKind(function, False, type_name)
         return graph.add(kind, [graph.convert(g) for g in given], [], name=name or type_name)
 
 
@@ -75,19 +70,21 @@ def Assert(condition: Any, data: Any, summarize: int | None = None, name: str | 
     return _host_operation("Assert", name or "Assert", functools.partial(_assert_held, summarize=summarize), inputs)
 
 
+@writable("Print")
+def _print_values(*values: Any, message: str, most: int, summarize: int | None, count: list[int]) -> None:
+    """Print, at most ``most`` times; ``count`` is how often it was so far."""
+    count[0] += 1
+    if most < 0 or count[0] <= most:
+        print(message + "".join(_listed(v, summarize) for v in values), file=sys.stderr)
+
+
 def Print(
     input_: Any, data: Any, message: str | None = None, first_n: int | None = None, summarize: int | None = None,
     name: str | None = None,
 ) -> Any:  # fmt: skip
     """``input_``; whenever it is computed, prints ``message`` and ``data`` on standard error."""
-    count = [0]
-
-    def show(*values: Any) -> None:
-        count[0] += 1
-        if first_n is None or first_n < 0 or count[0] <= first_n:
-            print((message or "") + "".join(_listed(v, summarize) for v in values), file=sys.stderr)
-
-    x = operand(input_)
+    x, most = operand(input_), -1 if first_n is None else int(first_n)
+    show = functools.partial(_print_values, message=message or "", most=most, summarize=summarize, count=[0])
     operation = _host_operation("Print", f"{name or 'Print'}/show", show, list(data))
     return _after(operation, x, name or "Print")
 
@@ -100,70 +97,89 @@ def _after(operation: Any, x: Any, name: str | None) -> Any:
         return mode.one("Identity", name, corenn.identity, x)
 
 
+@writable("print")
+def _print_line(*values: Any, texts: list[str], summarize: int | None, stream: Any) -> None:
+    """The values between the texts, on a stream: "stdout", "stderr", the path of a file, or a file."""
+    line = texts[0] + "".join(shown(v, summarize) + text for v, text in zip(values, texts[1:], strict=True))
+    if isinstance(stream, str) and stream.startswith("file://"):
+        with open(stream.removeprefix("file://"), "a", encoding="utf-8") as file:
+            file.write(line)
+    else:
+        print(line, end="", file=getattr(sys, stream) if isinstance(stream, str) else stream)
+
+
+def _texts(value: Any, texts: list[str], tensors: list[Any]) -> None:
+    """Add what is printed of ``value`` to ``texts``, of which one ends, and another begins, where a tensor is."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        texts.append("")
+    elif isinstance(value, (list, tuple, dict)):
+        items: list[Any] = list(value.items()) if isinstance(value, dict) else list(value)
+        texts[-1] += "[" if isinstance(value, list) else "(" if isinstance(value, tuple) else "{"
+        for i, item in enumerate(items):
+            texts[-1] += ", " if i else ""
+            if isinstance(value, dict):
+                texts[-1] += f"{item[0]!r}: "
+                item = item[1]
+            _texts(item, texts, tensors)
+        texts[-1] += "]" if isinstance(value, list) else ")" if isinstance(value, tuple) else "}"
+    else:
+        texts[-1] += str(value)
+
+
 def tf_print(*inputs: Any, **options: Any) -> Any:
     """Print tensors and anything else when the graph runs (eagerly: now), on standard error by default."""
     stream, end = options.pop("output_stream", sys.stderr), options.pop("end", "\n")
     summarize, sep, name = options.pop("summarize", 3), options.pop("sep", " "), options.pop("name", None)
     if options:
         raise ValueError(f"Unrecognized keyword arguments for tf.print: {options}")
-    tensors = [leaf for leaf in tree.leaves(list(inputs)) if isinstance(leaf, Tensor)]
-
-    def show(*values: Any) -> None:
-        found = iter(values)
-
-        def text(value: Any) -> str:
-            if isinstance(value, Tensor):
-                return shown(next(found), summarize)
-            if isinstance(value, (list, tuple)):
-                inner = ", ".join(text(v) for v in value)
-                return f"[{inner}]" if isinstance(value, list) else f"({inner})"
-            if isinstance(value, dict):
-                return "{" + ", ".join(f"{k!r}: {text(v)}" for k, v in value.items()) + "}"
-            return str(value)
-
-        line = sep.join(text(i) for i in inputs) + end
-        if isinstance(stream, str) and stream.startswith("file://"):
-            with open(stream.removeprefix("file://"), "a", encoding="utf-8") as file:
-                file.write(line)
-        else:
-            print(line, end="", file=stream if not isinstance(stream, str) else sys.stderr)
-
+    texts, tensors = [""], []
+    for i, value in enumerate(inputs):
+        texts[-1] += sep if i else ""
+        _texts(value, texts, tensors)
+    texts[-1] += end
+    place = "stderr" if stream is sys.stderr else "stdout" if stream is sys.stdout else stream
+    if isinstance(place, str) and place not in ("stdout", "stderr") and not place.startswith("file://"):
+        place = "stderr"
+    show = functools.partial(_print_line, texts=texts, summarize=summarize, stream=place)
     return _host_operation("PrintV2", name, show, tensors)
 
 
 # ---------------------------------------------------------------- comparisons
 
 
-def _compared(name_of: str, sign: str, holds: Callable[[Any, Any], Any], doc: str) -> Callable[..., Any]:
+_HOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+
+
+@writable("assert_compared")
+def _check_compared(first: Any, second: Any, *, sign: str, message: str | None, summarize: int | None) -> None:
+    if not np.asarray(_HOLDS[sign](first, second)).all():
+        text = f"{message or ''} Condition x {sign} y did not hold element-wise: x = {_listed(first, summarize)} "
+        raise InvalidArgumentError(None, None, (text + f"y = {_listed(second, summarize)}").strip())
+
+
+def _compared(name_of: str, sign: str, doc: str) -> Callable[..., Any]:
     def call(
         x: Any, y: Any, data: Any = None, summarize: Any = None, message: str | None = None, name: str | None = None
     ) -> Any:
         if isinstance(data, str):  # generation 2 has the message in the third place
             data, message = None, data
         a, b = matching(name_of, x, y)
-
-        def check(first: Any, second: Any) -> None:
-            if not np.asarray(holds(first, second)).all():
-                text = (
-                    f"{message or ''} Condition x {sign} y did not hold element-wise: x = {_listed(first, summarize)} "
-                )
-                raise InvalidArgumentError(None, None, (text + f"y = {_listed(second, summarize)}").strip())
-
-        for value in (a, b):
-            if isinstance(value, GraphTensor):
-                return _host_operation("Assert", name or name_of, check, [a, b])
+        check = functools.partial(_check_compared, sign=sign, message=message, summarize=summarize)
         return _host_operation("Assert", name or name_of, check, [a, b])
 
     call.__doc__ = doc
     return call
 
 
-assert_equal = _compared("assert_equal", "==", np.equal, "An error unless x == y everywhere.")
-assert_none_equal = _compared("assert_none_equal", "!=", np.not_equal, "An error unless x != y everywhere.")
-assert_less = _compared("assert_less", "<", np.less, "An error unless x < y everywhere.")
-assert_less_equal = _compared("assert_less_equal", "<=", np.less_equal, "An error unless x <= y everywhere.")
-assert_greater = _compared("assert_greater", ">", np.greater, "An error unless x > y everywhere.")
-assert_greater_equal = _compared("assert_greater_equal", ">=", np.greater_equal, "An error unless x >= y everywhere.")
+assert_equal = _compared("assert_equal", "==", "An error unless x == y everywhere.")
+assert_none_equal = _compared("assert_none_equal", "!=", "An error unless x != y everywhere.")
+assert_less = _compared("assert_less", "<", "An error unless x < y everywhere.")
+assert_less_equal = _compared("assert_less_equal", "<=", "An error unless x <= y everywhere.")
+assert_greater = _compared("assert_greater", ">", "An error unless x > y everywhere.")
+assert_greater_equal = _compared("assert_greater_equal", ">=", "An error unless x >= y everywhere.")
 
 
 @writable("assert_near")
@@ -189,32 +205,35 @@ def assert_near(
     )
 
 
-def _sign(name_of: str, holds: Callable[[Any], Any], what: str) -> Callable[..., Any]:
+@writable("assert_sign")
+def _check_sign(values: Any, *, sign: str, message: str | None, summarize: int | None) -> None:
+    if not np.asarray(_HOLDS[sign](values, 0)).all():
+        raise InvalidArgumentError(None, None, f"{message or ''} Condition x {sign} 0 did not hold element-wise: "
+                                   f"x = {_listed(values, summarize)}".strip())  # fmt: skip
+
+
+def _sign(name_of: str, sign: str) -> Callable[..., Any]:
     def call(
         x: Any, data: Any = None, summarize: Any = None, message: str | None = None, name: str | None = None
     ) -> Any:
-        def check(values: Any) -> None:
-            if not np.asarray(holds(values)).all():
-                raise InvalidArgumentError(None, None, f"{message or ''} Condition x {what} did not hold element-wise: "
-                                           f"x = {_listed(values, summarize)}".strip())  # fmt: skip
-
+        check = functools.partial(_check_sign, sign=sign, message=message, summarize=summarize)
         return _host_operation("Assert", name or name_of, check, [operand(x)])
 
-    call.__doc__ = f"An error unless x {what} everywhere."
+    call.__doc__ = f"An error unless x {sign} 0 everywhere."
     return call
 
 
-assert_positive = _sign("assert_positive", lambda v: v > 0, "> 0")
-assert_negative = _sign("assert_negative", lambda v: v < 0, "< 0")
-assert_non_negative = _sign("assert_non_negative", lambda v: v >= 0, ">= 0")
-assert_non_positive = _sign("assert_non_positive", lambda v: v <= 0, "<= 0")
+assert_positive = _sign("assert_positive", ">")
+assert_negative = _sign("assert_negative", "<")
+assert_non_negative = _sign("assert_non_negative", ">=")
+assert_non_positive = _sign("assert_non_positive", "<=")
 
 
 def assert_rank(
     x: Any, rank: Any, data: Any = None, summarize: Any = None, message: str | None = None, name: str | None = None
 ) -> Any:
     """ValueError unless ``x`` has ``rank`` axes; when the graph runs, if that is not known now."""
-    return _rank_check(x, lambda n: n == int(rank), f"must have rank {rank}", message, name or "assert_rank")
+    return _rank_check(x, [int(rank)], False, f"must have rank {rank}", message, name or "assert_rank")
 
 
 def assert_rank_at_least(
@@ -222,7 +241,7 @@ def assert_rank_at_least(
 ) -> Any:
     """ValueError unless ``x`` has at least ``rank`` axes."""
     said = f"must have rank at least {rank}"
-    return _rank_check(x, lambda n: n >= int(rank), said, message, name or "assert_rank_at_least")
+    return _rank_check(x, [int(rank)], True, said, message, name or "assert_rank_at_least")
 
 
 def assert_rank_in(
@@ -230,29 +249,32 @@ def assert_rank_in(
 ) -> Any:
     """ValueError unless the number of axes of ``x`` is among ``ranks``."""
     allowed = [int(r) for r in ranks]
-    return _rank_check(
-        x, lambda n: n in allowed, f"must have rank in {tuple(allowed)}", message, name or "assert_rank_in"
-    )
+    return _rank_check(x, allowed, False, f"must have rank in {tuple(allowed)}", message, name or "assert_rank_in")
 
 
-def _rank_check(x: Any, holds: Callable[[int], bool], said: str, message: str | None, name: str) -> Any:
+@writable("assert_rank")
+def _check_rank(values: Any, *, ranks: list[int], more: bool, said: str, message: str | None) -> None:
+    if not _is_rank(np.ndim(values), ranks, more):
+        raise InvalidArgumentError(None, None, f"{message or ''} x {said}.  Received shape {np.shape(values)}".strip())
+
+
+def _is_rank(rank: int, ranks: list[int], more: bool) -> bool:
+    return rank in ranks or (more and rank > ranks[0])
+
+
+def _rank_check(x: Any, ranks: list[int], more: bool, said: str, message: str | None, name: str) -> Any:
+    """That the rank is among ``ranks``, or (``more``) at least the only one of them."""
     from corenn_tensorflow.functions.flow import no_op
 
     tensor = operand(x)
     extents = static_shape(tensor)
     if extents is not None:
-        if not holds(len(extents)):
+        if not _is_rank(len(extents), ranks, more):
             label = tensor.name if isinstance(tensor, GraphTensor) else "x"
             shape = TensorShape(extents)
             raise ValueError(f"{message or ''} {label} {said}.  Received rank {len(extents)}, shape {shape}".strip())
         return no_op()
-
-    def check(values: Any) -> None:
-        if not holds(np.ndim(values)):
-            raise InvalidArgumentError(
-                None, None, f"{message or ''} x {said}.  Received shape {np.shape(values)}".strip()
-            )
-
+    check = functools.partial(_check_rank, ranks=ranks, more=more, said=said, message=message)
     return _host_operation("Assert", name, check, [tensor])
 
 
@@ -365,7 +387,8 @@ def is_strictly_increasing(x: Any, name: str | None = None) -> Any:
 
 
 @writable("shape_checked")
-def _check_shape(values: Any, *, shape: TensorShape) -> None:
+def _check_shape(values: Any, *, extents: Any) -> None:
+    shape = TensorShape(extents)
     if not shape.is_compatible_with(np.shape(values)):
         raise InvalidArgumentError(None, None, f"Shape of tensor {TensorShape(np.shape(values))} is not compatible "
                                    f"with expected shape {shape}.")  # fmt: skip
@@ -378,7 +401,9 @@ def shape_checked(x: Any, shape: TensorShape, name: str) -> Any:
     if not isinstance(x, GraphTensor):
         return convert_to_tensor(x)
     made = _after(
-        _host_operation("EnsureShape", f"{name}/check", functools.partial(_check_shape, shape=shape), [x]), x, name
+        _host_operation("EnsureShape", f"{name}/check", functools.partial(_check_shape, extents=shape.extents), [x]),
+        x,
+        name,
     )
     made.set_shape(shape)
     return made

@@ -22,14 +22,9 @@ _Difference = namedtuple("ListDiff", ["out", "idx"])
 _TopK = namedtuple("TopKV2", ["values", "indices"])
 
 
-@writable("gather_first")
-def _gather_first_of(a: Any, i: Any, *, along: Any) -> Any:
+@writable("gather_text")
+def _take(a: Any, i: Any, *, along: Any) -> Any:
     return np.take(a, i, axis=along)
-
-
-@writable("gather_first_2")
-def _gather_first_of_2(t: Any, i: Any, *, along: Any, batch_dims: int) -> Any:
-    return _gather_batched(t, i, along, batch_dims)
 
 
 def _gather_first(
@@ -42,14 +37,13 @@ def _gather_first(
     if x.dtype is dtypes.string:
         from corenn_tensorflow.functions.text import on_host
 
-        return on_host("GatherV2", name, functools.partial(_gather_first_of, along=along), [x, places], "string")
+        return on_host("GatherV2", name, functools.partial(_take, along=along), [x, places], "string")
     if batch_dims:
-        return composite(
-            "GatherV2", name, functools.partial(_gather_first_of_2, along=along, batch_dims=batch_dims), x, places
-        )
+        return composite("GatherV2", name, functools.partial(_gather_batched, axis=along, batch=batch_dims), x, places)
     return mode.one("GatherV2", name, corenn.gather, x, places, axis=along)
 
 
+@writable("gather_batched")
 def _gather_batched(x: Any, places: Any, axis: int, batch: int) -> Any:
     batch, axis = batch % max(places.ndim, 1) if batch < 0 else batch, axis % x.ndim
     moved = corenn.moveaxis(x, axis, batch)
@@ -112,25 +106,27 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
                     shape=shape_argument(shape))  # fmt: skip
 
 
-def _tensor_scatter(kind: str, function: Any) -> Any:
+@writable("tensor_scatter")
+def _scattered(now: Any, places: Any, given: Any, *, kind: str) -> Any:
+    index = tuple(places[..., i] for i in range(places.spec.static[-1]))
+    if kind == "Update":
+        return corenn.index_update(now, given, index=index)
+    return corenn.index_add(now, given if kind == "Add" else -given, index=index)
+
+
+def _tensor_scatter(kind: str) -> Any:
     def call(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Any:
         x = operand(tensor)
-
-        def run(now: Any, places: Any, given: Any) -> Any:
-            index = tuple(places[..., i] for i in range(places.spec.static[-1]))
-            return function(now, given, index)
-
+        run = functools.partial(_scattered, kind=kind)
         return composite(f"TensorScatter{kind}", name, run, x, operand(indices), convert_to_tensor(updates, x.dtype))
 
     call.__doc__ = f"``tensor`` changed at ``indices``: {kind.lower()}."
     return call
 
 
-tensor_scatter_update = tensor_scatter_nd_update = _tensor_scatter(
-    "Update", lambda x, v, i: corenn.index_update(x, v, index=i)
-)
-tensor_scatter_add = tensor_scatter_nd_add = _tensor_scatter("Add", lambda x, v, i: corenn.index_add(x, v, index=i))
-tensor_scatter_sub = tensor_scatter_nd_sub = _tensor_scatter("Sub", lambda x, v, i: corenn.index_add(x, -v, index=i))
+tensor_scatter_update = tensor_scatter_nd_update = _tensor_scatter("Update")
+tensor_scatter_add = tensor_scatter_nd_add = _tensor_scatter("Add")
+tensor_scatter_sub = tensor_scatter_nd_sub = _tensor_scatter("Sub")
 
 
 def _on_arrays(type_name: str, name: str | None, function: Any, inputs: list[Any], results: list[Any]) -> Any:
@@ -229,7 +225,7 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
     if isinstance(targets, Tensor) and targets.dtype.is_floating:  # generation 2 has the targets first
         predictions, targets = targets, predictions
     scores, wanted = operand(predictions), operand(targets)
-    return composite("InTopKV2", name, functools.partial(_in_top_k_of, k=k), scores, wanted)
+    return composite("InTopKV2", name, functools.partial(_in_top_k_of, k=python_value(k)), scores, wanted)
 
 
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Any:
@@ -267,14 +263,14 @@ def searchsorted(
     """Where values belong in sorted vectors."""
     row, given = matching("SearchSorted", sorted_sequence, values)
     return composite(
-        "SearchSorted", name, functools.partial(_searchsorted_of, side=side, out_type=out_type), row, given
+        "SearchSorted", name, functools.partial(_searchsorted_of, side=side, out_type=as_dtype(out_type)), row, given
     )
 
 
 @writable("bincount")
 def _bincount_of(values: Any, *heavy: Any, maxlength: Any, minlength: Any, binary_output: bool) -> list[Any]:
     flat = np.asarray(values).reshape(-1)
-    least, most = python_value(minlength) or 0, python_value(maxlength)
+    least, most = minlength, maxlength
     kept = flat if most is None else flat[flat < most]
     w = heavy[0].reshape(-1)[flat < most] if heavy and most is not None else heavy[0].reshape(-1) if heavy else None
     found = np.bincount(kept, w, minlength=least)
@@ -292,7 +288,12 @@ def bincount(
     return _on_arrays(
         "Bincount",
         name,
-        functools.partial(_bincount_of, maxlength=maxlength, minlength=minlength, binary_output=binary_output),
+        functools.partial(
+            _bincount_of,
+            maxlength=python_value(maxlength),
+            minlength=python_value(minlength) or 0,
+            binary_output=binary_output,
+        ),
         inputs,
         [((None,), wanted)],
     )[0]
@@ -313,7 +314,7 @@ def histogram_fixed_width_bins(
     return composite(
         "HistogramFixedWidthBins",
         name,
-        functools.partial(_histogram_fixed_width_bins_of, nbins=nbins, dtype=dtype),
+        functools.partial(_histogram_fixed_width_bins_of, nbins=int(nbins), dtype=as_dtype(dtype)),
         x,
         limits,
     )
@@ -331,7 +332,10 @@ def histogram_fixed_width(
     """How many values fall into each of ``nbins`` equal bins."""
     places = histogram_fixed_width_bins(values, value_range, nbins, "int32")
     return composite(
-        "HistogramFixedWidth", name, functools.partial(_histogram_fixed_width_count, nbins=nbins, dtype=dtype), places
+        "HistogramFixedWidth",
+        name,
+        functools.partial(_histogram_fixed_width_count, nbins=int(nbins), dtype=as_dtype(dtype)),
+        places,
     )
 
 

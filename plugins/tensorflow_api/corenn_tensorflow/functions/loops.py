@@ -9,6 +9,7 @@ import corenn
 from corenn import tree
 from corenn.dtypes import DType
 from corenn.graph import control
+from corenn.graph.kind_registry import Reader, Record, register_kind
 from corenn.graph.kinds import CompositeKind
 from corenn.graph.operations import Operation, Run
 from corenn.graph.tensors import GraphTensor
@@ -54,9 +55,24 @@ class ArrayWriteKind(CompositeKind):
         return (self._put(rows, index, element),)
 
 
-@writable("concat")
+def _read_write(record: Record, reader: Reader) -> ArrayWriteKind:
+    record.counts(3, 1)
+    grows = record.config.get("grows")
+    if not isinstance(grows, bool) or not record.inputs[1].dtype.is_integer:
+        record.refuse("it does not say whether it grows, or its index is no integer")
+    record.agree((None, record.inputs[0].dtype), (None, record.inputs[2].dtype), "the element")
+    record.same((None, record.inputs[0].dtype))
+    return ArrayWriteKind(grows)
+
+
+@writable("tensor_array_concat")
 def _concat_of(r: Any) -> Any:
     return corenn.reshape(r, shape=(-1, *r.spec.static[2:]))
+
+
+register_kind(
+    "corenn_tensorflow.array_write", ArrayWriteKind, lambda kind, operation, writer: {"grows": kind.grows}, _read_write
+)
 
 
 class TensorArray:

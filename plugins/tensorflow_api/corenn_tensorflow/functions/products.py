@@ -126,9 +126,14 @@ def cross(a: Any, b: Any, name: str | None = None) -> Any:
     return composite("Cross", name, _cross_of, *matching("Cross", a, b))
 
 
+@writable("trace")
+def _trace_of(x: Any) -> Any:
+    return corenn.trace(x)
+
+
 def trace(x: Any, name: str | None = None) -> Any:
     """The sum of the diagonal of matrices."""
-    return composite("Trace", name, corenn.trace, operand(x))
+    return composite("Trace", name, _trace_of, operand(x))
 
 
 @writable("diag")

@@ -225,16 +225,19 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
         return block(x, corner, extents)
 
 
-def _stateless(draw: Any, doc: str) -> Any:
+@writable("random.stateless")
+def _stateless_of(pair: Any, *, draw: str, shape: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    numbers = corenn.cast(pair, dtype="uint64")
+    key = corenn.concatenate(numbers, corenn.zeros((1,), "uint64"), axis=0)
+    return _STATELESS[draw](shape, key, *args, **options)
+
+
+def _stateless(draw: str, doc: str) -> Any:
     def call(shape: Any, seed: Any, *args: Any, name: str | None = None, **options: Any) -> Any:
-        given = operand(seed)
-
-        def run(pair: Any) -> Any:
-            numbers = corenn.cast(pair, dtype="uint64")
-            key = corenn.concatenate(numbers, corenn.zeros((1,), "uint64"), axis=0)
-            return draw(shape_argument(shape), key, *args, **options)
-
-        return composite("StatelessRandom", name, run, given)
+        if "dtype" in options:
+            options["dtype"] = as_dtype(options["dtype"])
+        run = functools.partial(_stateless_of, draw=draw, shape=shape_argument(shape), args=args, options=options)
+        return composite("StatelessRandom", name, run, operand(seed))
 
     call.__doc__ = doc
     return call
@@ -247,17 +250,21 @@ def _stateless_uniform(shape: Any, key: Any, minval: Any = 0, maxval: Any = None
     return corenn.random.uniform(shape, float(minval), 1.0 if maxval is None else float(maxval), wanted, key=key)
 
 
-stateless_uniform = _stateless(_stateless_uniform, "Uniform numbers that depend on ``seed``, two integers, alone.")
-stateless_normal = _stateless(
-    lambda shape, key, mean=0.0, stddev=1.0, dtype="float32": corenn.random.normal(
-        shape, mean, stddev, as_dtype(dtype), key=key
-    ), "Normal numbers that depend on ``seed``, two integers, alone.",
-)  # fmt: skip
+def _stateless_normal(shape: Any, key: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32") -> Any:
+    return corenn.random.normal(shape, mean, stddev, as_dtype(dtype), key=key)
+
+
+def _stateless_truncated(shape: Any, key: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32") -> Any:
+    return corenn.random.truncated_normal(shape, mean, stddev, as_dtype(dtype), key=key)
+
+
+_STATELESS = {"uniform": _stateless_uniform, "normal": _stateless_normal, "truncated_normal": _stateless_truncated}
+
+stateless_uniform = _stateless("uniform", "Uniform numbers that depend on ``seed``, two integers, alone.")
+stateless_normal = _stateless("normal", "Normal numbers that depend on ``seed``, two integers, alone.")
 stateless_truncated_normal = _stateless(
-    lambda shape, key, mean=0.0, stddev=1.0, dtype="float32": corenn.random.truncated_normal(
-        shape, mean, stddev, as_dtype(dtype), key=key
-    ), "Truncated normal numbers that depend on ``seed``, two integers, alone.",
-)  # fmt: skip
+    "truncated_normal", "Truncated normal numbers that depend on ``seed``, two integers, alone."
+)
 
 __all__ = [
     "categorical", "get_seed", "multinomial", "random_crop", "random_gamma", "random_normal", "random_poisson",

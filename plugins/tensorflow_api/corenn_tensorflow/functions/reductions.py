@@ -75,7 +75,14 @@ def count_nonzero(
         return corenn.cast(found, dtype=as_dtype(dtype))
 
 
-def _place(type_name: str, function: Callable[..., Any], doc: str) -> Callable[..., Any]:
+@writable("place")
+def _place_as(values: Any, *, least: bool, axis: int, dtype: Any) -> Any:
+    return corenn.cast((corenn.argmin if least else corenn.argmax)(values, axis=axis), dtype=dtype)
+
+
+def _place(type_name: str, least: bool, doc: str) -> Callable[..., Any]:
+    function = corenn.argmin if least else corenn.argmax
+
     def call(
         input: Any, axis: Any = None, name: str | None = None, dimension: Any = None,
         output_type: Any = "int64",
@@ -85,20 +92,21 @@ def _place(type_name: str, function: Callable[..., Any], doc: str) -> Callable[.
         x = operand(input)
         along = python_value(either(axis, dimension, "axis", "dimension"))
         wanted = as_dtype(output_type)
-
-        def find(values: Any, axis: Any) -> Any:
-            return corenn.cast(function(values, axis=axis), dtype=wanted)
-
         if wanted.name == "int64":
             return mode.one(type_name, name, function, x, axis=0 if along is None else along)
-        return composite(type_name, name, lambda v: find(v, 0 if along is None else along), x)
+        return composite(
+            type_name,
+            name,
+            functools.partial(_place_as, least=least, axis=0 if along is None else along, dtype=wanted),
+            x,
+        )
 
     call.__doc__ = doc
     return call
 
 
-argmax = _place("ArgMax", corenn.argmax, "Where the greatest element lies along ``axis`` (0 by default).")
-argmin = _place("ArgMin", corenn.argmin, "Where the least element lies along ``axis`` (0 by default).")
+argmax = _place("ArgMax", False, "Where the greatest element lies along ``axis`` (0 by default).")
+argmin = _place("ArgMin", True, "Where the least element lies along ``axis`` (0 by default).")
 arg_max, arg_min = argmax, argmin
 
 

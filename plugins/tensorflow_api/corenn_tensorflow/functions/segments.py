@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,16 +31,13 @@ def _zero_where_empty(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _valid(function: Callable[..., Any]) -> Callable[..., Any]:
+@writable("unsorted_segments")
+def _valid(x: Any, ids: Any, *, type_name: str, count: int) -> Any:
     """Rows with a negative number are left out: they go to a segment past the end, which is cut off."""
-
-    def run(x: Any, ids: Any, num_segments: Any) -> Any:
-        kept = corenn.where(corenn.less(ids, 0), corenn.full_like(ids, num_segments), ids)
-        flat = corenn.reshape(kept, shape=(-1,))
-        rows = corenn.reshape(x, shape=(flat.spec.static[0], *x.spec.static[ids.ndim :]))
-        return function(rows, flat, num_segments=num_segments + 1)[:num_segments]
-
-    return run
+    kept = corenn.where(corenn.less(ids, 0), corenn.full_like(ids, count), ids)
+    flat = corenn.reshape(kept, shape=(-1,))
+    rows = corenn.reshape(x, shape=(flat.spec.static[0], *x.spec.static[ids.ndim :]))
+    return _UNSORTED[type_name](rows, flat, num_segments=count + 1)[:count]
 
 
 def _sorted(type_name: str, function: Callable[..., Any], doc: str) -> Callable[..., Any]:
@@ -52,13 +50,18 @@ def _sorted(type_name: str, function: Callable[..., Any], doc: str) -> Callable[
     return call
 
 
+_UNSORTED: dict[str, Callable[..., Any]] = {}
+
+
 def _unsorted(type_name: str, function: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    _UNSORTED[type_name] = function
+
     def call(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Any:
         x, ids = operand(data), operand(segment_ids)
         count = python_value(num_segments)
         if isinstance(count, int):
-            run = _valid(function)
-            return composite(type_name, name, lambda t, i: run(t, i, count), x, ids)
+            run = functools.partial(_valid, type_name=type_name, count=count)
+            return composite(type_name, name, run, x, ids)
         with mode.scope(name, type_name, x, ids, num_segments):
             return _dynamic(type_name, function, x, ids, count)
 

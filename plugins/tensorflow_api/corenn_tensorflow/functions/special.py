@@ -76,22 +76,26 @@ def erfcinv(x: Any, name: str | None = None) -> Any:
     return composite("Erfcinv", name, _erfcinv_of, operand(x))
 
 
-def _unless_zero(function: Any) -> Any:
-    def run(x: Any, y: Any) -> Any:
-        zero = corenn.equal(x, 0)
-        return corenn.where(zero, corenn.zeros_like(x), function(x, corenn.where(zero, corenn.ones_like(y), y)))
+@writable("xdivy")
+def _xdivy_of(x: Any, y: Any) -> Any:
+    zero = corenn.equal(x, 0)
+    return corenn.where(zero, corenn.zeros_like(x), corenn.divide(x, corenn.where(zero, corenn.ones_like(y), y)))
 
-    return run
+
+@writable("xlog1py")
+def _xlog1py_of(x: Any, y: Any) -> Any:
+    zero = corenn.equal(x, 0)
+    return corenn.where(zero, corenn.zeros_like(x), x * corenn.log1p(corenn.where(zero, corenn.ones_like(y), y)))
 
 
 def xdivy(x: Any, y: Any, name: str | None = None) -> Any:
     """x / y, and 0 where x is 0."""
-    return composite("Xdivy", name, _unless_zero(corenn.divide), *matching("Xdivy", x, y))
+    return composite("Xdivy", name, _xdivy_of, *matching("Xdivy", x, y))
 
 
 def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
     """x * log(1 + y), and 0 where x is 0."""
-    return composite("Xlog1py", name, _unless_zero(lambda a, b: a * corenn.log1p(b)), *matching("Xlog1py", x, y))
+    return composite("Xlog1py", name, _xlog1py_of, *matching("Xlog1py", x, y))
 
 
 def zero_fraction(value: Any, name: str | None = None) -> Any:

@@ -84,32 +84,60 @@ def _encoded(array: Any) -> Any:
     return _each(lambda v: v.encode() if isinstance(v, str) else v)(array)
 
 
-def _each(function: Callable[..., Any], kind: Any = object) -> Callable[..., Any]:
-    return np.vectorize(function, otypes=[kind])
+def _each(function: Callable[..., Any], kind: str = "object") -> Callable[..., Any]:
+    """``function`` of single elements, as a function of arrays, which gives an array of NumPy's ``kind``."""
+    return functools.partial(_elementwise, function=function, kind=kind)
 
 
-def _strings(
-    type_name: str, function: Callable[[bytes], Any], doc: str, kind: Any = object, dtype: str = "string"
-) -> Any:
+@writable("text.elementwise")
+def _elementwise(*arrays: Any, function: Callable[..., Any], kind: str) -> Any:
+    return np.vectorize(function, otypes=[np.dtype(kind)])(*arrays)
+
+
+@writable("text.lower")
+def _lowered(s: bytes) -> bytes:
+    return s.decode().lower().encode()
+
+
+@writable("text.upper")
+def _uppered(s: bytes) -> bytes:
+    return s.decode().upper().encode()
+
+
+@writable("text.strip")
+def _stripped(s: bytes) -> bytes:
+    return s.strip()
+
+
+def _strings(type_name: str, function: Callable[[bytes], Any], doc: str) -> Any:
     def call(input: Any, name: str | None = None, **options: Any) -> Any:  # TensorFlow's name
-        return on_host(type_name, name, _each(function, kind), [input], dtype)
+        return on_host(type_name, name, _each(function), [input], "string")
 
     call.__doc__ = doc
     return call
 
 
-lower = _strings("StringLower", lambda s: s.decode().lower().encode(), "Small letters.")
-upper = _strings("StringUpper", lambda s: s.decode().upper().encode(), "Capital letters.")
-strip = _strings("StringStrip", lambda s: s.strip(), "Without white space at both ends.")
+lower = _strings("StringLower", _lowered, "Small letters.")
+upper = _strings("StringUpper", _uppered, "Capital letters.")
+strip = _strings("StringStrip", _stripped, "Without white space at both ends.")
+
+
+@writable("text.length")
+def _length_of(s: bytes, *, unit: str) -> int:
+    return len(s) if unit == "BYTE" else len(s.decode())
 
 
 def length(input: Any, name: str | None = None, unit: str = "BYTE") -> Any:
     """The number of bytes (or of characters) of each string."""
+    return on_host("StringLength", name, _each(functools.partial(_length_of, unit=unit), "int32"), [input], "int32")
 
-    def count(s: bytes) -> int:
-        return len(s) if unit == "BYTE" else len(s.decode())
 
-    return on_host("StringLength", name, _each(count, np.int32), [input], "int32")
+@writable("text.as_string")
+def _number_as_text(v: Any, *, form: str, whole: str) -> bytes:
+    """A number, by the format for floats or that for whole numbers."""
+    if isinstance(v, (bool, np.bool_)):
+        return b"true" if v else b"false"
+    return (format(int(v), whole) if isinstance(v, (int, np.integer)) else format(float(v), form)).encode()
 
 
 def as_string(
@@ -121,20 +149,14 @@ def as_string(
         raise ValueError("scientific and shortest cannot both be true")
     places = "" if precision < 0 else f".{precision}"
     wide = "" if width < 0 else str(width)
-
-    def text(v: Any) -> bytes:
-        if isinstance(v, (bool, np.bool_)):
-            return b"true" if v else b"false"
-        if isinstance(v, (int, np.integer)):
-            return f"{int(v):{fill}{wide}d}".encode()
-        return f"{float(v):{fill}{wide}{places}{'e' if scientific else 'g' if shortest else 'f'}}".encode()
-
-    return on_host("AsString", name, _each(text), [input], "string")
+    form = f"{fill}{wide}{places}{'e' if scientific else 'g' if shortest else 'f'}"
+    function = functools.partial(_number_as_text, form=form, whole=f"{fill}{wide}d")
+    return on_host("AsString", name, _each(function), [input], "string")
 
 
 @writable("string_join")
 def _joined(*arrays: Any, joint: Any) -> Any:
-    return _each(lambda *parts: joint.join(parts))(*arrays)
+    return np.vectorize(lambda *parts: joint.join(parts), otypes=[object])(*arrays)
 
 
 def string_join(inputs: Any, separator: str = "", name: str | None = None) -> Any:
@@ -188,16 +210,18 @@ def input_of(value: Any) -> Any:
     return operand(value)
 
 
+@writable("text.substr")
+def _part(s: bytes, start: int, count: int, *, unit: str) -> bytes:
+    if unit == "BYTE":
+        return s[start : start + count if start >= 0 or start + count < 0 else None]
+    text = s.decode()
+    return text[start : start + count if start >= 0 or start + count < 0 else None].encode()
+
+
 def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = "BYTE") -> Any:
     """``len`` bytes (or characters) of each string, from ``pos`` on."""
-
-    def cut(s: bytes, start: int, count: int) -> bytes:
-        if unit == "BYTE":
-            return s[start : start + count if start >= 0 or start + count < 0 else None]
-        text = s.decode()
-        return text[start : start + count if start >= 0 or start + count < 0 else None].encode()
-
-    return on_host("Substr", name, _each(cut), [input, pos, len], "string", _extents(input))
+    function = _each(functools.partial(_part, unit=unit))
+    return on_host("Substr", name, function, [input, pos, len], "string", _extents(input))
 
 
 def _extents(x: Any) -> Any:
@@ -205,17 +229,32 @@ def _extents(x: Any) -> Any:
     return None if found is None else builtin_tuple(found)
 
 
+@writable("text.integer")
+def _integer(s: bytes) -> int:
+    return int(s)
+
+
+@writable("text.real")
+def _real(s: bytes) -> float:
+    return float(s)
+
+
 def string_to_number(
     string_tensor: Any = None, out_type: Any = "float32", name: str | None = None, input: Any = None
 ) -> Any:
     """Text as numbers."""
     wanted = as_dtype(out_type)
-    convert = int if wanted.is_integer else float
+    convert: Callable[..., Any] = _integer if wanted.is_integer else _real
     given = string_tensor if string_tensor is not None else input
-    return on_host("StringToNumber", name, _each(convert, wanted.numpy), [given], wanted)
+    return on_host("StringToNumber", name, _each(convert, wanted.name), [given], wanted)
 
 
 to_number = string_to_number
+
+
+@writable("text.regex_replace")
+def _replaced(s: bytes, *, pattern: bytes, by: bytes, count: int) -> bytes:
+    return re.sub(pattern, by, s, count=count)
 
 
 def regex_replace(
@@ -226,25 +265,37 @@ def regex_replace(
     name: str | None = None,
 ) -> Any:
     """What a pattern matches replaced."""
-    compiled = re.compile(as_bytes(pattern))
     by = re.sub(rb"\\0", rb"\\g<0>", as_bytes(rewrite))
+    count = 0 if replace_global else 1
+    function = functools.partial(_replaced, pattern=re.compile(as_bytes(pattern)).pattern, by=by, count=count)
+    return on_host("RegexReplace", name, _each(function), [input], "string")
 
-    def change(s: bytes) -> bytes:
-        return compiled.sub(by, s, count=0 if replace_global else 1)
 
-    return on_host("RegexReplace", name, _each(change), [input], "string")
+@writable("text.regex_full_match")
+def _matches(s: bytes, *, pattern: bytes) -> bool:
+    return re.fullmatch(pattern, s) is not None
 
 
 def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Any:
     """Whether a pattern matches the whole string."""
-    compiled = re.compile(as_bytes(pattern))
-    return on_host("RegexFullMatch", name, _each(lambda s: compiled.fullmatch(s) is not None, bool), [input], "bool")
+    function = functools.partial(_matches, pattern=re.compile(as_bytes(pattern)).pattern)
+    return on_host("RegexFullMatch", name, _each(function, "bool"), [input], "bool")
 
 
+@writable("text.pieces")
 def _pieces(s: bytes, sep: bytes, skip_empty: bool, most: int = -1) -> list[bytes]:
     if not sep:
         return s.split(None, most)
     parts = s.split(sep, most)
+    return [p for p in parts if p] if skip_empty else parts
+
+
+@writable("text.split_at_any")
+def _pieces_at_any(s: bytes, mark: bytes, skip_empty: bool, most: int) -> list[bytes]:
+    """Pieces between any of the characters of ``mark``; single characters without one."""
+    if not mark:
+        return [s[i : i + 1] for i in range(len(s))]
+    parts = re.split(b"[" + re.escape(mark) + b"]", s, maxsplit=max(most, 0))
     return [p for p in parts if p] if skip_empty else parts
 
 
@@ -256,13 +307,7 @@ def string_split(
     chosen = delimiter if delimiter is not None else sep
     given = operand(source if source is not None else input)
     mark = b" " if chosen is None else as_bytes(chosen)
-
-    def pieces(s: bytes) -> list[bytes]:
-        if not mark:
-            return [s[i : i + 1] for i in range(len(s))]
-        parts = re.split(b"[" + re.escape(mark) + b"]", s, maxsplit=max(maxsplit, 0))
-        return [p for p in parts if p] if skip_empty else parts
-
+    pieces = functools.partial(_pieces_at_any, mark=mark, skip_empty=skip_empty, most=maxsplit)
     return _split(given, pieces, name)
 
 
@@ -273,21 +318,21 @@ def strings_split(
     """Strings split at a separator (white space by default): pieces by row, as a sparse matrix."""
     mark = as_bytes(sep or "")
     given = operand(input if input is not None else source)
-    return _split(given, lambda s: _pieces(s, mark, False, maxsplit), name)
+    return _split(given, functools.partial(_pieces, sep=mark, skip_empty=False, most=maxsplit), name)
 
 
-@writable("split")
+@writable("text.split_places")
 def _split_places(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
     rows = [pieces(s) for s in array.reshape(-1)]
     return np.array([(i, j) for i, row in enumerate(rows) for j in range(len(row))], np.int64).reshape(-1, 2)
 
 
-@writable("split_2")
+@writable("text.split_values")
 def _split_values(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
     return np.array([p for s in array.reshape(-1) for p in pieces(s)], object)
 
 
-@writable("split_3")
+@writable("text.split_extents")
 def _split_extents(array: Any, *, pieces: Callable[[bytes], list[bytes]]) -> Any:
     return np.array([array.size, max((len(pieces(s)) for s in array.reshape(-1)), default=0)], np.int64)
 
@@ -301,27 +346,30 @@ def _split(given: Any, pieces: Callable[[bytes], list[bytes]], name: str | None)
         )
 
 
+@writable("text.string_format")
+def _filled(*arrays: Any, template: str, placeholder: str, summarize: int) -> Any:
+    from corenn_tensorflow.functions.checking import shown
+
+    parts = template.split(placeholder)
+    found = parts[0]
+    for array, rest in zip(arrays, parts[1:], strict=True):
+        found += shown(array, summarize) + rest
+    return np.array(found.encode(), object)
+
+
 def string_format(
     template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
 ) -> Any:
     """Text with tensors in the places of ``{}``."""
-    from corenn_tensorflow.functions.checking import shown
-
     listed = list(inputs) if isinstance(inputs, (list, builtin_tuple)) else [inputs]
-
-    def fill(*arrays: Any) -> Any:
-        parts = template.split(placeholder)
-        found = parts[0]
-        for array, rest in zip(arrays, parts[1:], strict=True):
-            found += shown(array, summarize) + rest
-        return np.array(found.encode(), object)
-
-    return on_host("StringFormat", name, fill, listed, "string", ())
+    function = functools.partial(_filled, template=template, placeholder=placeholder, summarize=summarize)
+    return on_host("StringFormat", name, function, listed, "string", ())
 
 
 @writable("decode_raw")
 def _decode_raw_of(array: Any, *, wanted: Any, order: Any) -> Any:
-    rows = [np.frombuffer(s, order).astype(wanted.numpy) for s in array.reshape(-1)]
+    stored = wanted.numpy.newbyteorder(order)
+    rows = [np.frombuffer(s, stored).astype(wanted.numpy) for s in array.reshape(-1)]
     return np.stack(rows).reshape(*array.shape, -1) if rows else np.zeros((*array.shape, 0), wanted.numpy)
 
 
@@ -335,7 +383,7 @@ def decode_raw(
     """Each string as a vector of numbers, from its bytes."""
     wanted = as_dtype(out_type)
     given = operand(input_bytes if input_bytes is not None else bytes)
-    order = wanted.numpy.newbyteorder("<" if little_endian else ">")
+    order = "<" if little_endian else ">"
     shape = _extents(given)
     return on_host(
         "DecodeRaw",
@@ -347,25 +395,36 @@ def decode_raw(
     )
 
 
+@writable("text.encode_base64")
+def _in_base64(s: bytes, *, pad: bool) -> bytes:
+    made = base64.urlsafe_b64encode(s)
+    return made if pad else made.rstrip(b"=")
+
+
+@writable("text.decode_base64")
+def _from_base64(s: bytes) -> bytes:
+    return base64.urlsafe_b64decode(s + b"=" * (-len(s) % 4))
+
+
+@writable("text.bytes")
+def _single_bytes(s: bytes) -> list[bytes]:
+    return [s[i : i + 1] for i in range(len(s))]
+
+
 def encode_base64(input: Any, pad: bool = False, name: str | None = None) -> Any:
     """Strings in base 64, of the alphabet for addresses of pages."""
-
-    def encode(s: bytes) -> bytes:
-        made = base64.urlsafe_b64encode(s)
-        return made if pad else made.rstrip(b"=")
-
-    return on_host("EncodeBase64", name, _each(encode), [input], "string")
+    function = functools.partial(_in_base64, pad=bool(pad))
+    return on_host("EncodeBase64", name, _each(function), [input], "string")
 
 
 def decode_base64(input: Any, name: str | None = None) -> Any:
     """Strings from base 64."""
-    return on_host("DecodeBase64", name, _each(lambda s: base64.urlsafe_b64decode(s + b"=" * (-len(s) % 4))), [input],
-                   "string")  # fmt: skip
+    return on_host("DecodeBase64", name, _each(_from_base64), [input], "string")
 
 
 def bytes_split(input: Any, name: str | None = None) -> SparseTensor:
     """The bytes of each string, as a sparse matrix."""
-    return _split(operand(input), lambda s: [s[i : i + 1] for i in range(len(s))], name)
+    return _split(operand(input), _single_bytes, name)
 
 
 def is_text(x: Any) -> bool:

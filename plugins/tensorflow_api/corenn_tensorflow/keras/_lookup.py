@@ -48,6 +48,7 @@ def made(kind: str, identifier: Any, names: Mapping[str, Any], custom: Mapping[s
 
 def serialized(value: Any) -> Any:
     """``{"class_name": ..., "config": ...}`` of an object, the name of a function, ``None`` as it is."""
+    value = getattr(value, "wrapped_function", value)
     if value is None or isinstance(value, str):
         return value
     if hasattr(value, "get_config"):

@@ -49,7 +49,7 @@ class _Function(Initializer):
     """A user's function of a shape as an initializer."""
 
     def __init__(self, function: Any) -> None:
-        self.function = function
+        self.function = self.wrapped_function = function
         try:
             parameters = inspect.signature(function).parameters
             self._takes_dtype = "dtype" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from corenn import losses as core
 from corenn.dtypes import int32
+from corenn.errors import DTypeError
 from corenn.losses import Loss as _CoreLoss
 from corenn.losses.objects import reduced
 from corenn.ops.elementwise import cast
 from corenn.ops.shaping import moveaxis, reshape
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
+from corenn_tensorflow.errors import InvalidArgumentError
 from corenn_tensorflow.framework import convert_to_tensor, is_symbolic
 from corenn_tensorflow.keras import _lookup
 from corenn_tensorflow.missing import guard
@@ -143,6 +145,21 @@ class Loss(_CoreLoss):
         return cls(**config)
 
 
+def with_labels(fn: Callable[..., Any], y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> Any:
+    """``fn(y_true, y_pred, **options)`` of a user, for integer labels as old Keras or as new Keras gave them.
+
+    Since 2.2, functions get integer labels as they are, and may index with them; before, they got numbers of the
+    predictions' dtype, and may calculate with them.  A function that cannot take the former was written for the latter.
+    """
+    plain = isinstance(y_true, Tensor) and isinstance(y_pred, Tensor)
+    if not plain or y_true.dtype.is_floating or not y_pred.dtype.is_floating:
+        return fn(y_true, y_pred, **options)
+    try:
+        return fn(y_true, y_pred, **options)
+    except (DTypeError, InvalidArgumentError, TypeError):
+        return fn(cast(y_true, dtype=y_pred.dtype), y_pred, **options)
+
+
 def _reduction(given: Any) -> Any:
     name = getattr(given, "value", given)
     return "sum_over_batch_size" if name in ("auto", "weighted_mean", "mean") else name
@@ -169,7 +186,7 @@ class LossFunctionWrapper(Loss):
             floats = y_true.dtype.is_floating and y_pred.dtype.is_floating
             if y_true.dtype is not y_pred.dtype and (floats or mode.generation() == 1):
                 y_true = cast(y_true, dtype=y_pred.dtype)
-        return self.fn(y_true, y_pred, **self.options)
+        return with_labels(self.fn, y_true, y_pred, self.options)
 
     def get_config(self) -> dict[str, Any]:
         """The function's options, too."""

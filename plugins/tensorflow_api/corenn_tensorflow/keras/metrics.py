@@ -188,7 +188,7 @@ class MeanMetricWrapper(_CoreWrapper, Metric):
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
         def call(y_true: Any, y_pred: Any) -> Any:
-            found = fn(y_true, y_pred, **options)
+            found = losses.with_labels(fn, y_true, y_pred, options)
             return convert_to_tensor(found)
 
         super().__init__(call, name=name or getattr(fn, "__name__", "metric"))

@@ -7,6 +7,7 @@ beside what the classes that are *not* drawn save.
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow.mode import by_generation, graph_for, scope
 from corenn_tensorflow.nn.embedding import lookup
 from corenn_tensorflow.operands import extents, filled_like, like, tensor
+from corenn_tensorflow.writing import writable
 
 Array = np.ndarray[Any, Any]
 
@@ -49,9 +51,14 @@ class _Distribution:
 
     #: Whether what it draws depends on the batches before.
     learned = False
+    kind = "uniform"
 
     def __init__(self, count: int) -> None:
         self.count = count
+
+    def described(self) -> dict[str, Any]:
+        """What ``_sampled`` makes it from again."""
+        return {"kind": self.kind, "count": self.count, "weights": None}
 
     def draw(self, generator: np.random.Generator, n: int) -> Array:
         """``n`` classes."""
@@ -68,6 +75,8 @@ class _Distribution:
 class _LogUniform(_Distribution):
     """``log((class + 2) / (class + 1)) / log(count + 1)``: Zipf's law, classes in order of frequency."""
 
+    kind = "log_uniform"
+
     def draw(self, generator: np.random.Generator, n: int) -> Array:
         found = np.exp(generator.random(n) * np.log(self.count + 1)).astype(np.int64) - 1
         return np.minimum(found, self.count - 1)
@@ -83,6 +92,9 @@ class _Unigram(_Distribution):
         super().__init__(len(weights))
         self.weights, self.learned = np.array(weights, np.float64), learned
         self._cumulative: Array | None = None
+
+    def described(self) -> dict[str, Any]:
+        return {**super().described(), "kind": "unigram", "weights": self.weights}
 
     def _sums(self) -> Array:
         if self._cumulative is None:
@@ -125,6 +137,32 @@ def _expected(probability: Array, wanted: int, tries: int) -> Array:
     return (-np.expm1(tries * np.log1p(-probability))).astype(np.float32)
 
 
+def _sampled_learning(
+    classes: Array, words: Array, *, distribution: _Distribution, wanted: int, unique: bool
+) -> list[Array]:
+    """What ``Candidates`` has, drawn with the random key ``words``."""
+    number, stream, offset = (int(w) for w in words)
+    generator = np.random.Generator(np.random.Philox(key=[number, stream], counter=offset << 64))
+    found, tries = _draws(distribution, generator, wanted, unique)
+    results = [
+        found, _expected(distribution.probability(classes), wanted, tries),
+        _expected(distribution.probability(found), wanted, tries),
+    ]  # fmt: skip
+    distribution.learn(classes)
+    return results
+
+
+@writable("nn.sample_candidates")
+def _sampled(
+    classes: Array, words: Array, *, kind: str, count: int, weights: Array | None, wanted: int, unique: bool
+) -> list[Array]:
+    distribution = _KINDS[kind](count) if weights is None else _Unigram(weights)
+    return _sampled_learning(classes, words, distribution=distribution, wanted=wanted, unique=unique)
+
+
+_KINDS = {"uniform": _Distribution, "log_uniform": _LogUniform}
+
+
 def _sampler(
     type_name: str, distribution: _Distribution, true_classes: Any, num_sampled: int, unique: bool, seed: int | None,
     name: str | None,
@@ -136,17 +174,10 @@ def _sampler(
             hint="num_sampled must be at most range_max, or unique=False",
         )  # fmt: skip
 
-    def sample(classes: Array, words: Array) -> list[Array]:
-        number, stream, offset = (int(w) for w in words)
-        generator = np.random.Generator(np.random.Philox(key=[number, stream], counter=offset << 64))
-        found, tries = _draws(distribution, generator, wanted, unique)
-        results = [
-            found, _expected(distribution.probability(classes), wanted, tries),
-            _expected(distribution.probability(found), wanted, tries),
-        ]  # fmt: skip
-        distribution.learn(classes)
-        return results
-
+    if distribution.learned:  # what it learned is in the process: such a graph cannot be written to a file
+        sample = functools.partial(_sampled_learning, distribution=distribution, wanted=wanted, unique=unique)
+    else:
+        sample = functools.partial(_sampled, **distribution.described(), wanted=wanted, unique=unique)
     graph = graph_for(true_classes)
     if graph is None:
         words = key_of(seed) if seed is not None else default_generator().next_key()
@@ -216,22 +247,23 @@ def all_candidate_sampler(
         return Candidates(every, filled_like(given, 1.0, "float32"), filled_like(every, 1.0, "float32"))
 
 
+@writable("nn.compute_accidental_hits")
+def _hits(classes: Array, sampled: Array) -> list[Array]:
+    lowest = float(np.finfo(np.float32).min)
+    rows, places = np.nonzero((classes[:, :, None] == sampled[None, None, :]).any(axis=1))
+    return [rows.astype(np.int32), places.astype(np.int64), np.full(len(rows), lowest, np.float32)]
+
+
 def compute_accidental_hits(
     true_classes: Any, sampled_candidates: Any, num_true: int, seed: int | None = None, name: str | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where sampled classes are true ones: rows of the batch, places among candidates, and weights of -FLOAT_MAX."""
-    lowest = float(np.finfo(np.float32).min)
-
-    def find(classes: Array, sampled: Array) -> list[Array]:
-        rows, places = np.nonzero((classes[:, :, None] == sampled[None, None, :]).any(axis=1))
-        return [rows.astype(np.int32), places.astype(np.int64), np.full(len(rows), lowest, np.float32)]
-
     graph = graph_for(true_classes, sampled_candidates)
     if graph is None:
-        return tuple(make(a) for a in find(asarray(true_classes).numpy(), asarray(sampled_candidates).numpy()))  # type: ignore[return-value]
+        return tuple(make(a) for a in _hits(asarray(true_classes).numpy(), asarray(sampled_candidates).numpy()))  # type: ignore[return-value]
     with graph.as_default():
         operands = [graph.convert(true_classes), graph.convert(sampled_candidates)]
-        kind = HostCallKind(find, pure=True, type_name="ComputeAccidentalHits")
+        kind = HostCallKind(_hits, pure=True, type_name="ComputeAccidentalHits")
         results = [((None,), int32), ((None,), int64), ((None,), float32)]
         return graph.add(kind, operands, results, name=name).outputs  # type: ignore[return-value]
 

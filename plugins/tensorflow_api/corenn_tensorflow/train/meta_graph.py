@@ -20,6 +20,7 @@ from corenn.graph.operations import Operation
 from corenn.graph.serialization import GraphExportWarning, ImportedGraph, export_graph, import_graph
 from corenn.graph.state import GLOBAL
 from corenn_tensorflow import logging, mode
+from corenn_tensorflow.graph_util import GraphDef
 from corenn_tensorflow.train import rules
 from corenn_tensorflow.train.rules import UpdateKind
 
@@ -76,15 +77,8 @@ class MetaGraphDef:
 
     @property
     def graph_def(self) -> Any:
-        """The operations: ``.node`` with name, type and inputs."""
-        from types import SimpleNamespace
-
-        nodes = [
-            SimpleNamespace(name=o["name"], op=o["type"], input=list(o.get("inputs", ())), device=o.get("device", ""),
-                            attr=o.get("attrs", {}))
-            for o in self.description["operations"]
-        ]  # fmt: skip
-        return SimpleNamespace(node=nodes)
+        """The operations."""
+        return GraphDef.of(self.description)
 
     @property
     def collection_def(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from corenn_tensorflow.nn.cells import RNNCell
 from corenn_tensorflow.nn.sequences import masked
 from corenn_tensorflow.operands import composite, dynamic_shape, extents, tensor
 from corenn_tensorflow.scopes import get_variable, variable_scope
+from corenn_tensorflow.writing import writable
 
 
 class AttentionMechanism:
@@ -56,6 +57,7 @@ class AttentionMechanism:
         return self._probability(found)  # type: ignore[no-any-return]
 
 
+@writable("seq2seq.past_lengths")
 def _past_lengths(scores: Tensor, lengths: Tensor) -> Tensor:
     steps = reshape(arange(scores.spec.static[1], dtype=lengths.dtype), shape=(1, -1))
     return where(less(steps, reshape(lengths, shape=(-1, 1))), scores, float(np.finfo(np.float32).min))

@@ -1,4 +1,4 @@
-"""``keras.applications``: preprocessing of images for the known networks; the networks themselves are not here yet."""
+"""``keras.applications``: residual networks, and preprocessing of images for the other known networks."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ _FAMILIES = {
 }
 
 
+_RESIDUAL = frozenset({"ResNet50", "ResNet101", "ResNet152"})
+
+
 def preprocess(x: Any, mode: str | None, data_format: Any = None) -> Any:
     """Images of 0..255 as a family of networks takes them: ``tf`` (-1..1), ``caffe`` (BGR less means), ``torch``."""
     tensor = isinstance(x, Tensor)
@@ -51,6 +54,9 @@ def preprocess(x: Any, mode: str | None, data_format: Any = None) -> Any:
 
 
 def _model(name: str) -> Any:
+    if name in _RESIDUAL:
+        return _residual(name)
+
     def build(*args: Any, **options: Any) -> Any:
         raise MissingNameError(
             f"tf.keras.applications.{name}", "the network is not in corenn yet, nor its weights",
@@ -60,6 +66,17 @@ def _model(name: str) -> Any:
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = f"{name}: MissingNameError."
+    return build
+
+
+def _residual(name: str) -> Any:
+    def build(*args: Any, **options: Any) -> Any:
+        from corenn_tensorflow.keras.applications import _resnet
+
+        return _resnet.build(name, *args, **options)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"{name} of Keras: (include_top, weights, input_tensor, input_shape, pooling, classes)."
     return build
 
 

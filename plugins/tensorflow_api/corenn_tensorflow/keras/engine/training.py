@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +25,8 @@ from corenn_tensorflow.keras.engine.functional import Plan, values_for
 from corenn_tensorflow.keras.engine.objectives import Objectives
 from corenn_tensorflow.keras.engine.saving import Saving
 from corenn_tensorflow.keras.engine.symbolic import Input, node_of
+
+_log = logging.getLogger("corenn")
 
 
 class _Steps(Steps):
@@ -45,6 +49,7 @@ class Model(Saving, Layer, core.Model):
     _plan: Plan | None = None
     _step_results: dict[str, Any] | None = None
     _overridden: frozenset[str] = frozenset()
+    _compiled_trainable = SimpleNamespace(layers=[])
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """A model."""
@@ -278,6 +283,37 @@ class Model(Saving, Layer, core.Model):
                 weighted_metrics=weighted_metrics,
             )  # fmt: skip
             self.loss, self.loss_weights = loss, loss_weights
+            self._compiled_trainable = SimpleNamespace(layers=[(layer, layer._trainable) for layer in self.walk()])
+
+    @contextlib.contextmanager
+    def _as_compiled(self) -> Iterator[None]:
+        """In the block, layers are frozen as they were when the model was compiled: ``compile`` settles what is trained."""
+        changed = [(layer, then) for layer, then in self._compiled_trainable.layers if layer._trainable != then]
+        if not changed:
+            yield
+            return
+        before = [(layer, layer._trainable, [(v, v.trainable) for v in layer._own_weights]) for layer, _ in changed]
+        collected = self.__dict__.get("_collected")
+        for layer, then in changed:
+            layer.__dict__["_trainable"] = then
+            for variable in layer._own_weights:
+                variable.trainable = then and id(variable) not in layer._fixed
+        self.__dict__["_collected"] = self._compiled_trainable.__dict__.get("collected")
+        self._discrepancy()
+        try:
+            yield
+        finally:
+            self._compiled_trainable.collected = self.__dict__.get("_collected")
+            self.__dict__["_collected"] = collected
+            for layer, then, variables in before:
+                layer.__dict__["_trainable"] = then
+                for variable, own in variables:
+                    variable.trainable = own
+
+    def _discrepancy(self) -> None:
+        if not self._compiled_trainable.__dict__.get("warned"):
+            self._compiled_trainable.warned = True
+            _log.info("%s: `trainable` was set after compile(), which trains what was trainable then", self.name)
 
     def _require_compiled(self, what: str) -> Any:
         if not self.compiled:
@@ -393,15 +429,16 @@ class Model(Saving, Layer, core.Model):
             self.__dict__.update(own)
             self._step_results, self.stop_training = None, False
             try:
-                core.Model.fit(
-                    self, x, y, batch_size=batch_size if arrays else None, epochs=int(epochs), verbose=verbose,
-                    callbacks=[*bridge.core, bridge], validation_split=validation_split or 0.0,
-                    validation_data=validation_data, shuffle=bool(shuffle), class_weight=class_weight,
-                    sample_weight=sample_weight, initial_epoch=initial_epoch,
-                    steps_per_epoch=None if steps_per_epoch is None else int(steps_per_epoch),
-                    validation_steps=None if validation_steps is None else int(validation_steps),
-                    validation_freq=validation_freq if isinstance(validation_freq, int) else 1,
-                )  # fmt: skip
+                with self._as_compiled():
+                    core.Model.fit(
+                        self, x, y, batch_size=batch_size if arrays else None, epochs=int(epochs), verbose=verbose,
+                        callbacks=[*bridge.core, bridge], validation_split=validation_split or 0.0,
+                        validation_data=validation_data, shuffle=bool(shuffle), class_weight=class_weight,
+                        sample_weight=sample_weight, initial_epoch=initial_epoch,
+                        steps_per_epoch=None if steps_per_epoch is None else int(steps_per_epoch),
+                        validation_steps=None if validation_steps is None else int(validation_steps),
+                        validation_freq=validation_freq if isinstance(validation_freq, int) else 1,
+                    )  # fmt: skip
             finally:
                 for name in own:
                     self.__dict__.pop(name, None)
@@ -476,7 +513,7 @@ class Model(Saving, Layer, core.Model):
 
     def _on_batch(self, step: Any, x: Any, y: Any, weight: Any, class_weight: Any, reset: bool, as_dict: bool) -> Any:
         self._require_compiled("train_on_batch")
-        with world.eagerly(), self._placed():
+        with world.eagerly(), self._placed(), self._as_compiled():
             x, y, weight = feeding.columns(x), feeding.columns(y), feeding.columns(weight)
             if class_weight is not None:
                 by_class = core_feeding.class_weights(y, class_weight)

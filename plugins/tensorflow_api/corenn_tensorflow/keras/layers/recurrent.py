@@ -50,7 +50,13 @@ class _Sequence(BuiltIn):
         if states is None:
             self.reset_state()
             return
-        for kept, value in zip(self._kept, tuple_of(states), strict=True):
+        values = tuple_of(states)
+        if not self._kept and self.stateful:
+            self._kept = [
+                self.add_weight(f"state_{i}", (len(value), size), "zeros", trainable=False)
+                for i, (value, size) in enumerate(zip(values, self.state_sizes(), strict=True))
+            ]
+        for kept, value in zip(self._kept, values, strict=True):
             kept.assign(value)
 
     @property

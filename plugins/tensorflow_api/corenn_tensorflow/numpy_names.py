@@ -1,0 +1,77 @@
+"""NumPy's names of the time the scripts are from: those that NumPy has dropped since are given back to a script.
+
+Scripts of TensorFlow 1 call ``np.float``, ``np.product`` or ``np.reshape(a, newshape=...)``, which NumPy 1.24, 2.0 and
+2.4 removed (each after years of warnings, with the replacements below in NumPy's own release notes).  ``corenn run``
+adds what is missing, in its process; names that NumPy has are left as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+#: Names that are another name of what NumPy has.
+_OTHER_NAMES = {
+    "NAN": "nan", "NaN": "nan", "Inf": "inf", "Infinity": "inf", "infty": "inf", "PINF": "inf",
+    "bool8": "bool_", "float_": "float64", "complex_": "complex128", "cfloat": "complex128", "string_": "bytes_",
+    "unicode_": "str_", "alltrue": "all", "sometrue": "any", "product": "prod", "cumproduct": "cumprod",
+    "round_": "round", "mat": "asmatrix", "row_stack": "vstack", "trapz": "trapezoid", "rank": "ndim",
+}  # fmt: skip
+
+
+def _asfarray(a: Any, dtype: Any = np.float64) -> Any:
+    """``a`` as an array of a floating dtype."""
+    return np.asarray(a, dtype=dtype if np.issubdtype(dtype, np.inexact) else np.float64)
+
+
+def _in1d(ar1: Any, ar2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """``np.isin`` of flat arrays."""
+    return np.isin(np.asarray(ar1).ravel(), ar2, assume_unique=assume_unique, invert=invert)
+
+
+class _Cast:
+    """``np.cast["float32"](x)``."""
+
+    def __getitem__(self, dtype: Any) -> Callable[[Any], Any]:
+        return lambda x: np.asarray(x, dtype=dtype)
+
+
+_VALUES: dict[str, Any] = {
+    "int": int, "float": float, "complex": complex, "object": object, "str": str,
+    "NINF": -np.inf, "PZERO": 0.0, "NZERO": -0.0, "cast": _Cast(), "asfarray": _asfarray, "in1d": _in1d,
+    "asscalar": lambda a: np.asarray(a).item(), "msort": lambda a: np.sort(a, axis=0),
+}  # fmt: skip
+
+
+def restore() -> None:
+    """Give NumPy the names it lacks, and ``np.reshape`` the argument ``newshape``."""
+    there = vars(np)  # not hasattr, which warns for some
+    for name, other in _OTHER_NAMES.items():
+        if name not in there:
+            setattr(np, name, getattr(np, other))
+    for name, value in _VALUES.items():
+        if name not in there:
+            setattr(np, name, value)
+    if "newshape" not in inspect.signature(np.reshape).parameters:
+        np.reshape = _taking_newshape(np.reshape)
+
+
+def _taking_newshape(reshape: Any) -> Any:
+    @functools.wraps(reshape)
+    def with_newshape(a: Any, *args: Any, **options: Any) -> Any:
+        if "newshape" in options:
+            options["shape"] = options.pop("newshape")
+        return reshape(a, *args, **options)
+
+    # So that it is not wrapped again, and help() says what it takes.
+    found = inspect.signature(reshape)
+    extra = inspect.Parameter("newshape", inspect.Parameter.KEYWORD_ONLY, default=None)
+    with_newshape.__signature__ = found.replace(parameters=[*found.parameters.values(), extra])  # type: ignore[attr-defined]
+    return with_newshape
+
+
+__all__ = ["restore"]
