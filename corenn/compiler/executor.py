@@ -62,6 +62,21 @@ class Executable:
             error.add_note(f"in operation {operation.name!r} (type {operation.type}) of ({shown}){made}")
 
 
+def _asks_again(block: Block) -> bool:
+    """Whether the same key may be asked for in several places."""
+    return any(
+        (isinstance(i, Key) and i.place is not None) or any(map(_asks_again, i.blocks())) for i in block.instructions
+    )
+
+
+def _drawn(keys: dict[Any, Any], key: Callable[[Any], Any], operation: Any, place: int) -> Any:
+    """The key of that number in this run, drawn if need be."""
+    found = keys.get((operation, place))
+    if found is None:
+        found = keys[operation, place] = key(operation)
+    return found
+
+
 class _Writer:
     """Writes the source."""
 
@@ -87,6 +102,9 @@ class _Writer:
             self._line(1, f"{', '.join(f'f{i}' for i in range(len(program.inputs)))}, = feeds")
         if program.state:
             self._line(1, f"{', '.join(f's{i}' for i in range(len(program.state)))}, = state")
+        if _asks_again(program.block):
+            self.constants["drawn"] = _drawn
+            self._line(1, "keys = {}")
         self._block(program.block, 1, set(program.block.results))
         results = "".join(f"{self.name(r)}, " for r in program.results)
         writes = "".join(f"{self.name(s)}, " for _, s in program.writes)
@@ -150,7 +168,11 @@ class _Writer:
             comma = "," if instruction.plan.op.results is not None and len(instruction.outputs) == 1 else ""
             self._line(depth, f"{outputs}{comma} = {kernel}({given})  # {instruction.name}", instruction)
         elif isinstance(instruction, Key):
-            self._line(depth, f"{outputs} = key({self._constant('o', instruction.operation)})", instruction)
+            operation = self._constant("o", instruction.operation)
+            if instruction.place is None:
+                self._line(depth, f"{outputs} = key({operation})", instruction)
+            else:
+                self._line(depth, f"{outputs} = drawn(keys, key, {operation}, {instruction.place})", instruction)
         elif isinstance(instruction, HostCall):
             self._host_call(instruction, outputs, depth)
         elif isinstance(instruction, If):

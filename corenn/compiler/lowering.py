@@ -14,8 +14,9 @@ from corenn.compiler.program import Block, HostCall, If, Instruction, Key, Progr
 from corenn.compiler.tracing import Trace, _trace, recording, recording_device, tensor_of
 from corenn.device import Device
 from corenn.errors import GraphError
+from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation, Run
-from corenn.graph.subgraph import blame
+from corenn.graph.subgraph import SubGraph, blame
 from corenn.graph.tensors import GraphTensor
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -33,6 +34,8 @@ class TraceRun:
         self.state: dict[int, tuple[Any, Symbol]] = {}
         self.values: dict[int, tuple[Any, Tensor]] = {}
         self.written: dict[int, Any] = {}
+        self.draws = Draws()
+        self._loops = 0  # instructions around what is being traced that run it more than once
         #: Whether which variables have a value at all made a difference.
         self.asked_initialized = False
 
@@ -67,8 +70,9 @@ class TraceRun:
 
     def key(self, operation: Operation) -> Tensor:
         """A key, drawn when the program runs."""
+        again = isinstance(operation.graph, SubGraph) and not self._loops  # a gradient may ask for it again
         symbol = Symbol(Spec((3,), dtypes.uint64, self.target))
-        self._append(Key(operation, symbol, operation))
+        self._append(Key(operation, symbol, operation, self.draws.place(operation) if again else None))
         return tensor_of(symbol, self.device)
 
     def value_of(self, tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -142,6 +146,8 @@ class TraceRun:
             mark = len(self._here.instructions)
             holds = condition(current, self)
             if not holds.data.constant:
+                if any(isinstance(i, Key) for i in self._here.instructions[mark:]):
+                    raise UnknownValueError("while_loop", "its condition draws random numbers")
                 del self._here.instructions[mark:]
                 break
             if not bool(self.value_of(holds)):
@@ -163,8 +169,10 @@ class TraceRun:
         inside = [tensor_of(p, self.device) for p in parameters]
         before = dict(self.written)
         self.written = {}
+        self._loops += 1
         test, holds = self._nested(lambda: [condition(inside, self)])
         step, after = self._nested(lambda: body(inside, self))
+        self._loops -= 1
         if self.written:
             raise UnknownValueError("while_loop", "its body writes variables")
         self.written = before

@@ -111,15 +111,18 @@ class HostCall(Instruction):
 
 
 class Key(Instruction):
-    """The next key of a random operation."""
+    """The next key of a random operation; with ``place``, its key of that number in this run, drawn by who comes first.
 
-    __slots__ = ("operation",)
+    Branches and the branches of their gradients ask for the same keys, whichever are taken.
+    """
+
+    __slots__ = ("operation", "place")
 
     effects = True
 
-    def __init__(self, operation: Any, output: Symbol, where: Any) -> None:
+    def __init__(self, operation: Any, output: Symbol, where: Any, place: int | None = None) -> None:
         super().__init__((), (output,), where)
-        self.operation = operation
+        self.operation, self.place = operation, place
 
     def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
         """Itself: it has no inputs."""

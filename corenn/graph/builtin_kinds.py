@@ -9,6 +9,7 @@ import numpy as np
 from corenn import dtypes
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import nearest
+from corenn.graph import text  # noqa: F401  registers its functions
 from corenn.graph.control import CondKind, ControlKind, ScanKind, WhileKind
 from corenn.graph.encoding import UnwritableError
 from corenn.graph.gradients import GradientKind

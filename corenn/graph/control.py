@@ -42,9 +42,14 @@ class ControlKind(Kind):
             first += count
         return found
 
-    @abstractmethod
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """Run the subgraphs."""
+        run.draws.start(operation)
+        return self.execute(operation, inputs, run)
+
+    @abstractmethod
+    def execute(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
+        """Run the subgraphs, whether for the first time or for a gradient."""
 
     def config(self, operation: Operation) -> None:
         """Written down with their subgraphs by ``corenn.graph.serialization``."""
@@ -59,7 +64,7 @@ class CondKind(ControlKind):
 
     type = "Cond"
 
-    def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
+    def execute(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """The chosen branch's outputs."""
         captured = self.split(inputs, 1)
         return run.branch(
@@ -102,7 +107,7 @@ class WhileKind(ControlKind):
 
     type = "While"
 
-    def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
+    def execute(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """The final state."""
         condition, body = self.subgraphs
         count = len(body.parameters)
@@ -123,7 +128,7 @@ class ScanKind(ControlKind):
 
     type = "Scan"
 
-    def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
+    def execute(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """The final state, then the stacked outputs."""
         (body,) = self.subgraphs
         states, elements = operation.attrs["states"], operation.attrs["elements"]

@@ -134,11 +134,14 @@ class Function:
             found.append(value)
         return found
 
-    def _trace(self, structure: Any, values: list[Any], signature: Any) -> ConcreteFunction:
-        known: list[Known] = self.input_signature or [
+    def _declared(self, values: list[Any]) -> list[Known]:
+        """Shapes and dtypes of the parameters of a trace for such values."""
+        return self.input_signature or [
             (v.spec.shape, v.spec.dtype) if isinstance(v, Tensor) else v for v in values
         ]
 
+    def _trace(self, structure: Any, values: list[Any], signature: Any) -> ConcreteFunction:
+        known = self._declared(values)
         where = next((v.spec.device for v in values if isinstance(v, Tensor)), None)
         with where if where is not None else nullcontext():
             concrete = ConcreteFunction(self.name, self.python_function, _Places(structure), known,

@@ -44,7 +44,8 @@ class GradientKind(Kind):
         count = len(forward.inputs)
         operands, grads = inputs[:count], inputs[len(inputs) - len(self.given) :]
         if isinstance(kind, CondKind):
-            return kind.pull(operands, self.needed, self.given, grads, run)
+            with run.draws.again(forward):
+                return kind.pull(operands, self.needed, self.given, grads, run)
         if isinstance(kind, TableKind) and kind.op.differentiable:
             results = inputs[count : len(inputs) - len(self.given)]
             found = self._by_rule(kind, operands, results, grads, run)
@@ -75,7 +76,10 @@ class GradientKind(Kind):
         sources = [fresh[i] for i in self.needed]
         with GradientTape() as tape:
             tape.watch(sources)
-            results = self.forward.kind.run(self.forward, fresh, run)
+            with run.draws.again(self.forward):
+                kind = self.forward.kind
+                rerun = kind.execute if isinstance(kind, ControlKind) else kind.run
+                results = rerun(self.forward, fresh, run)
         found: list[Tensor | None] = tape.gradient([results[i] for i in self.given], sources, grads)
         return found
 

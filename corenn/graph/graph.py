@@ -53,6 +53,7 @@ class Graph:
         self._chosen: tuple[str | None, str | None] | None = None
         self._table_kinds: dict[str, TableKind] = {}
         self._rules: dict[str, str] = {}  # of gradient_override_map
+        self.inner_draws = 0  # random operations in branches, loops and functions
         #: Eager variables that are read, by identity, and the tensors of their values.
         self.reads: dict[int, tuple[Variable, list[GraphTensor]]] = {}
         #: Variables of elsewhere that operations of this graph write, by identity.
@@ -73,6 +74,11 @@ class Graph:
 
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Add an operation for one call of a table op; its results as graph tensors."""
+        if any(isinstance(a, Tensor) and a.dtype is dtypes.string for a in args):
+            from corenn.graph import text  # reads kinds, which are made of graphs
+
+            if op.name in text.MOVES:
+                return text.moved(self, op, args, attrs)
         chosen, self._chosen = self._chosen, None
         name, type_name = chosen or (None, None)
         given, extra = defer(attrs)
@@ -244,8 +250,12 @@ class Graph:
         """A key of a stream of its own, uint64[3]: each run of a session takes the next."""
         if generator is not None:
             return self.add(GeneratorKeyKind(generator), [], [((3,), dtypes.uint64)]).outputs[0]
-        attrs = {"graph_seed": self.seed, "seed": seed, "last": len(self._operations)}
+        attrs = {"graph_seed": self.seed, "seed": seed, "last": self._place_of_draw()}
         return self.add(RandomKeyKind(), [], [((3,), dtypes.uint64)], attrs).outputs[0]
+
+    def _place_of_draw(self) -> int:
+        """What tells a random operation's stream from those of all others in the graph."""
+        return len(self._operations)
 
     # ---- names and scopes
 

@@ -16,6 +16,7 @@ from corenn.spec import Shape
 from corenn.tensor import Tensor
 
 if TYPE_CHECKING:
+    from corenn.graph.draws import Draws
     from corenn.graph.graph import Graph
 
 Known = tuple[Shape | None, DType]  #: what is known of a result while the graph is built
@@ -35,6 +36,10 @@ class Run(Protocol):
 
     def key(self, operation: Operation) -> Tensor:
         """The next key of a random operation, uint64[3]."""
+
+    @property
+    def draws(self) -> Draws:
+        """The keys drawn so far."""
 
     def value_of(self, tensor: Tensor) -> np.ndarray[Any, Any]:
         """The value on the host, for what must be known to choose what to compute (a shape, an axis)."""

@@ -10,6 +10,7 @@ import numpy as np
 from corenn import dtypes
 from corenn.device import Device
 from corenn.errors import GraphError
+from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation, Run
 from corenn.graph.subgraph import blame
 from corenn.graph.tensors import GraphTensor
@@ -34,6 +35,7 @@ class ReplayRun:
         self._read, self._key, self.observer = read, key, observer
         self.values: dict[int, Tensor] = {}
         self.written: dict[int, Any] = {}
+        self.draws = Draws()
 
     def read(self, cell: Any) -> Tensor:
         """The value: of the last write in this run, or the session's."""
@@ -57,7 +59,7 @@ class ReplayRun:
 
     def key(self, operation: Operation) -> Tensor:
         """The next key."""
-        return Tensor(self._key(operation), Spec((3,), dtypes.uint64, self.device))
+        return self.draws.next(operation, lambda: Tensor(self._key(operation), Spec((3,), dtypes.uint64, self.device)))
 
     def value_of(self, tensor: Tensor) -> np.ndarray[Any, Any]:
         """The value on the host."""

@@ -313,7 +313,7 @@ class Session:
             attrs = operation.attrs
             first, second = attrs["graph_seed"], attrs["seed"]
             if first is None and second is None:
-                seed = philox.derive(self._entropy, operation.number)
+                seed = philox.derive(self._entropy, len(self._draws))  # numbers repeat in branches and loops
             else:
                 pair = (_DEFAULT_SEED if first is None else first, attrs["last"] if second is None else second)
                 seed = philox.derive(pair[0], "operation", pair[1])

@@ -93,6 +93,14 @@ class SubGraph(Graph):
             return FunctionGraph.random_key(self, seed, generator)  # type: ignore[arg-type]  # it only adds here
         return super().random_key(seed, generator)
 
+    def _place_of_draw(self) -> int:
+        """Numbers repeat in branches and loops; streams must not: the outermost graph counts those inside."""
+        home: Graph = self.outer
+        while isinstance(home, SubGraph):
+            home = home.outer
+        home.inner_draws += 1
+        return len(home.get_operations()) + (home.inner_draws << 32)
+
     def session_for(self, where: str, session: Any = None) -> Any:
         """A subgraph has no session of its own."""
         raise GraphError(where, "it is inside a branch, loop or function, which only runs as a whole")

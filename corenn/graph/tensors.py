@@ -127,6 +127,13 @@ class GraphTensor(Tensor):
 
         return index_in_graph(self, key)
 
+    def __corenn_index__(self, x: Any, key: Any) -> Tensor:
+        """``x[key]`` for an ``x`` that has its value, where this tensor bounds a slice of the key."""
+        from corenn.graph.graph import building
+        from corenn.graph.indexing import index_in_graph
+
+        return index_in_graph((building() or self.graph).convert(x), key)
+
     def __getattr__(self, name: str) -> Any:
         if name == "spec" or name in vars(Tensor):  # a property that needs the shape ended up here, too
             raise UnknownRankError(

@@ -5,6 +5,7 @@ Weights are laid out as in Keras: kernel [features, gates * units], recurrent ke
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -104,6 +105,12 @@ class SimpleRNNWeights(GateWeights):
         return h, (h,)
 
 
+def forget_gate_bias(shape: Sequence[int], dtype: Any, *, units: int, initializer: Any) -> Tensor:
+    """The bias of an LSTM, which ``initializer`` begins, with 1 for the forget gate."""
+    i, _, rest = split(initializer(shape, dtype=dtype), [units, units, -1])
+    return concatenate(i, ones((units,), dtype=dtype), rest)
+
+
 class LSTMWeights(GateWeights):
     """Long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000); gates i, f, c, o; states h and c.
 
@@ -135,11 +142,7 @@ class LSTMWeights(GateWeights):
         """The bias, 1 for the forget gate with ``unit_forget_bias``."""
         if not (self.use_bias and self.unit_forget_bias):
             return super().add_bias(shape)
-
-        def initial(shape: Sequence[int], dtype: Any) -> Tensor:
-            i, _, rest = split(self.bias_initializer(shape, dtype=dtype), [self.units, self.units, -1])
-            return concatenate(i, ones((self.units,), dtype=dtype), rest)
-
+        initial = functools.partial(forget_gate_bias, units=self.units, initializer=self.bias_initializer)
         return self.add_weight(
             "bias", shape, initial, regularizer=self.bias_regularizer, constraint=self.bias_constraint
         )

@@ -214,6 +214,20 @@ def _scalar(value: Any, dtype: DType, device: Device) -> Tensor:
     return found
 
 
+def operand_beside(value: Any, tensor: Tensor) -> Any:
+    """What an operator passes on for ``value``: beside a tensor on a device a tensor, if ``value`` is a Python scalar.
+
+    A graph converts operands itself, and names the constants after the operation.
+    """
+    try:
+        spec = tensor.spec
+    except AttributeError:  # a graph tensor of unknown rank
+        return value
+    if isinstance(value, _SCALARS) and spec.device is not None and dtypes.weak_dtype(value, spec.dtype) is spec.dtype:
+        return _scalar(value, spec.dtype, spec.device)
+    return value
+
+
 def scalar_beside(value: Any, tensor: Tensor) -> Any:
     """``value`` as a tensor, if it is a Python scalar that takes the dtype of ``tensor``; else ``value`` itself."""
     dtype = tensor.dtype

@@ -47,11 +47,24 @@ def index(x: TensorLike, key: Any) -> Tensor:
         found = _direct(x, items)
         if found is not None:
             return found
+    late = _late_bound(items)
+    if late is not None:
+        return late.__corenn_index__(x, key)  # type: ignore[no-any-return]
     given = operand(x)
     pattern, arrays = parse_index(given, items)
     if arrays:
         return getitem(given, *arrays, pattern=pattern)
     return basic_index(given, pattern=pattern)
+
+
+def _late_bound(items: tuple[Any, ...]) -> Any:
+    """A bound of a slice that only a graph knows, as in ``x[:n]`` for an ``x`` that has its value; else ``None``."""
+    for item in items:
+        if isinstance(item, slice):
+            for bound in (item.start, item.stop, item.step):
+                if hasattr(bound, "__corenn_index__"):
+                    return bound
+    return None
 
 
 def _unrecorded(x: Tensor) -> bool:

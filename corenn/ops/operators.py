@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corenn.ops.binding import scalar_beside
+from corenn.ops.binding import operand_beside as scalar_beside
 from corenn.ops.contraction import matmul
 from corenn.ops.elementwise import (
     abs,

@@ -39,3 +39,20 @@ def test_an_element_of_a_known_shape_is_known() -> None:
         assert corenn.reshape(x, shape=[shape[0], -1]).shape == (2, None)
         assert corenn.zeros([shape[2], shape[0] + 1]).shape == (3, 3)
         assert corenn.zeros([shape[1], 1]).shape == (None, 1)
+
+
+def test_bounds_of_a_slice_of_what_has_its_value() -> None:
+    table = corenn.tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+
+    @corenn.function
+    def rows(x: Any) -> Any:
+        return table[: cg.shape(x)[0], 1:]
+
+    assert rows(corenn.zeros((2, 5))).numpy().tolist() == [[1, 2, 3], [5, 6, 7]]
+    graph = cg.Graph()
+    with graph.as_default():
+        n = cg.placeholder("int32", ())
+        taken = table[n:]
+    assert taken.shape == (None, 4)
+    with cg.Session(graph=graph) as session:
+        assert session.run(taken, {n: 2}).tolist() == [[8, 9, 10, 11]]

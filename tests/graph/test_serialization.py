@@ -529,6 +529,37 @@ def test_registered_functions(graph, registered):
         G.import_graph(json.loads(text))
 
 
+def applied(x, function, times=1):
+    for _ in range(times):
+        x = function(x)
+    return x
+
+
+def test_functions_given_to_functions(graph, registered):
+    G.register_function("tests.applied", applied)
+    try:
+        x = G.placeholder("float32", [None], name="x")
+        inner = functools.partial(applied, function=functools.partial(scaled, factor=3.0), times=2)
+        (made,) = graph.call(functools.partial(applied, function=inner), x, type_name="Applied")
+        (plain,) = graph.call(functools.partial(applied, function=scaled), x, type_name="Applied")
+        description = json.loads(json.dumps(G.export_graph(graph)))
+        with G.Session(G.import_graph(description).graph) as session:
+            found = session.run([made.name, plain.name], {"x:0": np.float32([1, 2])})
+        assert [f.tolist() for f in found] == [[9, 18], [2, 4]]
+        graph.call(functools.partial(applied, function=lambda v: v), x, type_name="Own")
+        with pytest.raises(GraphError, match=r"Python function .*<lambda>"):
+            G.export_graph(graph)
+        deep = {"function": "tests.scaled"}
+        for _ in range(30):
+            deep = {"function": "tests.applied", "args": [], "kwargs": {"function": {"$function": deep}}}
+        call = next(o for o in description["operations"] if o["type"] == "Applied")
+        call["config"] = {**call["config"], **deep}
+        with pytest.raises(GraphError, match="more than 20 deep"):
+            G.import_graph(description)
+    finally:
+        del _functions["tests.applied"]
+
+
 def test_kinds_of_packages_that_are_not_imported(graph):
     G.no_op(name="op")
     description = G.export_graph(graph)

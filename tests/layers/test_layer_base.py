@@ -410,3 +410,34 @@ def test_unregistered_functions_cannot_be_saved() -> None:
         L.Lambda(lambda x: x).get_config()
     with pytest.raises(UsageError, match="Dense: needs units"):
         L.get("dense")
+
+
+class Between(Layer):
+    """Options stand between the inputs."""
+
+    def call(self, x: Any, y: Any, training: bool, factor: Any, mask: Any) -> Any:
+        assert mask is None
+        return (x - y) * factor * (2 if training else 1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "expected"),
+    [
+        ((3.0, 1.0, 5.0), {"training": True}, 20),
+        ((3.0, 1.0), {"training": False, "factor": corenn.tensor(5.0)}, 10),
+        ((3.0,), {"training": True, "y": corenn.tensor(1.0), "factor": corenn.tensor(2.0)}, 8),
+    ],
+)
+def test_options_may_stand_between_the_inputs(inputs: Any, options: Any, expected: float) -> None:
+    assert float(Between()(*map(corenn.tensor, inputs), **options, mask=None)) == expected
+
+
+def test_freezing_and_thawing_again_keeps_what_steps_were_made_for() -> None:
+    model = Sequential([L.Dense(2), L.Dense(1)])
+    model(X)
+    collected = model._parts()
+    model.layers[0].trainable = False
+    model.layers[0].trainable = True
+    assert model._parts() is collected
+    model.layers[0].trainable = False
+    assert model._parts() is not collected and len(model._parts().trainable) == 2

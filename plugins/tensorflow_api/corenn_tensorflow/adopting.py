@@ -125,8 +125,10 @@ def _equality(name: str, type_name: str, function: Callable[..., Any], same: boo
         if other is None or (isinstance(other, str) and self.dtype is not dtypes.string):
             return not same
         if self.dtype is dtypes.string:
-            theirs = other.data if isinstance(other, Tensor) else np.asarray(other, object)
-            equal = np.asarray(self.data == theirs, bool)
+            from corenn_tensorflow.functions.text import _encoded  # which is made of ops
+
+            theirs = other.data if isinstance(other, Tensor) else other
+            equal = np.asarray(_encoded(self.data) == _encoded(theirs), bool)
             return corenn.tensor(equal if same else ~equal)
         if is_tensor_like(other) and other.dtype is not self.dtype:
             return framework._binary(type_name, name, function, self, other)

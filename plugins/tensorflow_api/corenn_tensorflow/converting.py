@@ -88,8 +88,10 @@ def _constant(value: Any, dtype: DType | None, name: str | None) -> Any:
                 return graph.convert(value, dtype)
         return graph.convert(value, dtype, name=name or "Const")
     if tree_has_tensor(value):
-        found = _ops.stack(*[convert_to_tensor(v, dtype) for v in value])
-        return found
+        parts = [convert_to_tensor(v, dtype) for v in value]
+        if any(p.dtype is dtypes.string for p in parts):
+            return eager_constant(np.stack([np.asarray(p.data, object) for p in parts]), dtypes.string)
+        return _ops.stack(*parts)
     return eager_constant(value, dtype)
 
 

@@ -18,6 +18,7 @@ from corenn.graph.graph import Graph
 from corenn.graph.names import type_of
 from corenn.graph.operations import Operation as CoreOperation
 from corenn.graph.tensors import GraphTensor
+from corenn.graph.text import is_text
 from corenn.ops.table import Op
 from corenn.tensor import Tensor as EagerTensor
 from corenn_tensorflow import errors, mode
@@ -267,6 +268,10 @@ def _plain_key(key: Any) -> Any:
 
 
 def _binary(type_name: str, name: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
+    if type_name == "Add" and (is_text(x) or is_text(y)):
+        from corenn_tensorflow.functions.text import string_join
+
+        return string_join([x, y], name=name)
     graph = mode.graph_for((x, y))
     if graph is None:
         return function(*matching(type_name, x, y))

@@ -17,7 +17,7 @@ from corenn.errors import CheckpointError, GraphError
 from corenn.graph.encoding import ValueWriter
 from corenn.graph.graph import Graph
 from corenn.graph.serialization import export_graph, import_graph
-from corenn_tensorflow import logging, mode
+from corenn_tensorflow import logging, mode, writing
 from corenn_tensorflow.variable_classes import RefVariable
 
 #: What marks the description in the text form of a graph.
@@ -163,6 +163,7 @@ def import_graph_def(
         if key.lstrip("^").partition(":")[0] not in known:
             raise ValueError(f"Attempted to map inputs that were not found in graph_def: [{key}]")
         taken[key] = graph.convert(value)
+    writing.gather()
     found = import_graph(
         _plain(description), graph=graph, name_scope="import" if name is None else name.rstrip("/") or None,
         input_map=taken, variable_class=RefVariable,

@@ -21,6 +21,7 @@ from corenn.graph.kinds import HostCallKind
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import convert_to_tensor, is_symbolic, static_shape
+from corenn_tensorflow.functions.calling import python_value
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.missing import guard
 from corenn_tensorflow.writing import writable
@@ -210,8 +211,8 @@ _METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area", "bilinear": "b
 
 
 @writable("image.resized")
-def _resized_of(x: Any, *given: Any, wanted: Any, keep_ratio: bool, kind: Any, half_pixel: bool, align: bool) -> Any:
-    height, width = (int(n) for n in (wanted if not given else np.asarray(given[0]._host())))
+def _resized_of(x: Any, *, wanted: Any, keep_ratio: bool, kind: Any, half_pixel: bool, align: bool) -> Any:
+    height, width = (int(n) for n in wanted)
     batch = x if len(x.shape) == 4 else corenn.expand_dims(x, axis=0)
     _, h, w, _ = (int(n) for n in tuple(batch.shape))
     if keep_ratio:
@@ -235,17 +236,50 @@ def _resized(
     kind = _METHODS.get(method)
     if kind is None:
         raise NotImplementedError(f"the resize method {method!r} is not in corenn: bilinear, nearest, bicubic or area")
-    wanted = _plain(size)
-    extra = [size] if is_symbolic(size) else []
+    wanted = python_value(convert_to_tensor(size)) if is_symbolic(size) else _plain(size)
+    if is_symbolic(wanted):
+        return _resized_to(images, convert_to_tensor(size), kind, half_pixel, align, name, keep_ratio)
     return _whole(
         f"Resize{kind.capitalize()}",
         functools.partial(
             _resized_of, wanted=wanted, keep_ratio=keep_ratio, kind=kind, half_pixel=half_pixel, align=align
         ),
         convert_to_tensor(images),
-        *extra,
         name=name,
     )
+
+
+def _resized_to(
+    images: Any, size: Any, kind: str, half_pixel: bool, align: bool, name: str | None, keep_ratio: bool
+) -> Any:
+    """To a size that only the run of the graph knows."""
+    if kind not in ("bilinear", "nearest") or keep_ratio:
+        raise NotImplementedError(
+            f"resizing ({kind}) to a size that is known only when the graph runs: corenn offers bilinear and nearest, "
+            "without preserve_aspect_ratio"
+        )
+    x = convert_to_tensor(images)
+    with mode.scope(name, f"Resize{kind.capitalize()}", x, size):
+        single = len(static_shape(x) or (0,) * 4) == 3
+        found = tf.expand_dims(x, 0) if single else x
+        for axis in (1, 2):
+            steps = tf.cast(tf.range(size[axis - 1]), "float64")
+            new, old = (tf.cast(n, "float64") for n in (size[axis - 1], tf.shape(found)[axis]))
+            at = steps * ((old - 1) / tf.maximum(new - 1, 1.0)) if align else steps * (old / new)
+            if half_pixel and not align:
+                at = (steps + 0.5) * (old / new) - (0.0 if kind == "nearest" else 0.5)
+            if kind == "nearest":
+                place = tf.clip_by_value(tf.round(at) if align else tf.floor(at), 0.0, old - 1)
+                found = tf.gather(found, tf.cast(place, "int32"), axis=axis)
+                continue
+            low = tf.clip_by_value(tf.floor(at), 0.0, old - 1)
+            share = tf.reshape(tf.cast(tf.clip_by_value(at - low, 0.0, 1.0), "float32"), [-1, *[1] * (3 - axis)])
+            real = tf.cast(found, "float32")
+            before, after = (
+                tf.gather(real, tf.cast(i, "int32"), axis=axis) for i in (low, tf.minimum(low + 1, old - 1))
+            )
+            found = before + (after - before) * share
+        return tf.squeeze(found, [0]) if single else found
 
 
 def _resize_v1(
@@ -304,19 +338,23 @@ resize_image_with_pad = resize_with_pad
 
 
 @writable("image.crop_and_resize")
-def _crops_of(
-    x: Any, given: Any, which: Any, *, height: Any, width: Any, method: str, extrapolation_value: float
-) -> Any:
-    parts = []
-    _, h, w, _ = (int(n) for n in tuple(x.shape))
-    for (y1, x1, y2, x2), i in zip(np.asarray(given._host()), np.asarray(which._host()), strict=True):
-        at = [_places(y1, y2, h, height), _places(x1, x2, w, width)]
-        rows, cols = (corenn.tensor(_between(p, n, method)) for p, n in zip(at, (h, w), strict=True))
-        real = corenn.cast(x[int(i)], dtype=dtypes.float32)
-        part = corenn.einsum("ijc,wj->iwc", corenn.einsum("hwc,ih->iwc", real, rows), cols)
-        outside = ((at[0] < 0) | (at[0] > h - 1))[:, None, None] | ((at[1] < 0) | (at[1] > w - 1))[None, :, None]
-        parts.append(corenn.where(corenn.tensor(outside), float(extrapolation_value), part))
-    return corenn.stack(*parts, axis=0)
+def _crops_of(x: Any, boxes: Any, which: Any, *, height: int, width: int, method: str, fill: float) -> Any:
+    _, h, w, _ = x.spec.static
+    parts, inside = corenn.cast(corenn.gather(x, which, axis=0), dtype=dtypes.float32), []
+    for axis, (extent, count) in enumerate(((h, height), (w, width))):
+        first, last = boxes[:, axis : axis + 1], boxes[:, axis + 2 : axis + 3]
+        if count == 1:
+            at = (first + last) * (0.5 * (extent - 1))
+        else:
+            steps = corenn.reshape(corenn.arange(count, dtype=boxes.dtype), shape=(1, -1))
+            at = first * (extent - 1) + steps * (last - first) * ((extent - 1) / (count - 1))
+        inside.append(corenn.logical_and(corenn.greater_equal(at, 0), corenn.less_equal(at, extent - 1)))
+        at = corenn.expand_dims(corenn.round(at) if method == "nearest" else at, axis=2)
+        pixels = corenn.reshape(corenn.arange(extent, dtype=boxes.dtype), shape=(1, 1, -1))
+        share = corenn.maximum(1.0 - corenn.abs(at - pixels), 0.0)
+        parts = corenn.einsum(("nhwc,nih->niwc", "nhwc,njw->nhjc")[axis], parts, share)
+    kept = corenn.logical_and(inside[0][:, :, None, None], inside[1][:, None, :, None])
+    return corenn.where(kept, parts, fill)
 
 
 def crop_and_resize(
@@ -327,32 +365,11 @@ def crop_and_resize(
     height, width = (int(n) for n in _plain(crop_size))
     return _whole(
         "CropAndResize",
-        functools.partial(
-            _crops_of, height=height, width=width, method=method, extrapolation_value=extrapolation_value
-        ),
+        functools.partial(_crops_of, height=height, width=width, method=method, fill=float(extrapolation_value)),
         image,
         boxes,
         box_indices if box_indices is not None else box_ind,
     )
-
-
-def _places(first: float, last: float, extent: int, count: int) -> Any:
-    if count == 1:
-        return np.array([0.5 * (first + last) * (extent - 1)])
-    return first * (extent - 1) + np.arange(count) * (last - first) * (extent - 1) / (count - 1)
-
-
-def _between(at: Any, extent: int, method: str) -> Any:
-    matrix = np.zeros((len(at), extent), np.float32)
-    rows = np.arange(len(at))
-    if method == "nearest":
-        matrix[rows, np.clip(np.rint(at), 0, extent - 1).astype(int)] = 1
-        return matrix
-    low = np.clip(np.floor(at), 0, extent - 1).astype(int)
-    part = np.clip(at - low, 0, 1)
-    np.add.at(matrix, (rows, low), 1 - part)
-    np.add.at(matrix, (rows, np.minimum(low + 1, extent - 1)), part)
-    return matrix
 
 
 # ---------------------------------------------------------------- values
@@ -482,6 +499,14 @@ def per_image_standardization(image: Any) -> Any:
 
 per_image_whitening = per_image_standardization
 
+
+def extract_patches(
+    images: Any, sizes: Any, strides: Any, rates: Any, padding: str, name: str | None = None
+) -> Any:  # fmt: skip
+    """The windows of images, each as a vector in the channels."""
+    return tf.extract_image_patches(images, sizes, strides, rates, padding, name)
+
+
 # ---------------------------------------------------------------- at random
 
 
@@ -558,10 +583,15 @@ def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None
 # ---------------------------------------------------------------- measures
 
 
+def _greatest(max_val: Any, dtype: Any) -> float:
+    """The greatest value of images of a dtype, after their conversion to floats."""
+    return float(max_val) / (np.iinfo(dtype.numpy).max if dtype.is_integer else 1)
+
+
 def psnr(a: Any, b: Any, max_val: float, name: str | None = None) -> Any:
     """Peak signal-to-noise ratio in dB, one for each image."""
     x, y = (convert_image_dtype(v, dtypes.float32) for v in (a, b))
-    top = float(convert_image_dtype(np.asarray(max_val, convert_to_tensor(a).dtype.numpy), dtypes.float32))
+    top = _greatest(max_val, convert_to_tensor(a).dtype)
     error = tf.reduce_mean(tf.square(x - y), axis=[-3, -2, -1])
     return (20 * np.log(top) - 10 * tf.math.log(error)) / np.log(10)
 
@@ -603,7 +633,7 @@ def ssim(
 ) -> Any:
     """Structural similarity (Wang et al. 2004), one for each image [..., height, width, channels]."""
     x, y = (convert_image_dtype(v, dtypes.float32) for v in (img1, img2))
-    top = float(convert_image_dtype(np.asarray(max_val, convert_to_tensor(img1).dtype.numpy), dtypes.float32))
+    top = _greatest(max_val, convert_to_tensor(img1).dtype)
     at = np.arange(filter_size) - (filter_size - 1) / 2
     line = np.exp(-(at**2) / (2 * filter_sigma**2))
     window = np.outer(line, line)

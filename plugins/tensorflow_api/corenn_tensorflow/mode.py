@@ -111,9 +111,9 @@ def graph_for(*structures: Any) -> Graph | None:
                 return leaf.graph
             valued = valued or not isinstance(leaf, Variable)
         elif isinstance(leaf, (list, tuple)):
-            waiting += leaf
+            waiting.extend(leaf)  # not +=, which asks a TensorShape first
         elif isinstance(leaf, dict):
-            waiting += leaf.values()
+            waiting.extend(leaf.values())
         elif isinstance(leaf, Operation):
             return leaf.graph
     return None if valued or executing_eagerly() else default_graph()

@@ -26,6 +26,7 @@ from corenn_tensorflow.functions import (
     flow,
     gathering,
     loops,
+    moving,
     products,
     randomness,
     reductions,
@@ -95,6 +96,7 @@ _found.update({
     "batch_self_adjoint_eig": products.self_adjoint_eig, "initialize_all_tables": running.initialize_all_tables,
 })  # fmt: skip
 del _found["softmax"]
+_found.update({name: moving.takes_text(_found[name]) for name in moving.MOVING})
 
 globals().update(_found)
 adopting.adopt()

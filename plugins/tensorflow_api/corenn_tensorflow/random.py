@@ -1,6 +1,7 @@
 """``tf.random``."""
 
 from corenn_tensorflow import missing
+from corenn_tensorflow.functions.generators import Generator, get_global_generator, set_global_generator
 from corenn_tensorflow.functions.randomness import (
     categorical,
     get_seed,
@@ -22,8 +23,9 @@ normal, uniform, shuffle = random_normal, random_uniform, random_shuffle
 gamma, poisson = random_gamma, random_poisson
 
 __all__ = [
-    "categorical", "gamma", "get_seed", "multinomial", "normal", "poisson", "set_random_seed", "set_seed", "shuffle",
-    "stateless_normal", "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform",
+    "Generator", "categorical", "gamma", "get_global_generator", "get_seed", "multinomial", "normal", "poisson",
+    "set_global_generator", "set_random_seed", "set_seed", "shuffle", "stateless_normal",
+    "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform",
 ]  # fmt: skip
 
 __getattr__ = missing.guard(__name__)

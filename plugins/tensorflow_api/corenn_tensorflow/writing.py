@@ -7,10 +7,17 @@ tensors comes through ``functools.partial``, as plain values, dtypes or other su
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from corenn.graph.kind_registry import register_function
+
+#: Modules with such functions that are imported only when a program uses them.
+_LATE = (
+    "contrib.crf", "contrib.seq2seq.attention", "estimator.heads", "image", "io", "keras.engine.graph_files",
+    "keras.engine.weights", "keras.losses", "keras.metrics", "metrics.ranking", "nn.convolutions", "sets",
+)  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,4 +32,10 @@ def writable(name: str) -> Callable[[F], F]:
     return register
 
 
-__all__ = ["writable"]
+def gather() -> None:
+    """Import every module with such functions, so that any graph of the facade can be read."""
+    for module in _LATE:
+        importlib.import_module(f"{__package__}.{module}")
+
+
+__all__ = ["gather", "writable"]

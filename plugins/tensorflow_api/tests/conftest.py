@@ -17,6 +17,27 @@ import pytest
 PATIENCE = 240  # seconds; only a hang reaches it
 
 
+def _release() -> None:
+    adopting = sys.modules.get("corenn_tensorflow.adopting")
+    if adopting is not None:
+        adopting.release()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What test modules imported gave corenn's classes TensorFlow's manners: the core's tests want them plain."""
+    _release()
+
+
+@pytest.fixture(autouse=True)
+def _manners() -> Iterator[None]:
+    """TensorFlow's manners of corenn's classes, for the time of a test of the facade."""
+    adopting = sys.modules.get("corenn_tensorflow.adopting")
+    if adopting is not None:
+        adopting.adopt()
+    yield
+    _release()
+
+
 @dataclass
 class Outcome:
     """What a command left: exit status and output."""

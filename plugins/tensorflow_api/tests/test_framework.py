@@ -159,6 +159,7 @@ def test_graphs(tf1: Any) -> None:
 def test_everything_adopted_is_given_back() -> None:
     from corenn_tensorflow import adopting
 
+    adopting.release()
     before = [dict(vars(cls)) for cls in (corenn.Tensor, corenn.Variable, corenn.DType)]
     adopting.adopt()
     assert str(corenn.tensor([1])).startswith("tf.Tensor")

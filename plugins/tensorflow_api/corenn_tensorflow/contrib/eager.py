@@ -16,6 +16,7 @@ from corenn_tensorflow.data.iterators import EagerIterator
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import metrics as keras_metrics
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.train.tracking import Checkpoint
 from corenn_tensorflow.variables import Variable
 
 ResourceVariable = Variable
@@ -290,7 +291,7 @@ def save_network_checkpoint(*args: Any, **options: Any) -> None:
 
 
 __all__ = [
-    "EagerVariableStore", "Iterator", "ResourceVariable", "Saver", "Variable", "defun", "enable_eager_execution",
+    "Checkpoint", "EagerVariableStore", "Iterator", "ResourceVariable", "Saver", "Variable", "defun", "enable_eager_execution",
     "executing_eagerly", "function", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
     "in_eager_mode", "list_devices", "make_vjp", "metrics", "num_gpus", "py_func", "run",
     "run_test_in_graph_and_eager_modes", "save_network_checkpoint", "value_and_gradients_function",

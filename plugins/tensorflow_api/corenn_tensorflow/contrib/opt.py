@@ -8,6 +8,7 @@ from typing import Any
 from corenn.graph import state
 from corenn.graph.tensors import GraphTensor
 from corenn_tensorflow import missing
+from corenn_tensorflow.contrib.external import ExternalOptimizerInterface, ScipyOptimizerInterface
 from corenn_tensorflow.train.moving_averages import ExponentialMovingAverage
 from corenn_tensorflow.train.optimizer import Optimizer
 from corenn_tensorflow.train.optimizers import AdamOptimizer, MomentumOptimizer
@@ -203,6 +204,7 @@ __getattr__ = missing.guard(__name__)
 
 __all__ = [
     "AdaMaxOptimizer", "AdamWOptimizer", "AddSignOptimizer", "DecoupledWeightDecayExtension", "LazyAdamOptimizer",
-    "MomentumWOptimizer", "MovingAverageOptimizer", "NadamOptimizer", "PowerSignOptimizer",
+    "ExternalOptimizerInterface", "MomentumWOptimizer", "MovingAverageOptimizer", "NadamOptimizer",
+    "PowerSignOptimizer", "ScipyOptimizerInterface",
     "extend_with_decoupled_weight_decay",
 ]  # fmt: skip

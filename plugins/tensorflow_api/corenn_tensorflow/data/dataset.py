@@ -15,6 +15,7 @@ import numpy as np
 
 from corenn import dtypes, tree
 from corenn.data import Dataset as CoreDataset
+from corenn.graph.graph import building
 from corenn.graph.kinds import PlaceholderKind
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
@@ -577,16 +578,24 @@ def _of_list(items: list[Any], known: Any) -> Any:
     return _new(nodes.Iterated(lambda: iter(items), len(items)), None if isinstance(known, (tuple, dict)) else known)
 
 
+class _Trace(TFGraph):
+    """The graph that a function of elements is traced in."""
+
+
 class _Later:
     """What is known of the results of a function: found when it is asked for."""
 
     def __init__(self, dataset: Any, function: Callable[..., Any]) -> None:
         self.dataset, self.function = dataset, function
+        here = building()  # a function that makes datasets is being traced: this one may use its tensors
+        self.home = here if isinstance(here, _Trace) else None
 
     def found(self) -> Any:
         """Trace the function on placeholders in a graph of its own; where that fails, look at an element."""
         result = self.traced()
         if isinstance(result, Exception):
+            if any(source.symbols for source in self.dataset._sources):  # no element can be had before a run
+                raise result
             return None
         graph = getattr(result, "graph", None)
         return None if graph is None and result is None else tree.tree_map(_traced_leaf, _structured(result))
@@ -596,7 +605,7 @@ class _Later:
         known = self.dataset._known_now
         if known is None:
             return None
-        graph = TFGraph()
+        graph = _Trace() if self.home is None else self.home
         with graph.as_default():
             made = tree.tree_map(
                 lambda leaf: graph.add(PlaceholderKind(), [], [leaf.known], name="element").outputs[0], known

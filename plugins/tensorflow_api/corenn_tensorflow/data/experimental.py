@@ -13,12 +13,37 @@ from corenn_tensorflow.data.dataset import Dataset, _applied, _new
 from corenn_tensorflow.data.elements import host, stacked
 from corenn_tensorflow.data.iterators import Optional, get_next_as_optional
 from corenn_tensorflow.data.readers import CsvDataset, _names
+from corenn_tensorflow.errors import InvalidArgumentError
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.records.files import TFRecordWriter as FileWriter
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY, UNKNOWN_CARDINALITY = -1, -2
+
+
+class TFRecordWriter:
+    """Writes a dataset of serialized records to a file."""
+
+    def __init__(self, filename: Any, compression_type: str | None = None) -> None:
+        self.filename, self.compression_type = filename, compression_type
+
+    def write(self, dataset: Any) -> None:
+        """Write every element, a string each."""
+        with FileWriter(self.filename, self.compression_type) as file:
+            for element in dataset.as_numpy_iterator():
+                if not isinstance(element, bytes):
+                    raise TypeError(f"`dataset` must be a dataset of scalar strings, not of {type(element).__name__}")
+                file.write(element)
+
+
+def get_single_element(dataset: Any) -> Any:
+    """The element of a dataset of one."""
+    found = list(dataset.take(2))
+    if len(found) != 1:
+        raise InvalidArgumentError(None, None, f"Dataset had {'more than one' if found else 'no'} element.")
+    return found[0]
 
 
 def cardinality(dataset: Any) -> Any:
@@ -296,10 +321,10 @@ class CheckpointInputPipelineHook:
 
 __all__ = [
     "AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Counter", "CsvDataset", "Optional", "RandomDataset",
-    "assert_cardinality", "batch_and_drop_remainder", "bucket_by_sequence_length", "cardinality",
-    "choose_from_datasets", "copy_to_device", "enumerate_dataset", "get_next_as_optional", "group_by_window",
-    "ignore_errors", "make_batched_features_dataset", "make_csv_dataset", "map_and_batch", "parallel_interleave",
-    "prefetch_to_device", "sample_from_datasets", "scan", "shuffle_and_repeat", "sloppy_interleave", "take_while",
-    "unbatch", "unique",
+    "TFRecordWriter", "assert_cardinality", "batch_and_drop_remainder", "bucket_by_sequence_length", "cardinality",
+    "choose_from_datasets", "copy_to_device", "enumerate_dataset", "get_next_as_optional", "get_single_element",
+    "group_by_window", "ignore_errors", "make_batched_features_dataset", "make_csv_dataset", "map_and_batch",
+    "parallel_interleave", "prefetch_to_device", "sample_from_datasets", "scan", "shuffle_and_repeat",
+    "sloppy_interleave", "take_while", "unbatch", "unique",
 ]  # fmt: skip
 __getattr__ = guard(__name__)

@@ -5,6 +5,7 @@ Source of keys and formulas: tensorflow_estimator/python/estimator/canned/{head,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,9 +16,10 @@ from corenn import dtypes
 from corenn_tensorflow import summary
 from corenn_tensorflow.estimator.core import mean_metric
 from corenn_tensorflow.estimator.specs import EstimatorSpec, ModeKeys
-from corenn_tensorflow.feature_column.columns import extents_of, host
+from corenn_tensorflow.feature_column.columns import as_column, extents_of, host
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.train.global_step import get_global_step
+from corenn_tensorflow.writing import writable
 
 SUM = "weighted_sum"
 _MEANS = ("weighted_mean", "sum_over_batch_size", "weighted_sum_by_nonzero_weights", "weighted_sum_over_batch_size")
@@ -37,9 +39,7 @@ class Head:
         extents = extents_of(tensor)
         if extents is not None and len(extents) == 1:
             if tensor.dtype is dtypes.string:
-                return host(
-                    lambda x: np.asarray(x, object)[:, None], [tensor], ((extents[0], 1), tensor.dtype), "ExpandDims"
-                )
+                return host(as_column, [tensor], ((extents[0], 1), tensor.dtype), "ExpandDims")
             return corenn.expand_dims(tensor, axis=-1)
         return tensor
 
@@ -91,6 +91,32 @@ class Head:
         return EstimatorSpec(mode_key, predictions=predictions, loss=loss, train_op=train_op_fn(loss))
 
 
+@writable("estimator.class_ids")
+def _class_ids(array: Any, *, count: int, known: list[Any] | None) -> Any:
+    flat = np.asarray(array).reshape(-1).tolist()
+    if known is not None:
+        flat = [v.encode() if isinstance(v, str) else v for v in flat]
+        bad = sorted({v for v in flat if v not in known})
+        flat = [known.index(v) for v in flat] if not bad else flat
+    else:
+        bad = sorted({v for v in flat if not 0 <= v < count})
+    if bad:
+        from corenn_tensorflow import errors
+
+        raise errors.InvalidArgumentError(
+            None, None, f"Labels must be <= n_classes - 1 and in the vocabulary: {bad[:5]}"
+        )
+    return np.array(flat, np.int64).reshape(np.shape(array))
+
+
+@writable("estimator.class_names")
+def _class_names(array: Any, *, known: list[Any] | None) -> Any:
+    found = np.empty(array.shape, object)
+    for place, value in np.ndenumerate(array):
+        found[place] = known[int(value)] if known is not None else str(int(value)).encode()
+    return found
+
+
 class _Classes(Head):
     """What heads of classes share: the names of classes."""
 
@@ -103,36 +129,12 @@ class _Classes(Head):
 
     def ids(self, labels: Any) -> Any:
         """Labels as ints below ``count``; InvalidArgumentError for others."""
-        count, known = self.count, self.vocabulary
-
-        def look_up(array: Any) -> Any:
-            flat = np.asarray(array).reshape(-1).tolist()
-            if known is not None:
-                flat = [v.encode() if isinstance(v, str) else v for v in flat]
-                bad = sorted({v for v in flat if v not in known})
-                flat = [known.index(v) for v in flat] if not bad else flat
-            else:
-                bad = sorted({v for v in flat if not 0 <= v < count})
-            if bad:
-                from corenn_tensorflow import errors
-
-                raise errors.InvalidArgumentError(
-                    None, None, f"Labels must be <= n_classes - 1 and in the vocabulary: {bad[:5]}"
-                )
-            return np.array(flat, np.int64).reshape(np.shape(array))
-
+        look_up = functools.partial(_class_ids, count=self.count, known=self.vocabulary)
         return host(look_up, [labels], (extents_of(labels), dtypes.int64), "assert_range")
 
     def names(self, ids: Any) -> Any:
         """The classes of ids, as strings."""
-        known = self.vocabulary
-
-        def name(array: Any) -> Any:
-            found = np.empty(array.shape, object)
-            for place, value in np.ndenumerate(array):
-                found[place] = known[int(value)] if known is not None else str(int(value)).encode()
-            return found
-
+        name = functools.partial(_class_names, known=self.vocabulary)
         return host(name, [ids], (extents_of(ids), dtypes.string), "AsString")
 
 

@@ -87,7 +87,8 @@ def _spread(indices: Any, values: Any, shape: Any, *, default: Any) -> Any:
 
 
 @writable("feature_column.column")
-def _as_column(x: Any) -> Any:
+def as_column(x: Any) -> Any:
+    """Strings with a further axis of extent 1."""
     return np.asarray(x, object)[..., None]
 
 
@@ -106,7 +107,7 @@ def raw(features: Mapping[str, Any], key: str, rank: int = 2) -> Any:
     extents = extents_of(tensor)
     if extents is not None and len(extents) < rank:
         if tensor.dtype is dtypes.string:
-            return host(_as_column, [tensor], ((*extents, 1), tensor.dtype), "ExpandDims")
+            return host(as_column, [tensor], ((*extents, 1), tensor.dtype), "ExpandDims")
         return corenn.expand_dims(tensor, axis=-1)
     return tensor
 
@@ -391,5 +392,6 @@ def bucket_of(value: Any, buckets: int) -> int:
 
 __all__ = [
     "BucketizedColumn", "CategoricalColumn", "CrossedColumn", "DenseColumn", "FeatureColumn", "HashedColumn",
-    "IdentityColumn", "NumericColumn", "VocabularyColumn", "WeightedColumn", "bucket_of", "extents_of", "host", "raw",
+    "IdentityColumn", "NumericColumn", "VocabularyColumn", "WeightedColumn", "as_column", "bucket_of", "extents_of",
+    "host", "raw",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import corenn
 from corenn import dtypes
+from corenn.graph.text import is_text
 from corenn.tensor import Tensor
 from corenn_tensorflow import framework, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, matching
@@ -136,6 +137,10 @@ def _binary(
         if x.__class__ is Tensor and y.__class__ is Tensor and x.dtype is y.dtype and mode.executing_eagerly():
             return function(x, y)  # the common call, without looking for graphs
         name = name or default
+        if type_name == "Add" and (is_text(x) or is_text(y)):
+            from corenn_tensorflow.functions.text import string_join
+
+            return string_join([x, y], name=name)
         graph = mode.graph_for((x, y))
         if graph is None:
             return function(*matching(type_name, *_of(dtype, x, y)))
@@ -318,8 +323,7 @@ def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
 
 def reciprocal_no_nan(x: Any, name: str | None = None) -> Any:
     """1/x, and 0 where x is 0."""
-    x = operand(x)
-    return div_no_nan(corenn.ones_like(x), x, name=name or "reciprocal_no_nan")
+    return div_no_nan(1.0, x, name=name or "reciprocal_no_nan")
 
 
 @writable("log_sigmoid")

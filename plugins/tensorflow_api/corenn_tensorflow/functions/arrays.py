@@ -248,6 +248,8 @@ def split(
         raise ValueError("tf.split needs numbers that are known while the graph is built")
     parts = sizes if isinstance(sizes, int) else len(sizes)
     given = sizes if isinstance(sizes, int) else list(sizes)
+    if isinstance(x, GraphTensor) and x.dtype is dtypes.string:
+        return list(mode.one("Split", name or "split", corenn.split, x, given, axis=along))
     cut = functools.partial(_split_of, given=given, along=along)
     extents = static_shape(x)
     if isinstance(x, GraphTensor) and (extents is None or extents[along] is None):

@@ -115,7 +115,7 @@ def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Any:
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Any:
     """A tensor of shape ``dims``, all ``value`` (a number, or a tensor of no axes)."""
-    if not isinstance(value, Tensor) and isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes)) and not isinstance(dims, GraphTensor):
         return _filled(name, "Fill", dims, value.decode() if isinstance(value, bytes) else value, dtypes.string)
     graph = mode.graph_for((dims, value))
     given = convert_to_tensor(value)

@@ -299,6 +299,19 @@ class Function(CoreFunction):
             self._untraceable = True
             return self.python_function(*args, **kwargs)
 
+    def _flat(self, args: Any, kwargs: Any, specs: bool = False) -> tuple[Any, list[Any], Any]:
+        structure, values, signature = super()._flat(args, kwargs, specs)
+        if self.input_signature is not None and _have_values(values):
+            shapes = tuple((v.spec.shape, v.spec.dtype) for v in values)
+            signature = (signature[0], (*signature[1], *shapes))
+        return structure, values, signature
+
+    def _declared(self, values: list[Any]) -> list[Any]:
+        """With an ``input_signature``, too, a trace is for the shapes that are given: layers are built in it."""
+        if _have_values(values):
+            return [(v.spec.shape, v.spec.dtype) for v in values]
+        return super()._declared(values)
+
     @property
     def function_spec(self) -> Any:
         """The Python function's signature."""
@@ -307,6 +320,10 @@ class Function(CoreFunction):
     def experimental_get_tracing_count(self) -> int:
         """How often it was traced."""
         return len(self.traces)
+
+
+def _have_values(values: list[Any]) -> bool:
+    return all(isinstance(v, EagerTensor) for v in values)
 
 
 def function(

@@ -220,11 +220,9 @@ def _in_top_k_of(table: Any, rows: Any, *, k: Any) -> Any:
 
 def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) -> Any:
     """Whether the prediction of each target is among the k greatest of its row (equal ones count)."""
-    from corenn.tensor import Tensor
-
-    if isinstance(targets, Tensor) and targets.dtype.is_floating:  # generation 2 has the targets first
-        predictions, targets = targets, predictions
     scores, wanted = operand(predictions), operand(targets)
+    if wanted.dtype.is_floating:  # generation 2 has the targets first
+        scores, wanted = wanted, scores
     return composite("InTopKV2", name, functools.partial(_in_top_k_of, k=python_value(k)), scores, wanted)
 
 

@@ -109,8 +109,11 @@ def random_uniform(
             raise ValueError(f"Must specify maxval for integer dtype {wanted.name}")
         maxval = 1
     if not wanted.is_integer:
+        low, high = _scaled(minval, wanted), _scaled(maxval, wanted)
+        if isinstance(low, float) and isinstance(high, float) and low > high:
+            low, high = high, low  # the same distribution, and the usual slip
         return _drawn(name, "random_uniform", shape, lambda extents: corenn.random.uniform(
-            extents, _scaled(minval, wanted), _scaled(maxval, wanted), wanted, **stream(seed)))  # fmt: skip
+            extents, low, high, wanted, **stream(seed)))  # fmt: skip
     low, high = python_value(minval), python_value(maxval)
     if isinstance(low, int) and isinstance(high, int):
         return _drawn(name, "random_uniform", shape, lambda extents: corenn.random.integers(

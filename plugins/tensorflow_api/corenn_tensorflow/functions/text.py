@@ -314,11 +314,18 @@ def string_split(
 def strings_split(
     input: Any = None, sep: Any = None, maxsplit: int = -1, result_type: str = "SparseTensor",
     source: Any = None, name: str | None = None,
-) -> SparseTensor:  # fmt: skip
-    """Strings split at a separator (white space by default): pieces by row, as a sparse matrix."""
+) -> Any:  # fmt: skip
+    """Strings split at a separator (white space by default): pieces by row, as a sparse matrix.
+
+    In generation 2 the pieces of one string are a vector.
+    """
     mark = as_bytes(sep or "")
     given = operand(input if input is not None else source)
-    return _split(given, functools.partial(_pieces, sep=mark, skip_empty=False, most=maxsplit), name)
+    pieces = functools.partial(_pieces, sep=mark, skip_empty=False, most=maxsplit)
+    if mode.generation() == 2 and static_shape(given) == []:
+        return on_host("StringSplitV2", name, functools.partial(_split_values, pieces=pieces), [given], "string",
+                       (None,))  # fmt: skip
+    return _split(given, pieces, name)
 
 
 @writable("text.split_places")

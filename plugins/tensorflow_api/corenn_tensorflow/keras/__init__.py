@@ -9,6 +9,7 @@ from corenn_tensorflow.keras import (
     datasets,
     engine,
     estimator,
+    experimental,
     initializers,
     layers,
     losses,
@@ -28,7 +29,7 @@ __version__ = "2.3.1"
 objectives = losses
 __all__ = [
     "Input", "Model", "Sequential", "activations", "applications", "backend", "callbacks", "constraints", "datasets",
-    "engine", "estimator", "initializers", "layers", "losses", "metrics", "models", "objectives", "optimizers",
-    "preprocessing", "regularizers", "utils", "wrappers",
+    "engine", "estimator", "experimental", "initializers", "layers", "losses", "metrics", "models", "objectives",
+    "optimizers", "preprocessing", "regularizers", "utils", "wrappers",
 ]  # fmt: skip
 __getattr__ = guard(__name__)

@@ -237,7 +237,8 @@ def set_value(x: Any, value: Any) -> None:
     if isinstance(held, GraphTensor):
         get_session().load(held, np.asarray(value))
     elif isinstance(held, Variable):
-        held.assign(np.asarray(value, held.dtype.numpy))
+        with world.eagerly():
+            held.assign(np.asarray(value, held.dtype.numpy))
     elif hasattr(x, "assign"):
         x.assign(value)
     else:
@@ -496,7 +497,7 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
     high = np.inf if max_value is None else max_value
     low = -np.inf if min_value is None else min_value
     return tf.clip_by_value(
-        x, low, max(high, low) if isinstance(high, (int, float)) and isinstance(low, (int, float)) else high
+        x, low, np.maximum(high, low) if isinstance(high, (int, float)) and isinstance(low, (int, float)) else high
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from corenn import losses as core
 from corenn.dtypes import int32
-from corenn.errors import DTypeError
+from corenn.errors import DTypeError, UsageError
+from corenn.graph.tensors import GraphTensor
 from corenn.losses import Loss as _CoreLoss
 from corenn.losses.objects import reduced
 from corenn.ops.elementwise import cast
@@ -18,6 +20,7 @@ from corenn_tensorflow.errors import InvalidArgumentError
 from corenn_tensorflow.framework import convert_to_tensor, is_symbolic
 from corenn_tensorflow.keras import _lookup
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.writing import writable
 
 
 class Reduction:
@@ -38,8 +41,20 @@ def _run(name: str, function: Callable[..., Any], y_true: Any, y_pred: Any, **op
     graph = mode.graph_for((y_true, y_pred))
     if graph is None or not is_symbolic(y_true, y_pred) or _known(y_true, y_pred):
         return function(y_true, y_pred, **options)
-    made = graph.call(lambda t, p: function(t, p, **options), y_true, y_pred, type_name=name)
-    return made[0]
+    own = function is _sparse or getattr(core, name, None) is function
+    call = functools.partial(_loss_of, loss=name, **options) if own else functools.partial(function, **options)
+    return graph.call(call, y_true, y_pred, type_name=name)[0]
+
+
+@writable("keras.loss")
+def _loss_of(y_true: Tensor, y_pred: Tensor, *, loss: str, **options: Any) -> Tensor:
+    function = _sparse if loss == "sparse_categorical_crossentropy" else getattr(core, loss)
+    return function(y_true, y_pred, **options)  # type: ignore[no-any-return]
+
+
+@writable("keras.reduced")
+def _reduced(values: Tensor, *weights: Tensor, reduction: str) -> Tensor:
+    return reduced(values, weights[0] if weights else None, reduction)
 
 
 def _known(*tensors: Any) -> bool:
@@ -131,7 +146,7 @@ class Loss(_CoreLoss):
         values = convert_to_tensor(values)
         graph = mode.graph_for((values, sample_weight))
         if graph is not None and not _known(values):
-            return graph.call(lambda v, *w: reduced(v, w[0] if w else None, self.reduction), values,
+            return graph.call(functools.partial(_reduced, reduction=self.reduction), values,
                               *([] if sample_weight is None else [sample_weight]), type_name="Reduced")[0]  # fmt: skip
         return reduced(values, sample_weight, self.reduction)
 
@@ -153,11 +168,18 @@ def with_labels(fn: Callable[..., Any], y_true: Any, y_pred: Any, options: Mappi
     """
     plain = isinstance(y_true, Tensor) and isinstance(y_pred, Tensor)
     if not plain or y_true.dtype.is_floating or not y_pred.dtype.is_floating:
-        return fn(y_true, y_pred, **options)
-    try:
-        return fn(y_true, y_pred, **options)
-    except (DTypeError, InvalidArgumentError, TypeError):
-        return fn(cast(y_true, dtype=y_pred.dtype), y_pred, **options)
+        found = fn(y_true, y_pred, **options)
+    else:
+        try:
+            found = fn(y_true, y_pred, **options)
+        except (DTypeError, InvalidArgumentError, TypeError):
+            found = fn(cast(y_true, dtype=y_pred.dtype), y_pred, **options)
+    if isinstance(found, GraphTensor) and plain and not isinstance(y_pred, GraphTensor):
+        raise UsageError(
+            getattr(fn, "__name__", "loss"), "computes with a symbolic tensor, which has no value in training",
+            {"tensor": found.name}, hint="model.add_loss(tensor) takes losses of symbolic inputs; compile without loss",
+        )  # fmt: skip
+    return found
 
 
 def _reduction(given: Any) -> Any:

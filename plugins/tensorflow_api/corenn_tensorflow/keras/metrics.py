@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from corenn.variable import Variable
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import _lookup, initializers, losses
 from corenn_tensorflow.missing import guard
+from corenn_tensorflow.writing import writable
 
 
 class Metric(core.Metric):
@@ -210,10 +212,20 @@ class MeanTensor(Metric):
         return cast(self.state("total") / self.state("count"), dtype=float32)
 
 
+_FRACTIONS: dict[str, Callable[..., Any]] = {}
+
+
+@writable("keras.fraction")
+def _fraction_of(y_true: Any, y_pred: Any, *, metric: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return cast(_FRACTIONS[metric](y_true, y_pred, *args, **options), dtype=float32)
+
+
 def _fractions(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    _FRACTIONS[name] = function
+
     def metric(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        return losses._run(name, lambda t, p: cast(function(t, p, *args, **options), dtype=float32),
-                           convert_to_tensor(y_true), convert_to_tensor(y_pred))  # fmt: skip
+        call = functools.partial(_fraction_of, metric=name, args=args, options=options)
+        return losses._run(name, call, convert_to_tensor(y_true), convert_to_tensor(y_pred))
 
     metric.__name__ = metric.__qualname__ = name
     metric.__doc__ = f"{name.replace('_', ' ').capitalize()}: one value per sample."

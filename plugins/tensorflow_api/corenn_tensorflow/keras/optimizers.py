@@ -10,9 +10,10 @@ import numpy as np
 from corenn import optimizers as core
 from corenn import schedules as core_schedules
 from corenn.dtypes import int64
+from corenn.ops.creation import tensor
 from corenn.schedules import Schedule
 from corenn.tensor import Tensor
-from corenn_tensorflow.keras import _lookup
+from corenn_tensorflow.keras import _lookup, world
 from corenn_tensorflow.missing import guard
 from corenn_tensorflow.shapes import TensorShape
 
@@ -117,7 +118,13 @@ class Optimizer(core.Optimizer):
 
     def _base_rate(self) -> float:
         rate = self._rate
-        return float(rate) if isinstance(rate, float) else float(np.asarray(rate(self.iterations)))
+        if isinstance(rate, float):
+            return rate
+        if type(rate).__module__.startswith(("corenn.", "corenn_tensorflow.")):
+            return float(np.asarray(rate(self.iterations)))
+        with world.eagerly():  # a user's: it is given the step as a number of float32, as Keras did
+            found: Any = rate(tensor(np.float32(int(self.iterations))))
+            return float(np.asarray(found._host() if isinstance(found, Tensor) else found))
 
     def _set_rate(self, value: Any) -> None:
         if callable(value) and not isinstance(value, (Schedule, Tensor)):
@@ -132,6 +139,9 @@ class Optimizer(core.Optimizer):
             return self._base_rate() / (1.0 + self._decay * int(self.iterations)) * factor
 
         return self.number(rate, record.variable, ("rate", factor))
+
+    def _decayed_lr(self, var_dtype: Any = "float32") -> Any:
+        return tensor(self._base_rate() / (1.0 + self._decay * int(self.iterations)), dtype=var_dtype)
 
     @property
     def decay(self) -> Any:
@@ -157,6 +167,13 @@ class Optimizer(core.Optimizer):
         """As the core's, of plain numbers."""
         return {**super().get_state(), "iterations": int(self.iterations)}
 
+    def set_state(self, state: Any) -> None:
+        """Continue from a state, also from one of other variables' names: layers made later are numbered further."""
+        slots, mine = state.get("slots") or {}, [record.name for record in self._records.values()]
+        if len(slots) == len(mine) and set(slots) != set(mine):
+            state = {**state, "slots": dict(zip(mine, slots.values(), strict=True))}
+        super().set_state(state)
+
     def get_gradients(self, loss: Any, params: Any) -> Any:
         """Gradients in a graph of generation 1."""
         from corenn_tensorflow.keras.backend import gradients
@@ -164,10 +181,13 @@ class Optimizer(core.Optimizer):
         return gradients(loss, params)
 
     def get_updates(self, loss: Any, params: Any, constraints: Any = None) -> list[Any]:
-        """The operations of one update, in a graph of generation 1."""
-        from corenn_tensorflow.keras.engine.graph_training import updates
+        """The operations of one update, in a graph of generation 1; Keras 1 gave ``(params, constraints, loss)``."""
+        from corenn_tensorflow.keras.engine.weights import present
 
-        return updates(self, loss, params)
+        if isinstance(loss, (list, tuple)):
+            loss, params = (constraints if constraints is not None else params), loss
+        pairs = zip(self.get_gradients(loss, params), map(present, params), strict=True)
+        return [core.Optimizer.apply_gradients(self, pairs)]
 
     def minimize(self, loss: Any, var_list: Any = None, grad_loss: Any = None, name: str | None = None,
                  tape: Any = None, **ignored: Any) -> Any:  # fmt: skip
@@ -177,7 +197,9 @@ class Optimizer(core.Optimizer):
 
     def apply_gradients(self, grads_and_vars: Any, name: str | None = None, **ignored: Any) -> Any:
         """One update from ``(gradient, variable)`` pairs."""
-        super().apply_gradients([(g, getattr(v, "storage", v)) for g, v in grads_and_vars])
+        from corenn_tensorflow.keras.engine.weights import storage_of
+
+        super().apply_gradients([(g, storage_of(v)) for g, v in grads_and_vars])
         return self.iterations
 
     def get_config(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from corenn_tensorflow import errors, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.records.examples import Example, SequenceExample
 from corenn_tensorflow.shapes import extents_of
+from corenn_tensorflow.writing import writable
 
 
 class FixedLenFeature(namedtuple("FixedLenFeature", ["shape", "dtype", "default_value"])):
@@ -196,10 +198,29 @@ def _flat(found: Mapping[str, Any], features: Mapping[str, Any]) -> list[Any]:
     return flat
 
 
+_KINDS = {kind.__name__: kind for kind in (FixedLenFeature, VarLenFeature, FixedLenSequenceFeature)}
+
+
+def _written(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Features as plain values, for files of graphs."""
+    found = {}
+    for label, spec in features.items():
+        fields = spec._asdict()
+        if "shape" in fields:
+            fields["shape"] = tuple(extents_of(spec.shape) or ())
+        found[str(label)] = (next(n for n, k in _KINDS.items() if isinstance(spec, k)), fields)
+    return found
+
+
+@writable("records.parse")
+def _parse(data: Any, *, how: str, features: dict[str, Any]) -> list[Any]:
+    specs = {label: _KINDS[kind](**fields) for label, (kind, fields) in features.items()}
+    return _flat(_PARSERS[how](data, specs), specs)
+
+
 def _tensors(
-    serialized: Any, features: Mapping[str, Any], rows: Any, parse: Callable[[Any], Mapping[str, Any]], type_name: str,
-    name: str | None,
-) -> dict[str, Any]:  # fmt: skip
+    serialized: Any, features: Mapping[str, Any], rows: Any, how: str, type_name: str, name: str | None
+) -> dict[str, Any]:
     if not features:
         raise ValueError("Missing: features was empty." if features is not None else "Missing features.")
     for label, spec in features.items():
@@ -208,10 +229,10 @@ def _tensors(
     graph = mode.graph_for(serialized)
     if graph is None:
         given = serialized.data if isinstance(serialized, Tensor) else np.asarray(serialized, object)
-        arrays = [convert_to_tensor(a) for a in _flat(parse(given), features)]
+        arrays = [convert_to_tensor(a) for a in _flat(_PARSERS[how](given, features), features)]
     else:
         with graph.as_default():
-            kind = HostCallKind(lambda data: _flat(parse(data), features), True, type_name)
+            kind = HostCallKind(functools.partial(_parse, how=how, features=_written(features)), True, type_name)
             given = convert_to_tensor(serialized, "string")
             arrays = list(graph.add(kind, [given], _known(features, rows), name=name or type_name).outputs)
     found, at = {}, iter(arrays)
@@ -231,14 +252,43 @@ def parse_example(
         name = None
     extents = serialized.extents if hasattr(serialized, "extents") else np.shape(serialized)
     rows = (None,) if extents is None else tuple(extents[:1])
-    return _tensors(serialized, features, rows, lambda data: _batch(data, features), "ParseExample", name)
+    return _tensors(serialized, features, rows, "batch", "ParseExample", name)
 
 
 def parse_single_example(
     serialized: Any, features: Mapping[str, Any], name: str | None = None, example_names: Any = None
 ) -> dict[str, Any]:
     """The features of one encoded ``Example``, by name."""
-    return _tensors(serialized, features, None, lambda data: _one(data, features), "ParseSingleExample", name)
+    return _tensors(serialized, features, None, "one", "ParseSingleExample", name)
+
+
+def _steps(data: Any, every: Mapping[str, Any]) -> dict[str, Any]:
+    """A sequence: the features of the whole are called ``c/...``, those of steps ``s/...``."""
+    message = _decoded(data, SequenceExample)
+    found: dict[str, Any] = {}
+    for label, spec in every.items():
+        key = label[2:]
+        if label[0] == "c":
+            found[label] = _parsed(message.context.feature, key, spec)
+            continue
+        rows = message.feature_lists.feature_list.get(key)
+        values = [_values(f, key, spec.dtype) or [] for f in (rows.feature if rows is not None else ())]
+        if isinstance(spec, VarLenFeature):
+            indices = [(i, j) for i, v in enumerate(values) for j in range(len(v))]
+            flat = _array([x for v in values for x in v], spec.dtype, (len(indices),))
+            longest = max(map(len, values), default=0)
+            found[label] = (
+                np.array(indices, np.int64).reshape(-1, 2), flat, np.array([len(values), longest], np.int64)
+            )  # fmt: skip
+        else:
+            shape = tuple(int(n) for n in extents_of(spec.shape) or ())
+            found[label] = _array([x for v in values for x in v], spec.dtype, (len(values), *shape))
+    return found
+
+
+_PARSERS: dict[str, Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]] = {
+    "batch": _batch, "one": _one, "sequence": _steps,
+}  # fmt: skip
 
 
 def parse_single_sequence_example(
@@ -249,25 +299,7 @@ def parse_single_sequence_example(
     context, steps = dict(context_features or {}), dict(sequence_features or {})
     every = {f"c/{k}": v for k, v in context.items()} | {f"s/{k}": v for k, v in steps.items()}
 
-    def parse(data: Any) -> dict[str, Any]:
-        message = _decoded(data, SequenceExample)
-        found = {f"c/{k}": _parsed(message.context.feature, k, v) for k, v in context.items()}
-        for key, spec in steps.items():
-            rows = message.feature_lists.feature_list.get(key)
-            values = [_values(f, key, spec.dtype) or [] for f in (rows.feature if rows is not None else ())]
-            if isinstance(spec, VarLenFeature):
-                indices = [(i, j) for i, v in enumerate(values) for j in range(len(v))]
-                flat = _array([x for v in values for x in v], spec.dtype, (len(indices),))
-                longest = max(map(len, values), default=0)
-                found[f"s/{key}"] = (
-                    np.array(indices, np.int64).reshape(-1, 2), flat, np.array([len(values), longest], np.int64)
-                )  # fmt: skip
-            else:
-                shape = tuple(int(n) for n in extents_of(spec.shape) or ())
-                found[f"s/{key}"] = _array([x for v in values for x in v], spec.dtype, (len(values), *shape))
-        return found
-
-    made = _tensors(serialized, every, None, parse, "ParseSingleSequenceExample", name)
+    made = _tensors(serialized, every, None, "sequence", "ParseSingleSequenceExample", name)
     return {k[2:]: v for k, v in made.items() if k[0] == "c"}, {k[2:]: v for k, v in made.items() if k[0] == "s"}
 
 

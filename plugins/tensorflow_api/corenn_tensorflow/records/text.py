@@ -130,32 +130,39 @@ def _field(text: str, kind: Any, default: Any, place: int, number: int, na_value
         ) from None
 
 
+@writable("records.serialize_tensor")
+def _serialize_tensor_encode(array: Any) -> Any:
+    found = np.empty((), object)
+    found[()] = make_tensor_proto(np.asarray(array)).SerializeToString()
+    return found
+
+
 def serialize_tensor(tensor: Any, name: str | None = None) -> Any:
     """A tensor as an encoded ``TensorProto``, a string."""
+    return host(_serialize_tensor_encode, [convert_to_tensor(tensor)], ((), string), name or "SerializeTensor")
 
-    def encode(array: Any) -> Any:
-        found = np.empty((), object)
-        found[()] = make_tensor_proto(np.asarray(array)).SerializeToString()
-        return found
 
-    return host(encode, [convert_to_tensor(tensor)], ((), string), name or "SerializeTensor")
+@writable("records.parse_tensor")
+def _parse_tensor_decode(data: Any, *, wanted: Any) -> Any:
+    content = data[()] if isinstance(data, np.ndarray) else data
+    array = make_ndarray(TensorProto.FromString(content))
+    found = string if array.dtype == object else as_dtype(array.dtype)
+    if found is not wanted:
+        raise errors.InvalidArgumentError(
+            None, None, f"Type mismatch between parsed tensor ({found.name}) and dtype ({wanted.name})"
+        )
+    return array
 
 
 def parse_tensor(serialized: Any, out_type: Any, name: str | None = None) -> Any:
     """The tensor that ``serialize_tensor`` encoded; InvalidArgumentError where it has another dtype."""
     wanted = as_dtype(out_type)
-
-    def decode(data: Any) -> Any:
-        content = data[()] if isinstance(data, np.ndarray) else data
-        array = make_ndarray(TensorProto.FromString(content))
-        found = string if array.dtype == object else as_dtype(array.dtype)
-        if found is not wanted:
-            raise errors.InvalidArgumentError(
-                None, None, f"Type mismatch between parsed tensor ({found.name}) and dtype ({wanted.name})"
-            )
-        return array
-
-    return host(decode, [convert_to_tensor(serialized)], (None, wanted), name or "ParseTensor")
+    return host(
+        functools.partial(_parse_tensor_decode, wanted=wanted),
+        [convert_to_tensor(serialized)],
+        (None, wanted),
+        name or "ParseTensor",
+    )
 
 
 __all__ = ["decode_csv", "parse_tensor", "serialize_tensor"]

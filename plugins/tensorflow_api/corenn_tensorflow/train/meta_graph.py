@@ -19,7 +19,7 @@ from corenn.graph.kind_registry import Reader, Record, Writer, register_kind
 from corenn.graph.operations import Operation
 from corenn.graph.serialization import GraphExportWarning, ImportedGraph, export_graph, import_graph
 from corenn.graph.state import GLOBAL
-from corenn_tensorflow import logging, mode
+from corenn_tensorflow import logging, mode, writing
 from corenn_tensorflow.graph_util import GraphDef
 from corenn_tensorflow.train import rules
 from corenn_tensorflow.train.rules import UpdateKind
@@ -127,6 +127,7 @@ def import_whole(
     else:
         given = os.fspath(source)
         _check(given)
+    writing.gather()
     graph = mode.default_graph()
     before = len(graph.get_collection(_SAVER))
     found = import_graph(

@@ -32,31 +32,31 @@ def assign_moving_average(
     """
     if not isinstance(variable, GraphTensor):
         return _assign_now(variable, value, decay, zero_debias)
-    graph = variable.graph
+    graph = variable._here()  # a branch of a cond, or the graph
     with graph.as_default(), graph.name_scope(name or "AssignMovingAvg") as scope:
         rest = 1.0 - graph.convert(decay, variable.dtype, name="decay")
         given = graph.convert(value)
         if given.dtype is not variable.dtype:
             given = corenn.cast(given, dtype=variable.dtype)
         if zero_debias:
-            delta = _debiased(variable, given, rest)
+            delta = _debiased(graph, variable, given, rest)
         else:
             delta = (graph.convert(variable) - given) * rest
         return variable.assign_sub(delta, name=scope)
 
 
-def _debiased(variable: Any, value: Any, rest: Any) -> Any:
-    """What to subtract from the variable; the hidden variables are updated on the way."""
-    graph = variable.graph
+def _debiased(graph: Any, variable: Any, value: Any, rest: Any) -> Any:
+    """What to subtract from the variable; the hidden variables, of its graph, are updated on the way."""
+    home_graph = variable.graph
     scope = get_variable_scope().name
     home = f"{scope}/{op_name(variable)}" if scope else op_name(variable)
-    taken = {v.operation.name for v in graph.get_collection(state.GLOBAL)}
+    taken = {v.operation.name for v in home_graph.get_collection(state.GLOBAL)}
     number = next(i for i in itertools.count() if f"{home}{_suffix(i)}/biased" not in taken)
 
     def hidden(name: str, like: Any) -> Any:
         full = f"{home}{_suffix(number)}/{name}"
-        with graph.control_dependencies(None):
-            return state.variable(graph, like, full_name=full, trainable=False, cls=type(variable))
+        with home_graph.as_default(), home_graph.control_dependencies(None):
+            return state.variable(home_graph, like, full_name=full, trainable=False, cls=type(variable))
 
     shape = tuple(n or 0 for n in (variable.extents or ()))
     biased = hidden("biased", np.zeros(shape, variable.dtype.numpy))
@@ -132,7 +132,9 @@ class ExponentialMovingAverage:
             for var in chosen:
                 assign_moving_average(self.average(var), var.value(), self._decay_now(None), False)
             return None
-        graph = chosen[0].graph if chosen else mode.default_graph()
+        graph = mode.default_graph()
+        if chosen and not graph.inside(chosen[0].graph):  # else here, in the branch of a cond perhaps
+            graph = chosen[0].graph
         with graph.as_default(), graph.name_scope(self._name) as scope:
             decay = self._decay_now(graph)
             moved = [

@@ -91,13 +91,28 @@ def _children(held: Any) -> Iterator[tuple[str, Any]]:
         yield from ((v.name.rpartition("/")[2].partition(":")[0], v) for v in held.variables)
     elif isinstance(held, Layer):
         yield from ((v.name.rpartition("/")[2].partition(":")[0], v) for v in held._own_weights)
-        yield from held.children()
+        numbered = _numbered(held)
+        yield from numbered
+        listed = {id(layer) for _, layer in numbered}
+        yield from ((name, child) for name, child in held.children() if id(child) not in listed)
         own = {id(v) for v in held._own_weights}
         for name, value in vars(held).items():
             if isinstance(value, (Variable, GraphVariable)) and id(value) not in own:
                 yield name, value
     elif hasattr(held, "__dict__"):
         yield from ((n, v) for n, v in vars(held).items() if not n.startswith("__"))
+
+
+def _numbered(held: Layer) -> list[tuple[str, Any]]:
+    """The layers of a functional or sequential model under TensorFlow's names, which do not hang on layers' names."""
+    from corenn_tensorflow.keras.models import Model, Sequential  # imported when Keras is in use
+
+    layers = held.layers if isinstance(held, Model) and (held._plan is not None or isinstance(held, Sequential)) else []
+    weighted = [layer for layer in layers if layer.weights]
+    return [
+        *((f"layer_with_weights-{i}", layer) for i, layer in enumerate(weighted)),
+        *((f"layer-{i}", layer) for i, layer in enumerate(layers)),
+    ]
 
 
 def _tracked(value: Any) -> bool:

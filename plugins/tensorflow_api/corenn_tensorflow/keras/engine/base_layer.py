@@ -28,6 +28,7 @@ from corenn.variable import Variable
 from corenn_tensorflow import mode
 from corenn_tensorflow.keras import constraints, initializers, regularizers, world
 from corenn_tensorflow.keras.engine.weights import Weight, present, seeded
+from corenn_tensorflow.layer_base import Layer as OlderLayer
 from corenn_tensorflow.shapes import TensorShape
 
 CORE = ("corenn.",)  #: where layers live whose ``build`` takes specs
@@ -209,18 +210,31 @@ class Layer(core.Layer):
         """All weights, trainable first; in a graph of generation 1 its variables for them."""
         found = super().trainable_weights
         trained = {id(w) for w in found}
-        return [present(w) for w in (*found, *[w for w in core.Layer.weights.fget(self) if id(w) not in trained])]  # type: ignore[attr-defined]
+        own = [present(w) for w in (*found, *[w for w in core.Layer.weights.fget(self) if id(w) not in trained])]  # type: ignore[attr-defined]
+        return [*own, *[v for layer in self._older_layers() for v in layer.variables]]
 
     @property
     def trainable_weights(self) -> list[Any]:
         """The weights that are trained."""
-        return [present(w) for w in super().trainable_weights]
+        own = [present(w) for w in super().trainable_weights]
+        return [*own, *[v for layer in self._older_layers() for v in layer.trainable_variables]]
 
     @property
     def non_trainable_weights(self) -> list[Any]:
         """The others."""
         trained = {id(w) for w in super().trainable_weights}
-        return [present(w) for w in core.Layer.weights.fget(self) if id(w) not in trained]  # type: ignore[attr-defined]
+        own = [present(w) for w in core.Layer.weights.fget(self) if id(w) not in trained]  # type: ignore[attr-defined]
+        return [*own, *[v for layer in self._older_layers() for v in layer.non_trainable_variables]]
+
+    def _older_layers(self) -> list[Any]:
+        """The layers of ``tf.layers`` among the attributes of this layer and those inside, as models of 2018 had them."""
+        found: dict[int, Any] = {}
+        for layer in self.walk():
+            for value in layer.__dict__.values():
+                for item in value if isinstance(value, (list, tuple)) else (value,):
+                    if isinstance(item, OlderLayer):
+                        found.setdefault(id(item), item)
+        return list(found.values())
 
     variables = weights
     trainable_variables = trainable_weights
@@ -340,10 +354,11 @@ class Layer(core.Layer):
             inputs = (options.pop("inputs"),)
         if len(inputs) > 1:
             named = _positional(type(self).call)
-            for place in range(len(inputs) - 1, 0, -1):
-                if place < len(named) and named[place] in ("training", "mask"):
-                    options.setdefault(named[place], inputs[place])
-                    inputs = inputs[:place] + inputs[place + 1 :]
+            for place in range(1, min(len(inputs), len(named))):
+                if named[place] in ("training", "mask"):  # it and all behind it are given by name from here on
+                    options = {**dict(zip(named[place:], inputs[place:], strict=False)), **options}
+                    inputs = inputs[:place]
+                    break
         training = options.pop("training", None)
         if training is not None:
             options["training"] = bool(training) if not isinstance(training, GraphTensor) else training

@@ -11,6 +11,7 @@ from corenn import dtypes, tree
 from corenn.device import current_device
 from corenn.graph.graph import building
 from corenn.graph.kinds import DefaultPlaceholderKind, PlaceholderKind
+from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation
 from corenn.graph.replay import placed
 from corenn.graph.tensors import GraphTensor
@@ -164,6 +165,11 @@ class _Run:
         from corenn_tensorflow.keras.session import get_session
 
         return get_session()._read(held) is not None
+
+    @property
+    def draws(self) -> Draws:
+        """Nothing is kept: tapes differentiate what was run."""
+        return Draws()
 
     def key(self, operation: Operation) -> Any:
         """The next key of the default generator."""

@@ -328,11 +328,8 @@ def _composite(layer: Any, graph: Graph, args: tuple[Any, ...], options: dict[st
     training = options.pop("training", None) if takes_phase else None
     options = {k: v for k, v in options.items() if k != "training"}
 
-    def plain(*values: Any) -> Any:
-        given, named = _refilled(args, options, values)
-        return layer.compute(given, {**named, "training": False} if takes_phase else named)
-
-    structure, known = infer(layer, plain, _known(args, options))
+    run = LayerRun(layer, args, options, 0, [], [], takes_phase, None)
+    structure, known = infer(layer, run.plain, _known(args, options))
     if takes_phase and training is None:
         training = world.learning_phase()
     inputs = world.graph_tensors(list(args), options)
@@ -343,12 +340,11 @@ def _composite(layer: Any, graph: Graph, args: tuple[Any, ...], options: dict[st
         key = graph.random_key(seed=getattr(layer, "seed", None))
         may_train = takes_phase and (bool(phases) or bool(training))
         changed = layer.changed_weights() if may_train else []
-        run = _Run(
-            layer, args, options, len(inputs), weights, changed, takes_phase, bool(training) if not phases else None
-        )
+        run.count, run.weights, run.changed = len(inputs), weights, changed
+        run.training = bool(training) if not phases else None
         results = [*known, *[((*map(int, w.spec.shape),), w.dtype) for w in changed]]
         operation = graph.add(
-            CompositeKind(run, type(layer).__name__),
+            LayerCallKind(run, type(layer).__name__),
             [*inputs, *twins, key, *phases],
             results,
             name=type(layer).__name__,
@@ -363,7 +359,11 @@ def _eager_weights(layer: Any) -> list[Any]:
     return [w for inner in layer.walk() for w in inner._own_weights]
 
 
-class _Run:
+class LayerCallKind(CompositeKind):
+    """A call of a layer; its function is a ``LayerRun``."""
+
+
+class LayerRun:
     """The function of one composite operation: the layer's call with its weights, key and phase given as tensors."""
 
     def __init__(
@@ -372,6 +372,11 @@ class _Run:
     ) -> None:  # fmt: skip
         self.layer, self.args, self.options, self.count = layer, args, options, count
         self.weights, self.changed, self.takes_phase, self.training = weights, changed, takes_phase, training
+
+    def plain(self, *values: Any) -> Any:
+        """The call on inputs alone, with the layer's own weights: what it gives, and how the layer is built."""
+        given, named = _refilled(self.args, self.options, values)
+        return self.layer.compute(given, {**named, "training": False} if self.takes_phase else named)
 
     def __call__(self, *values: Tensor) -> list[Tensor]:
         """The leaves of the result, then the new values of the weights that the call changes."""
@@ -468,4 +473,4 @@ def drawing(key: Tensor, layer: Any) -> Iterator[None]:
             inner.__dict__["generator"] = generator
 
 
-__all__ = ["Input", "InputLayer", "LayerKind", "Node", "apply", "infer", "node_of"]
+__all__ = ["Input", "InputLayer", "LayerCallKind", "LayerKind", "LayerRun", "Node", "apply", "infer", "node_of"]

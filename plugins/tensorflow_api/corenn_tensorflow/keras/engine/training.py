@@ -287,7 +287,7 @@ class Model(Saving, Layer, core.Model):
 
     @contextlib.contextmanager
     def _as_compiled(self) -> Iterator[None]:
-        """In the block, layers are frozen as they were when the model was compiled: ``compile`` settles what is trained."""
+        """In the block, layers are frozen as when the model was compiled: ``compile`` settles what is trained."""
         changed = [(layer, then) for layer, then in self._compiled_trainable.layers if layer._trainable != then]
         if not changed:
             yield

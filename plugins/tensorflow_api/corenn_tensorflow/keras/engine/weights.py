@@ -8,6 +8,7 @@ one in every session.  ``fit`` and ``Session.run`` see each other's updates at o
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from corenn.variable import Variable
 from corenn_tensorflow import mode
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.variables import EagerVariable, RefVariable
+from corenn_tensorflow.writing import writable
 
 
 class Weight(EagerVariable):
@@ -54,9 +56,12 @@ class Weight(EagerVariable):
 class Twin(RefVariable):
     """A graph's variable whose value lies in a weight."""
 
-    __slots__ = ("storage",)
+    __slots__ = ("_storage",)
 
-    storage: Any
+    @property
+    def storage(self) -> Variable | None:
+        """The weight; ``None`` for what optimizers keep beside one, which they make of the same class."""
+        return getattr(self, "_storage", None)
 
 
 def twin(weight: Variable, graph: Graph) -> Any:
@@ -70,31 +75,45 @@ def twin(weight: Variable, graph: Graph) -> Any:
         plain = weight.name.removesuffix(":0")
         start: Any = np.asarray(weight._host())
         if initial is not None:
-            kind = HostCallKind(lambda: [_start(home, plain, initial, shape, dtype)], type_name="InitialValue")
+            from corenn_tensorflow.keras.engine.graph_files import initializer_form
+
+            first = functools.partial(
+                _start, seed=home.seed, name=plain, initial=initializer_form(initial), shape=shape, dtype=dtype
+            )
+            kind = HostCallKind(first, type_name="InitialValue")
             start = lambda: home.add(kind, [], [(shape, dtype)], controls=[]).outputs[0]
         made = variable(
             home, start, full_name=home._names.unique(weight.name.removesuffix(":0"), False),
             trainable=weight.trainable, dtype=dtype, cls=Twin, constraint=weight.constraint,
         )  # fmt: skip
-        made.storage = weight
+        made._storage = weight
         known[id(weight)] = (weight, made)
         return made
     return found[1]
 
 
-def _start(graph: Graph, name: str, initial: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    with world.eagerly(), seeded(graph, name):
-        return np.asarray(initial(shape, dtype=dtype)._host())
+@writable("keras.initial_value")
+def _start(*, seed: int | None, name: str, initial: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    from corenn_tensorflow.keras import initializers
+
+    with world.eagerly(), _drawing(seed, name):
+        return np.asarray(initializers.get(initial)(shape, dtype=dtype)._host())
 
 
 @contextlib.contextmanager
 def seeded(graph: Graph | None, name: str) -> Iterator[None]:
     """Draws in the block follow the graph's seed, if it has one, and the name."""
-    if graph is None or graph.seed is None:
+    with _drawing(None if graph is None else graph.seed, name):
+        yield
+
+
+@contextlib.contextmanager
+def _drawing(seed: int | None, name: str) -> Iterator[None]:
+    if seed is None:
         yield
         return
     before = random._default
-    random._default = random.Generator(philox.derive(int(graph.seed), "keras", name))
+    random._default = random.Generator(philox.derive(int(seed), "keras", name))
     try:
         yield
     finally:
@@ -110,7 +129,8 @@ def present(weight: Any) -> Any:
 
 def storage_of(value: Any) -> Any:
     """The eager variable behind a weight or its twin; anything else as it is."""
-    return getattr(value, "storage", value) if isinstance(value, GraphVariable) else value
+    held = value.storage if isinstance(value, GraphVariable) else None
+    return value if held is None else held
 
 
 def as_tensor(variable_: Variable) -> Tensor:

@@ -83,7 +83,7 @@ class BuiltIn(Layer):
     def _spec_of(self, given: Any) -> Any:
         if given is None or isinstance(given, Spec):
             return given
-        if isinstance(given, list) and given and not isinstance(given[0], (int, type(None))):
+        if isinstance(given, (list, tuple)) and given and isinstance(given[0], (Spec, list, tuple)):
             return [self._spec_of(g) for g in given]
         dtype = as_dtype(self.first_dtype) if self._first_dtype is None else self._first_dtype
         return Spec(tuple(1 if n is None else n for n in plain_shape(given)), dtype)

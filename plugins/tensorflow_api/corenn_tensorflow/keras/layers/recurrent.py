@@ -167,7 +167,18 @@ GRUCell = adapt(
     "GRUCell", core.GRUCell, f"units activation recurrent_activation {_CELL} reset_after", renamed=_NO_DROP,
     mixin=_Cell, defaults={"recurrent_activation": _inner, "reset_after": lambda: mode.generation() == 2},
 )  # fmt: skip
-StackedRNNCells = adapt("StackedRNNCells", core.StackedRNNCells, "cells")
+
+
+class _Stacked(BuiltIn):
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """The cells from their configurations."""
+        from corenn_tensorflow.keras.engine.saving import layer_from
+
+        return cls(**{**config, "cells": [layer_from(c, custom_objects) for c in config["cells"]]})
+
+
+StackedRNNCells = adapt("StackedRNNCells", core.StackedRNNCells, "cells", mixin=_Stacked)
 
 
 def _completed(cell: Any) -> Any:
@@ -193,6 +204,10 @@ class RNN(_Sequence, core.RNN):
             from corenn_tensorflow.keras.engine.saving import layer_from
 
             cell = layer_from(cell)
+        elif isinstance(cell, list) and cell and isinstance(cell[0], dict):
+            from corenn_tensorflow.keras.engine.saving import layer_from
+
+            cell = [layer_from(c) for c in cell]
         settings = {
             "return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards,
             "stateful": stateful,

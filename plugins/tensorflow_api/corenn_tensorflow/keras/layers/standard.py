@@ -68,7 +68,7 @@ Embedding = adapt(
 
 # ---- convolutions
 
-_CONV = f"filters kernel_size strides padding data_format dilation_rate activation use_bias {_KERNEL}"
+_CONV = f"filters kernel_size strides padding data_format dilation_rate activation use_bias {_KERNEL} groups"
 _RENAMED: dict[str, str | None] = {"activity_regularizer": None}
 _ANY = {"data_format": None}
 Conv1D = adapt("Conv1D", core.Conv1D, _CONV, renamed=_RENAMED, defaults={"data_format": "channels_last"})
