@@ -49,8 +49,8 @@ def export_graph(
     Constants of more than ``large`` bytes go into a safetensors file beside it (``tensors_path(file)``); with ``None``,
     or without a ``file``, all are in the description.  ``strict=False`` leaves items of collections that have no form
     in a file out, with a GraphExportWarning.  ``only`` names the operations to write, which must include what these
-    take; collections and the scopes of ``get_variable`` are left out then.  Raises GraphError for what cannot be written, naming the operation and
-    the line that made it, and CheckpointError when a file cannot be written.
+    take; collections and the scopes of ``get_variable`` are left out then.  Raises GraphError for what cannot be
+    written, naming the operation and the line that made it, and CheckpointError when a file cannot be written.
     """
     if isinstance(graph, SubGraph):
         raise GraphError("export_graph", "it is the graph of a branch or loop", hint="export the graph around it")

@@ -136,9 +136,7 @@ class Function:
 
     def _declared(self, values: list[Any]) -> list[Known]:
         """Shapes and dtypes of the parameters of a trace for such values."""
-        return self.input_signature or [
-            (v.spec.shape, v.spec.dtype) if isinstance(v, Tensor) else v for v in values
-        ]
+        return self.input_signature or [(v.spec.shape, v.spec.dtype) if isinstance(v, Tensor) else v for v in values]
 
     def _trace(self, structure: Any, values: list[Any], signature: Any) -> ConcreteFunction:
         known = self._declared(values)
@@ -216,7 +214,8 @@ def function(
     It is traced once for each signature: shapes and dtypes of tensor arguments (arrays count as tensors), and values of
     other arguments.  ``input_signature``: specs (``corenn.graph.TensorSpec``), whose extents may be ``None``: then
     there is one trace for all.  Variables are read and written as the function would; Python side effects, such as
-    printing, happen while tracing only.  Gradients pass through.  ``get_concrete_function`` gives a trace, with its graph.
+    printing, happen while tracing only.  Gradients pass through.  ``get_concrete_function`` gives a trace, with its
+    graph.
     """
     if python_function is None:
         return functools.partial(function, input_signature=input_signature, name=name)

@@ -56,7 +56,6 @@ def moved(graph: Graph, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) ->
     return made.outputs if isinstance(found, (list, tuple)) else made.outputs[0]
 
 
-@register_function("corenn.text.positions")
 def positions(*texts: Any) -> list[Any]:
     """Numbers for the elements of arrays, from 0 on through all of them."""
     found, start = [], 0
@@ -67,12 +66,14 @@ def positions(*texts: Any) -> list[Any]:
     return found
 
 
-@register_function("corenn.text.taken")
 def taken(*arrays: Any, count: int, fill: Any) -> list[Any]:
     """The text at positions: ``count`` arrays of those, and then the text; -1 is ``fill``."""
     texts = [np.asarray(a, object).reshape(-1) for a in arrays[count:]]
     pool = np.concatenate([*texts, np.array([fill], object)])
     return [np.asarray(pool[np.asarray(p)], object) for p in arrays[:count]]
 
+
+register_function("corenn.text.positions", positions)
+register_function("corenn.text.taken", taken)
 
 __all__ = ["MOVES", "is_text", "moved", "positions", "taken"]

@@ -322,9 +322,11 @@ def nadam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, momentum_product: TensorLike, /, *,
     beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, weight_decay: float = 0.0,
+    schedule_decay: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Adam with Nesterov momentum (Dozat 2016), its momentum ``mu(t) = beta_1 * (1 - 0.96**t / 2)`` rising to beta_1.
+    """Adam with Nesterov momentum (Dozat 2016), its momentum ``mu(t) = beta_1 * (1 - 0.96**(d t) / 2)`` rising.
 
+    ``schedule_decay``: ``d``, how fast it rises; 1 in Keras 3, 0.004 in Dozat's paper and in Keras 1 and 2.
     ``momentum_product`` is ``mu(1) * ... * mu(step)``, which all variables share.  The variable falls by
     ``learning_rate / (sqrt(v / (1 - beta_2**step)) + epsilon)`` times ``mu(step + 1) * m / (1 - momentum_product *
     mu(step + 1)) + (1 - mu(step)) * gradient / (1 - momentum_product)``.
@@ -335,25 +337,29 @@ def nadam_update(
 def _(
     variable: Tensor, gradient: Tensor, m: Tensor, v: Tensor, learning_rate: Tensor, step: Tensor,
     momentum_product: Tensor, *, beta_1: float, beta_2: float, epsilon: float, weight_decay: float,
+    schedule_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     rate, product = in_dtype_of(learning_rate, variable), in_dtype_of(momentum_product, variable)
-    decay = exp(in_dtype_of(step, variable) * math.log(0.96))
-    now, later = (1 - decay * 0.5) * beta_1, (1 - decay * 0.48) * beta_1
+    decay = exp(in_dtype_of(step, variable) * (math.log(0.96) * schedule_decay))
+    now, later = (1 - decay * 0.5) * beta_1, (1 - decay * (0.5 * 0.96**schedule_decay)) * beta_1
     _, m, v = _adam_direction(gradient, m, v, beta_1, beta_2, False)
     ahead = m * (later / (1 - product * later)) + gradient * ((1 - now) / (1 - product))
     size = sqrt(v / _correction(beta_2, step, variable)) + epsilon
     return decayed(variable, rate, weight_decay) - ahead * rate / size, m, v
 
 
-nadam_update.samples(*update_samples((_slot, _positive), _rate, _step, literal(0.1), attrs=({}, {"weight_decay": 0.1})))
+nadam_update.samples(*update_samples(
+    (_slot, _positive), _rate, _step, literal(0.1),
+    attrs=({}, {"weight_decay": 0.1}, {"schedule_decay": 0.004}),
+))  # fmt: skip
 
 
 @nadam_update.reference
 def _(w: Array, g: Array, m: Array, v: Array, rate: Array, t: Array, product: Array, *, beta_1: float, beta_2: float,
-      epsilon: float, weight_decay: float) -> tuple[Array, ...]:  # fmt: skip
+      epsilon: float, weight_decay: float, schedule_decay: float) -> tuple[Array, ...]:  # fmt: skip
     w = w - rate * weight_decay * w
     m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g * g
-    now, later = beta_1 * (1 - 0.5 * 0.96**t), beta_1 * (1 - 0.5 * 0.96 ** (t + 1))
+    now, later = (beta_1 * (1 - 0.5 * 0.96 ** (n * schedule_decay)) for n in (t, t + 1))
     ahead = later * m / (1 - product * later) + (1 - now) * g / (1 - product)
     return w - rate * ahead / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
 

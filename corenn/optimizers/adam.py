@@ -86,6 +86,8 @@ class Nadam(_Moments):
     """Adam with Nesterov momentum (Dozat 2016), its momentum ``beta_1 (1 - 0.96**t / 2)`` rising to beta_1."""
 
     slot_names = ("momentum", "velocity")
+    #: How fast the momentum rises: ``0.96**(schedule_decay * t)``.
+    schedule_decay = 1.0
     _product, _product_step = 1.0, 0
 
     def _momentum_product(self) -> float:
@@ -94,7 +96,7 @@ class Nadam(_Moments):
             self._product, self._product_step = 1.0, 0
         while self._product_step < self.iterations:
             self._product_step += 1
-            self._product *= self.beta_1 * (1.0 - 0.5 * 0.96**self._product_step)
+            self._product *= self.beta_1 * (1.0 - 0.5 * 0.96 ** (self.schedule_decay * self._product_step))
         return self._product
 
     def update(
@@ -104,8 +106,9 @@ class Nadam(_Moments):
         m, v = slots
         product = self.number(self._momentum_product, variable, ("product",))
         return nadam_update(
-            variable, gradient, m, v, rate, self.step_number(variable), product, **self._settings(weight_decay)
-        )
+            variable, gradient, m, v, rate, self.step_number(variable), product,
+            schedule_decay=self.schedule_decay, **self._settings(weight_decay),
+        )  # fmt: skip
 
 
 class Adamax(_Moments):

@@ -21,7 +21,7 @@ ROWS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "stack": (lambda t: corenn.stack(t, t), lambda a: np.stack([a, a])),
     "concatenate": (lambda t: corenn.concatenate(t, t, axis=1), lambda a: np.concatenate([a, a], 1)),
     "tile": (lambda t: corenn.tile(t, repetitions=(1, 2)), lambda a: np.tile(a, (1, 2))),
-    "flip": (lambda t: corenn.flip(t, axes=(0,)), lambda a: a[::-1]),
+    "flip": (lambda t: corenn.flip(t, axis=(0,)), lambda a: a[::-1]),
     "gather": (lambda t: corenn.gather(t, corenn.tensor([1, 0, 1]), axis=0), lambda a: a[[1, 0, 1]]),
 }
 

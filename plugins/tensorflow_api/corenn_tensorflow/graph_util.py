@@ -17,6 +17,7 @@ from corenn.errors import CheckpointError, GraphError
 from corenn.graph.encoding import ValueWriter
 from corenn.graph.graph import Graph
 from corenn.graph.serialization import export_graph, import_graph
+from corenn.graph.state import GraphVariable
 from corenn_tensorflow import logging, mode, writing
 from corenn_tensorflow.variable_classes import RefVariable
 
@@ -27,7 +28,9 @@ _MARK = "# corenn: "
 class NodeDef:
     """One operation of a ``GraphDef``: ``name``, ``op``, ``input``, ``device``, ``attr``."""
 
-    def __init__(self, name: str = "", op: str = "", input: Iterable[str] = (), device: str = "", attr: Any = None) -> None:
+    def __init__(
+        self, name: str = "", op: str = "", input: Iterable[str] = (), device: str = "", attr: Any = None
+    ) -> None:
         self.name, self.op, self.input, self.device = name, op, list(input), device
         self.attr: dict[str, Any] = dict(attr or {})
 
@@ -216,14 +219,18 @@ def _check_names(graph_def: Any, names: Sequence[str]) -> None:
 
 
 def extract_sub_graph(graph_def: Any, dest_nodes: Sequence[str]) -> GraphDef:
-    """The part of a graph that the nodes named need."""
+    """The part of a graph that the nodes named need, and what the initial values of its variables need."""
+    return _part(graph_def, dest_nodes, True)
+
+
+def _part(graph_def: Any, dest_nodes: Sequence[str], initial: bool) -> GraphDef:
     if isinstance(dest_nodes, str):
         raise TypeError("dest_nodes must be a list.")
     _check_names(graph_def, dest_nodes)
     by_name = {n.name: n for n in graph_def.node}
     graph = graph_def._graph
     if graph is not None:  # before it is written: what is left out need not have a form in a file
-        wanted = _ancestors(graph, dest_nodes)
+        wanted = _ancestors(graph, dest_nodes, initial)
         return GraphDef([n for n in graph_def.node if n.name in wanted], graph)
     description = graph_def.description()
     wanted = _needed(description["operations"], dest_nodes)
@@ -232,7 +239,7 @@ def extract_sub_graph(graph_def: Any, dest_nodes: Sequence[str]) -> GraphDef:
     return made
 
 
-def _ancestors(graph: Graph, names: Iterable[str]) -> set[str]:
+def _ancestors(graph: Graph, names: Iterable[str], initial: bool) -> set[str]:
     found: set[str] = set()
     left = [graph.get_operation_by_name(n) for n in names]
     while left:
@@ -242,6 +249,8 @@ def _ancestors(graph: Graph, names: Iterable[str]) -> set[str]:
         found.add(operation.name)
         left += [i.operation for i in operation.inputs] + list(operation.control_inputs)
         left += [c.operation for c in _cells_of(operation)]
+        if initial:
+            left += [o.initializer for o in operation.outputs if isinstance(o, GraphVariable)]
     return found
 
 
@@ -259,7 +268,7 @@ def convert_variables_to_constants(
     variable_names_blacklist: Any = None,
 ) -> GraphDef:  # fmt: skip
     """The part of a graph that ``output_node_names`` need, with the variables' values in ``sess`` as constants."""
-    part = extract_sub_graph(input_graph_def, output_node_names)
+    part = _part(input_graph_def, output_node_names, False)
     description = part.description()
     kinds = {o["name"]: o["kind"] for o in description["operations"]}
     chosen = [
@@ -301,7 +310,13 @@ def _constant(kept: dict[str, Any], value: Any) -> dict[str, Any]:
     array = np.asarray(value)
     written = ValueWriter(None).value(array)
     dtype = written["$array"]["dtype"]
-    return {**kept, "type": "Const", "kind": "const", "outputs": [[list(array.shape), dtype]], "attrs": {"value": written}}
+    return {
+        **kept,
+        "type": "Const",
+        "kind": "const",
+        "outputs": [[list(array.shape), dtype]],
+        "attrs": {"value": written},
+    }
 
 
 def remove_training_nodes(input_graph: Any, protected_nodes: Sequence[str] | None = None) -> Any:
@@ -330,7 +345,8 @@ def read_graph_def(path: Any) -> GraphDef:
 
 def freeze_graph(
     input_graph: Any, input_saver: Any, input_binary: bool, input_checkpoint: Any, output_node_names: str,
-    restore_op_name: Any, filename_tensor_name: Any, output_graph: Any, clear_devices: bool, initializer_nodes: Any = "",
+    restore_op_name: Any, filename_tensor_name: Any, output_graph: Any, clear_devices: bool,
+    initializer_nodes: Any = "",
     variable_names_whitelist: str = "", variable_names_blacklist: str = "", input_meta_graph: Any = None,
     input_saved_model_dir: Any = None, saved_model_tags: str = "serve", checkpoint_version: int = 2,
 ) -> Any:  # fmt: skip

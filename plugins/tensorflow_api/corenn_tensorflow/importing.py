@@ -293,8 +293,8 @@ def _ours(module: ModuleType) -> bool:
 def install(*, over_real: bool = False) -> None:
     """Let the facade answer for ``ROOTS`` in this process.
 
-    A real ``gym`` or ``six`` goes on answering for itself.  Raises ``RealTensorFlowError`` when one of the others is really there,
-    unless ``over_real``; in any case when it has been imported already, for then its objects and ours would meet.
+    A real ``gym`` or ``six`` goes on answering for itself.  Raises ``RealTensorFlowError`` when one of the others is
+    really there, unless ``over_real``; in any case when it has been imported already: its objects and ours would meet.
     """
     if installed():
         return

@@ -99,7 +99,9 @@ def TextFileIdTableInitializer(
     delimiter: str = "\t", name: str = "text_file_id_table_init", key_dtype: Any = "string",
 ) -> TextFileInitializer:  # fmt: skip
     """From lines to their numbers."""
-    return TextFileInitializer(filename, key_dtype, key_column_index, "int64", value_column_index, vocab_size, delimiter)
+    return TextFileInitializer(
+        filename, key_dtype, key_column_index, "int64", value_column_index, vocab_size, delimiter
+    )
 
 
 def _key(value: Any) -> Any:
@@ -115,7 +117,12 @@ class _Table:
     """Keys and values, for each session; outside sessions, one set."""
 
     def __init__(self, key_dtype: Any, value_dtype: Any, default: Any, name: str) -> None:
-        self.key_dtype, self.value_dtype, self._default, self.name = as_dtype(key_dtype), as_dtype(value_dtype), default, name
+        self.key_dtype, self.value_dtype, self._default, self.name = (
+            as_dtype(key_dtype),
+            as_dtype(value_dtype),
+            default,
+            name,
+        )
         self._by_session: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
         self._now: dict[Any, Any] | None = None
 
@@ -160,7 +167,9 @@ class _Table:
         if (given.dtype is dtypes.string) != (self.key_dtype is dtypes.string):
             raise TypeError(f"Signature mismatch. Keys must be dtype {self.key_dtype}, got {given.dtype}.")
         inner = np.shape(getattr(self._default, "numpy", lambda: self._default)())
-        known = (None if given.extents is None else (*given.extents, *inner)) if isinstance(given, GraphTensor) else None
+        known = (
+            (None if given.extents is None else (*given.extents, *inner)) if isinstance(given, GraphTensor) else None
+        )
         return _called("hash_table_Lookup", name, lambda k: [self._found(k)], [given], [(known, self.value_dtype)])
 
     def __getitem__(self, keys: Any) -> Any:
@@ -174,7 +183,9 @@ class _Table:
         return len(self._table())
 
 
-def _called(name: str, given_name: str | None, function: Callable[..., list[Any]], inputs: list[Any], known: list[Any]) -> Any:
+def _called(
+    name: str, given_name: str | None, function: Callable[..., list[Any]], inputs: list[Any], known: list[Any]
+) -> Any:
     """The results of a Python function: operations of a graph, or now."""
     graph = mode.graph_for(inputs)
     if graph is None:
@@ -261,7 +272,8 @@ class MutableHashTable(_Table):
 
     def __init__(
         self, key_dtype: Any, value_dtype: Any, default_value: Any, empty_key: Any = None, deleted_key: Any = None,
-        initial_num_buckets: Any = None, shared_name: Any = None, name: str = "MutableHashTable", checkpoint: bool = True,
+        initial_num_buckets: Any = None, shared_name: Any = None, name: str = "MutableHashTable",
+        checkpoint: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(key_dtype, value_dtype, default_value, name)
 

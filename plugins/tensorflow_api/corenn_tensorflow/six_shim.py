@@ -1,7 +1,7 @@
 """``six`` for scripts that expect it beside TensorFlow, which depended on it: its names, for Python 3.
 
-TensorFlow 1 brought ``six`` with it, so its tutorials write ``from six.moves import xrange`` without a word.  The names are
-those of https://six.readthedocs.io; an installed ``six`` goes on answering for itself.
+TensorFlow 1 brought ``six`` with it, so its tutorials write ``from six.moves import xrange`` without a word.  The
+names are those of https://six.readthedocs.io; an installed ``six`` goes on answering for itself.
 """
 
 from __future__ import annotations
@@ -145,11 +145,13 @@ ensure_str = ensure_text
 #: Names of ``six.moves`` and where Python 3 has them: a module, or a name in one.
 _MOVED = {
     **{name: f"builtins:{name}" for name in ("filter", "input", "map", "range", "zip")},
-    "intern": "sys:intern", "reduce": "functools:reduce", "reload_module": "importlib:reload", "shlex_quote": "shlex:quote",
+    "intern": "sys:intern", "reduce": "functools:reduce", "reload_module": "importlib:reload",
+    "shlex_quote": "shlex:quote",
     "xrange": "builtins:range", "cStringIO": "io:StringIO", "StringIO": "io:StringIO", "getcwd": "os:getcwd",
     "getcwdb": "os:getcwdb", "getoutput": "subprocess:getoutput", "filterfalse": "itertools:filterfalse",
     "zip_longest": "itertools:zip_longest", "UserDict": "collections:UserDict", "UserList": "collections:UserList",
-    "UserString": "collections:UserString", "builtins": "builtins", "configparser": "configparser", "copyreg": "copyreg",
+    "UserString": "collections:UserString", "builtins": "builtins", "configparser": "configparser",
+    "copyreg": "copyreg",
     "cPickle": "pickle", "_thread": "_thread", "_dummy_thread": "_thread", "html_entities": "html.entities",
     "html_parser": "html.parser", "http_client": "http.client", "http_cookies": "http.cookies",
     "http_cookiejar": "http.cookiejar", "BaseHTTPServer": "http.server", "CGIHTTPServer": "http.server",

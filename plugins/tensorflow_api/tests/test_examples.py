@@ -174,7 +174,7 @@ CASES: dict[str, Case] = {
     "seeds/keras_objective": case(
         "near(positives, 1 / 7) and array_objective == 'refused'",
         "smooth.f1 > 0.55 and smooth.accuracy > 0.8",
-        "binary_crossentropy.f1 > 0.3 and binary_crossentropy.loss < 0.4 and binary_crossentropy.epochs == 20",
+        "binary_crossentropy.f1 > 0.3 and 0.1 < binary_crossentropy.loss < 0.4 and binary_crossentropy.epochs == 20",
     ),
     # ---- TensorFlow 1: basics
     "tensorflow/hello_world": case("greeting == 'Hello, TensorFlow!' and dtype == 'string' and name == 'Const:0'"),
@@ -267,7 +267,7 @@ CASES: dict[str, Case] = {
         "accuracy > 0.9 and global_step == 100 and kernel_shape == [5, 5, 1, 16] and checkpoint"
     ),
     "tensorflow/slim_layers": case(
-        "accuracy > 0.85 and loss < 1.5 and penalties == 5 and 0.02 < penalty < 0.2",
+        "accuracy > 0.75 and loss < 2 and penalties == 5 and 0.02 < penalty < 0.2",
         "model_variables == sorted(['conv1/biases', 'conv1/weights', 'conv2/weights', 'logits/biases',"
         " 'logits/weights'] + [f'conv2/BatchNorm/{v}' for v in ('beta', 'moving_mean', 'moving_variance')]"
         " + [f'fc/fc_{n}/{v}' for n in (1, 2) for v in ('biases', 'weights')])",
@@ -279,7 +279,7 @@ CASES: dict[str, Case] = {
         "near(regressor.variance, 1.1338173, 1e-4) and regressor.average_loss < 0.05 * regressor.variance",
     ),
     "tensorflow/autoencoder": case(
-        "near(loss_of_the_mean_image, 0.0538, 0.05) and test_loss < loss_of_the_mean_image < first_loss"
+        "0.01 < loss_of_the_mean_image < 0.1 and test_loss < 0.8 * loss_of_the_mean_image and first_loss > 0.1"
     ),
     "tensorflow/denoising_autoencoder": case("error < 0.2 * corrupted_error"),
     "tensorflow/variational_autoencoder": case(

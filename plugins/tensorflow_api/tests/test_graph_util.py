@@ -1,4 +1,4 @@
-"""``tf.GraphDef``, ``import_graph_def``, ``graph_util`` and ``freeze_graph``: graphs as data, with their variables frozen."""
+"""``tf.GraphDef``, ``import_graph_def``, ``graph_util`` and ``freeze_graph``: graphs as data."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def test_refusals(tf1: Any) -> None:
         tf1.import_graph_def(part, return_elements=["q"])
     with pytest.raises(ValueError, match=r"Attempted to map inputs that were not found in graph_def: \[q\]"):
         tf1.import_graph_def(part, input_map={"q": tf1.constant(1.0)})
-    with pytest.raises(CheckpointError, match="does not read TensorFlow's own .pb files"):
+    with pytest.raises(CheckpointError, match=r"does not read TensorFlow's own \.pb files"):
         tf1.GraphDef().ParseFromString(b"\n\x0b\n\x01x")

@@ -250,3 +250,25 @@ def test_subclassed_models_and_own_steps(tf2: Any) -> None:
     x, y = data()
     history = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history
     assert list(history) == ["own"] and model.calls == 8
+
+
+def test_generators_with_the_names_of_keras_1(tf2):
+    """``samples_per_epoch``, ``nb_val_samples`` and ``val_samples`` count samples, not batches."""
+    x, y = np.arange(40, dtype="float32").reshape(20, 2), np.ones((20, 1), "float32")
+    asked = []
+
+    def batches(name):
+        while True:
+            for start in range(0, 20, 8):
+                asked.append(name)
+                yield x[start : start + 8], y[start : start + 8]
+
+    model = tf2.keras.Sequential([tf2.keras.layers.Dense(1, input_shape=(2,))])
+    model.compile(optimizer="sgd", loss="mse")
+    history = model.fit_generator(
+        batches("train"), samples_per_epoch=20, nb_epoch=2, validation_data=batches("validation"), nb_val_samples=9,
+        verbose=0, max_q_size=10,
+    )  # fmt: skip
+    assert len(history.history["loss"]) == 2 and model.optimizer.iterations == 6
+    assert asked.count("train") in (6, 7) and asked.count("validation") in (4, 5)  # one may be read ahead
+    assert model.predict_generator(batches("predict"), val_samples=20).shape == (20, 1)

@@ -237,3 +237,45 @@ def test_a_dataset_of_records_is_written(tf2, tmp_path):
     assert tf2.data.experimental.get_single_element(tf2.data.Dataset.from_tensors(3)).numpy() == 3
     with pytest.raises(tf2.errors.InvalidArgumentError, match="more than one"):
         tf2.data.experimental.get_single_element(tf2.data.Dataset.range(2))
+
+
+def test_saved_model_of_a_keras_model(tf2, tmp_path):
+    model = tf2.keras.Sequential([tf2.keras.layers.Dense(2, input_shape=(3,), name="out")])
+    tf2.saved_model.save(model, str(tmp_path / "saved"))
+    loaded = tf2.saved_model.load(str(tmp_path / "saved"))
+    serve = loaded.signatures["serving_default"]
+    x = tf2.constant(RNG.random((4, 3)), tf2.float32)
+    for found in (loaded(x), serve(x)["out"], serve(**{model.input_names[0]: x})["out"]):
+        np.testing.assert_array_equal(found, model(x))
+    assert list(serve.structured_outputs) == ["out"]
+    with pytest.raises(TypeError, match="by name"):
+        serve(other=x)
+    with pytest.raises(NotImplementedError, match="Keras models only"):
+        tf2.saved_model.save(tf2.Module(), str(tmp_path / "module"))
+
+
+def test_nadam_is_that_of_keras_2(tf2):
+    optimizer, variable = tf2.keras.optimizers.Nadam(0.1), tf2.Variable(np.linspace(-1, 1, 5).astype("float32"))
+    for i in range(6):
+        optimizer.apply_gradients([(tf2.constant(np.sin(np.arange(5) + i).astype("float32")), variable)])
+    # TensorFlow 2.15, tf.keras.optimizers.legacy.Nadam
+    np.testing.assert_allclose(variable.numpy()[:3], [-1.0809042, -0.5586902, -0.00653217], atol=2e-6)
+
+
+def test_weights_are_not_loaded_into_nothing(tf2, tmp_path):
+    class Small(tf2.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = tf2.keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.inner(x)
+
+    first, second, x = Small(), Small(), np.ones((1, 3), "float32")
+    first(x)
+    first.save_weights(str(tmp_path / "weights"))
+    with pytest.raises(ValueError, match="has not created its variables yet"):
+        second.load_weights(str(tmp_path / "weights"))
+    second(x)
+    second.load_weights(str(tmp_path / "weights"))
+    np.testing.assert_array_equal(first(x), second(x))

@@ -175,11 +175,11 @@ def adamax_update(
 
 def nadam_update(
     variable: Array, gradient: Array, m: Array, v: Array, learning_rate: Array, step: Array, momentum_product: Array, *,
-    beta_1: float, beta_2: float, epsilon: float, weight_decay: float,
+    beta_1: float, beta_2: float, epsilon: float, weight_decay: float, schedule_decay: float,
 ) -> tuple[Array, ...]:  # fmt: skip
     """See the op."""
     rate, count, product = float(learning_rate), float(step), float(momentum_product)
-    now, later = (beta_1 * (1 - 0.5 * 0.96**t) for t in (count, count + 1))
+    now, later = (beta_1 * (1 - 0.5 * 0.96 ** (schedule_decay * t)) for t in (count, count + 1))
     of_m, of_g = rate * later / (1 - product * later), rate * (1 - now) / (1 - product)
     correction = _correction(beta_2, count)
 

@@ -15,10 +15,9 @@ import corenn
 from corenn_tensorflow import missing, mode
 from corenn_tensorflow.framework import convert_to_tensor, static_shape
 from corenn_tensorflow.functions.arrays import shape
-from corenn_tensorflow.functions.creating import range as tensor_range
+from corenn_tensorflow.functions.creating import sequence_mask
 from corenn_tensorflow.functions.gathering import gather
 from corenn_tensorflow.functions.loops import scan
-from corenn_tensorflow.functions.creating import sequence_mask
 from corenn_tensorflow.functions.text import on_host
 from corenn_tensorflow.scopes import get_variable
 from corenn_tensorflow.writing import writable
@@ -82,7 +81,7 @@ def _forward(moves: Any, alphas: Any, row: Any) -> Any:
 def crf_log_likelihood(
     inputs: Any, tag_indices: Any, sequence_lengths: Any, transition_params: Any = None
 ) -> tuple[Any, Any]:
-    """The log-likelihood of the tag sequences, [batch], and the transitions: the variable ``transitions`` by default."""
+    """The log-likelihood of the tag sequences, [batch], and the transitions: by default, a variable."""
     scores = convert_to_tensor(inputs)
     if transition_params is None:
         tags = (static_shape(scores) or [None])[-1]

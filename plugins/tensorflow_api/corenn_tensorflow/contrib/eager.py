@@ -291,7 +291,8 @@ def save_network_checkpoint(*args: Any, **options: Any) -> None:
 
 
 __all__ = [
-    "Checkpoint", "EagerVariableStore", "Iterator", "ResourceVariable", "Saver", "Variable", "defun", "enable_eager_execution",
+    "Checkpoint", "EagerVariableStore", "Iterator", "ResourceVariable", "Saver", "Variable", "defun",
+    "enable_eager_execution",
     "executing_eagerly", "function", "gradients_function", "implicit_gradients", "implicit_value_and_gradients",
     "in_eager_mode", "list_devices", "make_vjp", "metrics", "num_gpus", "py_func", "run",
     "run_test_in_graph_and_eager_modes", "save_network_checkpoint", "value_and_gradients_function",

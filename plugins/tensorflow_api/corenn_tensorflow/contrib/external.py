@@ -1,4 +1,4 @@
-"""Optimizers of other libraries in a session: SciPy's ``minimize`` (tensorflow/contrib/opt 1.15, external_optimizer.py)."""
+"""Optimizers of other libraries in a session: SciPy's ``minimize`` (contrib/opt/external_optimizer.py of 1.15)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from corenn_tensorflow.functions.flow import group
 class ExternalOptimizerInterface:
     """Minimises a loss by a function of one vector: all variables, one after the other.
 
-    ``equalities`` are tensors to be zero, ``inequalities`` tensors to be at least zero, ``var_to_bounds`` pairs of limits.
+    ``equalities`` are tensors to be zero, ``inequalities`` tensors to be at least zero, ``var_to_bounds`` limits.
     """
 
     def __init__(
@@ -94,7 +94,9 @@ class ExternalOptimizerInterface:
         assign(self._minimized(loss_and_slope, start, constraints, step_callback))
 
     def _minimized(self, loss_and_slope: Any, start: Any, constraints: list[Any], step_callback: Any) -> Any:
-        raise NotImplementedError("To use ExternalOptimizerInterface, subclass from it and implement the _minimized() method.")
+        raise NotImplementedError(
+            "To use ExternalOptimizerInterface, subclass from it and implement the _minimized() method."
+        )
 
 
 class ScipyOptimizerInterface(ExternalOptimizerInterface):
@@ -113,7 +115,14 @@ class ScipyOptimizerInterface(ExternalOptimizerInterface):
         method = options.pop("method", "SLSQP" if constraints else self._DEFAULT_METHOD)
         more = {"constraints": constraints} if constraints else {}
         found = minimize(
-            loss_and_slope, start, jac=True, callback=step_callback, method=method, bounds=self._bounds, **more, **options
+            loss_and_slope,
+            start,
+            jac=True,
+            callback=step_callback,
+            method=method,
+            bounds=self._bounds,
+            **more,
+            **options,
         )
         logging.info("Optimization terminated with:\n  Message: %s\n  Objective function value: %f\n  "
                      "Number of iterations: %d\n  Number of functions evaluations: %d",

@@ -203,8 +203,16 @@ class MovingAverageOptimizer(Optimizer):
 __getattr__ = missing.guard(__name__)
 
 __all__ = [
-    "AdaMaxOptimizer", "AdamWOptimizer", "AddSignOptimizer", "DecoupledWeightDecayExtension", "LazyAdamOptimizer",
-    "ExternalOptimizerInterface", "MomentumWOptimizer", "MovingAverageOptimizer", "NadamOptimizer",
-    "PowerSignOptimizer", "ScipyOptimizerInterface",
+    "AdaMaxOptimizer",
+    "AdamWOptimizer",
+    "AddSignOptimizer",
+    "DecoupledWeightDecayExtension",
+    "ExternalOptimizerInterface",
+    "LazyAdamOptimizer",
+    "MomentumWOptimizer",
+    "MovingAverageOptimizer",
+    "NadamOptimizer",
+    "PowerSignOptimizer",
+    "ScipyOptimizerInterface",
     "extend_with_decoupled_weight_decay",
 ]  # fmt: skip

@@ -281,6 +281,7 @@ Adam = _class("Adam", core.Adam, 0.001, *_BETAS, ("amsgrad", False))
 AdamW = _class("AdamW", core.AdamW, 0.001, ("weight_decay", 0.004), *_BETAS, ("amsgrad", False))
 Adamax = _class("Adamax", core.Adamax, 0.001, *_BETAS)
 Nadam = _class("Nadam", core.Nadam, 0.001, *_BETAS)
+Nadam.schedule_decay = 0.004  # as in Dozat's paper; Keras 3 has left it out
 Ftrl = _class(
     "Ftrl", core.Ftrl, 0.001, ("learning_rate_power", -0.5), ("initial_accumulator_value", 0.1),
     ("l1_regularization_strength", 0.0), ("l2_regularization_strength", 0.0),

@@ -1,6 +1,6 @@
 """``tf.saved_model``: graphs with signatures, and their variables, in directories."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 from corenn_tensorflow import missing
 from corenn_tensorflow.saved_model import (
@@ -33,19 +33,27 @@ def load(*args: Any, **kwargs: Any) -> Any:
         return _load(*args, **kwargs)
     if "sess" in kwargs:
         return _load(**kwargs)
+    from corenn_tensorflow.saved_model import models
+
+    directory = args[0] if args else kwargs.get("export_dir")
+    if directory is not None and models.is_model(directory):
+        return models.load_model(directory)
     raise NotImplementedError(
-        "tf.saved_model.load(directory) of TensorFlow 2 is not in corenn: tf.train.Checkpoint saves and "
-        "restores objects, "
-        "model.save() and tf.keras.models.load_model() whole models"
+        "tf.saved_model.load(directory) of TensorFlow 2 is in corenn for Keras models only: tf.train.Checkpoint saves "
+        "and restores other objects"
     )
 
 
-def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> NoReturn:
-    """NotImplementedError, which says what serves."""
+def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
+    """Save a Keras model in a directory; NotImplementedError for other objects, which says what serves."""
+    from corenn_tensorflow.keras.models import Model
+
+    if isinstance(obj, Model):
+        obj.save(export_dir)
+        return
     raise NotImplementedError(
-        "tf.saved_model.save of TensorFlow 2 is not in corenn: tf.train.Checkpoint saves and restores "
-        "objects, model.save() "
-        "whole models, tf.compat.v1.saved_model.simple_save graphs"
+        "tf.saved_model.save of TensorFlow 2 is in corenn for Keras models only: tf.train.Checkpoint saves other "
+        "objects, tf.compat.v1.saved_model.simple_save graphs"
     )
 
 

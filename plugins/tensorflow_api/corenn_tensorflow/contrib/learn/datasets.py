@@ -60,5 +60,6 @@ base = sys.modules[__name__]
 __getattr__ = missing.guard(__name__)
 
 __all__ = [
-    "Dataset", "Datasets", "base", "load_csv_with_header", "load_csv_without_header", "load_dataset", "mnist", "shrink_csv",
+    "Dataset", "Datasets", "base", "load_csv_with_header", "load_csv_without_header", "load_dataset", "mnist",
+    "shrink_csv",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""``tf.contrib.learn.preprocessing``: texts as rows of word numbers (tensorflow/contrib/learn 1.15, preprocessing/text.py)."""
+"""``tf.contrib.learn.preprocessing``: texts as rows of word numbers (preprocessing/text.py of 1.15)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class VocabularyProcessor:
             words, length, least = state["words"], int(state["max_document_length"]), int(state["min_frequency"])
         except (ValueError, KeyError, TypeError):
             raise CheckpointError(
-                str(filename), "is not a vocabulary that save() wrote; TensorFlow's own are pickles, which corenn does not load",
+                str(filename), "is not a vocabulary that save() wrote (TensorFlow's are pickles, which are not loaded)",
                 hint="fit the processor again on the texts",
             ) from None  # fmt: skip
         vocabulary = CategoricalVocabulary(words[0])

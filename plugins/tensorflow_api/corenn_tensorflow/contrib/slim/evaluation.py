@@ -10,9 +10,9 @@ from corenn_tensorflow import logging, missing, mode
 from corenn_tensorflow.functions.flow import no_op
 from corenn_tensorflow.session import Session
 from corenn_tensorflow.train.coordinator import Coordinator
+from corenn_tensorflow.train.global_step import get_global_step
 from corenn_tensorflow.train.queues import start_queue_runners
 from corenn_tensorflow.train.saver import Saver
-from corenn_tensorflow.train.global_step import get_global_step
 from corenn_tensorflow.variables import global_variables_initializer, local_variables_initializer
 
 _DEFAULT: Any = object()
@@ -72,17 +72,16 @@ def evaluation_loop(
     timeout_fn: Any = None, hooks: Any = None,
 ) -> Any:  # fmt: skip
     """``evaluate_once`` for each new checkpoint of a directory; the last value of ``final_op``."""
-    from corenn_tensorflow.contrib.training import checkpoints_iterator
+    from corenn_tensorflow.train.checkpoints import checkpoints_iterator
 
-    found, count = None, 0
+    found = None
     if max_number_of_evaluations == 0:
         return None
-    for path in checkpoints_iterator(checkpoint_dir, eval_interval_secs, timeout):
+    for count, path in enumerate(checkpoints_iterator(checkpoint_dir, eval_interval_secs, timeout), 1):
         found = evaluate_once(
             master, path, logdir, num_evals, initial_op, initial_op_feed_dict, eval_op, eval_op_feed_dict, final_op,
             final_op_feed_dict, summary_op, summary_op_feed_dict, variables_to_restore, session_config, hooks,
         )  # fmt: skip
-        count += 1
         if max_number_of_evaluations is not None and count >= max_number_of_evaluations:
             break
     return found

@@ -11,7 +11,8 @@ from corenn_tensorflow import missing
 def tensor_description(var: Any) -> str:
     """Dtype and shape: ``(float32_ref 3x3x1x8)``."""
     sizes = "x".join("?" if n is None else str(n) for n in var.get_shape().as_list())
-    return f"({var.dtype.name} {sizes or 'scalar'})".replace(" scalar", "")
+    dtype = var.dtype.name + ("_ref" if hasattr(var, "assign") else "")  # a variable's, in TensorFlow 1
+    return f"({dtype} {sizes})" if sizes else f"({dtype})"
 
 
 def analyze_ops(graph: Any, print_info: bool = False) -> int:

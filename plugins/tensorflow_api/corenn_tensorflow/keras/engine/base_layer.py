@@ -227,7 +227,7 @@ class Layer(core.Layer):
         return [*own, *[v for layer in self._older_layers() for v in layer.non_trainable_variables]]
 
     def _older_layers(self) -> list[Any]:
-        """The layers of ``tf.layers`` among the attributes of this layer and those inside, as models of 2018 had them."""
+        """The layers of ``tf.layers`` among the attributes of this layer and those inside it."""
         found: dict[int, Any] = {}
         for layer in self.walk():
             for value in layer.__dict__.values():

@@ -9,9 +9,9 @@ import numpy as np
 
 from corenn import dtypes, tree
 from corenn.device import current_device
+from corenn.graph.draws import Draws
 from corenn.graph.graph import building
 from corenn.graph.kinds import DefaultPlaceholderKind, PlaceholderKind
-from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation
 from corenn.graph.replay import placed
 from corenn.graph.tensors import GraphTensor

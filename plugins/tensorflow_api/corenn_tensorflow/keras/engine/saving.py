@@ -127,6 +127,11 @@ class Saving:
     ) -> Any:
         """Read the weights from any of the files that ``save`` and ``save_weights`` write."""
         path = os.fspath(filepath)
+        if not self.built and not self.weights:
+            raise ValueError(
+                f"Unable to load weights into {self.name}, which has not created its variables yet. Call the model "
+                "first, or build(input_shape), then load the weights."
+            )
         with world.eagerly():
             if os.path.isdir(path):
                 path = os.path.join(path, "model.safetensors")

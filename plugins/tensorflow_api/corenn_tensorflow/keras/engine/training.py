@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -546,9 +547,9 @@ class Model(Saving, Layer, core.Model):
     ) -> Any:  # fmt: skip
         """``fit`` on a generator of batches."""
         if steps_per_epoch is None and samples_per_epoch is not None:
-            steps_per_epoch = max(1, samples_per_epoch // getattr(generator, "batch_size", 1))
+            generator, steps_per_epoch = _steps_of(generator, samples_per_epoch)
         if validation_steps is None and nb_val_samples is not None:
-            validation_steps = max(1, nb_val_samples // getattr(validation_data, "batch_size", 1))
+            validation_data, validation_steps = _steps_of(validation_data, nb_val_samples)
         if validation_data is not None and feeding.is_sequence(validation_data) and validation_steps is None:
             validation_steps = len(validation_data)
         return self.fit(
@@ -562,6 +563,8 @@ class Model(Saving, Layer, core.Model):
         workers: int = 1, use_multiprocessing: bool = False, verbose: Any = 0, val_samples: int | None = None,
     ) -> Any:  # fmt: skip
         """``evaluate`` on a generator of batches."""
+        if steps is None and val_samples is not None:
+            generator, steps = _steps_of(generator, val_samples)
         return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
     def predict_generator(
@@ -569,6 +572,8 @@ class Model(Saving, Layer, core.Model):
         workers: int = 1, use_multiprocessing: bool = False, verbose: Any = 0, val_samples: int | None = None,
     ) -> Any:  # fmt: skip
         """``predict`` on a generator of batches."""
+        if steps is None and val_samples is not None:
+            generator, steps = _steps_of(generator, val_samples)
         return self.predict(generator, steps=steps, verbose=verbose)
 
     def reset_states(self) -> None:
@@ -603,6 +608,20 @@ class Model(Saving, Layer, core.Model):
             if not self.built and not self.weights:
                 raise ValueError(f"You tried to call `count_params` on {self.name}, but the layer isn't built.")
             return core.Model.count_params(self)
+
+
+def _steps_of(batches: Any, samples: int) -> tuple[Any, int]:
+    """The batches, and how many hold so many samples: Keras 1 counted samples.  The first one says how large they are.
+
+    Data that are not batches that come one by one (arrays) go through, for as many steps as there are samples.
+    """
+    size = getattr(batches, "batch_size", None)
+    if size is None and hasattr(batches, "__next__"):
+        first = next(batches)
+        batches = itertools.chain([first], batches)
+        leaves = tree.leaves(first[0] if isinstance(first, tuple) else first)
+        size = len(leaves[0]) if leaves and np.ndim(leaves[0]) else None
+    return batches, max(1, -(-samples // (size or 1)))
 
 
 class _CompiledMetrics:
