@@ -140,7 +140,7 @@ class GradientTape:
         self.entries: list[Entry] = []
         self.watched: set[Node | None] = set()
         self._variables: dict[int, tuple[Variable, list[Node]]] = {}
-        self._roots: set[Node] = set()  # the nodes that are watched and that no listed call gave
+        self._roots: list[Node] = []  # the nodes that are watched and that no listed call gave
         self._spent = False
         self._recording = False
         self._graph: Any = None
@@ -275,7 +275,7 @@ class GradientTape:
                 x.node = Node()
             if x.node not in self.watched:
                 self.watched.add(x.node)
-                self._roots.add(x.node)
+                self._roots.append(x.node)
 
     def watch_variable(self, variable: Variable) -> None:
         """Watch the present value of a variable (done by itself for trainable ones as they are read)."""
@@ -284,7 +284,7 @@ class GradientTape:
             node = variable.node = Node()
         if node not in self.watched and variable.spec.dtype.kind in "fc":
             self.watched.add(node)
-            self._roots.add(node)
+            self._roots.append(node)
             known = self._variables.get(id(variable))
             if known is None:
                 self._variables[id(variable)] = (variable, [node])
@@ -313,6 +313,8 @@ class GradientTape:
         A source the target does not depend on gives ``None``, or zeros with ``unconnected_gradients="zero"``.
         Raises GradientError when a tape that is not persistent is asked twice, or the target is not floating.
         """
+        if target.__class__ is Tensor and output_gradients is None and self._graph is None:
+            return self._gradient([target], sources, [None], unconnected_gradients == "zero", not self.persistent)
         targets = [target] if isinstance(target, Tensor) else tree.leaves(target)
         if output_gradients is None or isinstance(target, Tensor):
             seeds = [output_gradients] * len(targets)
@@ -344,7 +346,7 @@ class GradientTape:
             wanted = {n for nodes in places for n in nodes}
             entries = self.entries if consume else self.entries.copy()
             # What a tape lists depends on its roots: when all are wanted, no path leads elsewhere.
-            reached = self.watched if wanted >= self._roots else None
+            reached = self.watched if wanted.issuperset(self._roots) else None
             backpropagate(entries, gradients, wanted, consume, reached)
             found = [_total(gradients, nodes) for nodes in places]
             if zeros:
