@@ -32,7 +32,7 @@ class DigitsSettings(Settings):
     ``augment``: how strongly training images are turned, scaled, slanted and shifted (0: not at all).
     """
 
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 32
     model: str = "cnn"
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
