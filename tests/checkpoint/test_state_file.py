@@ -42,9 +42,9 @@ def test_round_trip(tmp_path_factory, saved, times, relative, preserved):
     assert text.isascii() and (str(folder).encode() in text) == (not relative)
 
 
-REAL = b"""model_checkpoint_path: "/tmp/m\\"x-2"
+REAL = b"""model_checkpoint_path: "/models/m\\"x-2"
 all_model_checkpoint_paths: "m \xc3\xa9-1"
-all_model_checkpoint_paths: "/tmp/m\\"x-2"
+all_model_checkpoint_paths: "/models/m\\"x-2"
 all_model_checkpoint_timestamps: 1699999999.25
 all_model_checkpoint_timestamps: 1.7e+09
 last_preserved_timestamp: 1699999000.5
@@ -54,7 +54,7 @@ last_preserved_timestamp: 1699999000.5
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (REAL, CheckpointState('/tmp/m"x-2', ("D/m é-1", '/tmp/m"x-2'), (1699999999.25, 1.7e9), 1699999000.5)),
+        (REAL, CheckpointState('/models/m"x-2', ("D/m é-1", '/models/m"x-2'), (1699999999.25, 1.7e9), 1699999000.5)),
         (b'model_checkpoint_path: "a-1"', CheckpointState("D/a-1", ("D/a-1",))),
         (b"", None),
         (b"# nothing yet\n", None),

@@ -230,7 +230,7 @@ def test_the_flags_of_a_script(run):
         flags = tf.app.flags
         flags.DEFINE_integer("steps", 10, "Steps.")
         flags.DEFINE_boolean("fake", False, "Fake.")
-        flags.DEFINE_string("dir", "/tmp/x", "Folder.")
+        flags.DEFINE_string("dir", "data/x", "Folder.")
         FLAGS = flags.FLAGS
 
         def main(argv):
@@ -242,4 +242,4 @@ def test_the_flags_of_a_script(run):
         """,
         "--", "--steps=20", "--fake", "--other", "x",
     )  # fmt: skip
-    assert (found.status, found.out, found.err) == (3, "20 True /tmp/x ['--other', 'x']\n", "")
+    assert (found.status, found.out, found.err) == (3, "20 True data/x ['--other', 'x']\n", "")

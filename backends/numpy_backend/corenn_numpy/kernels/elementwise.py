@@ -148,28 +148,29 @@ def _not_complex(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool
     return specs[0] is not None and specs[0].dtype.kind != "c"
 
 
-def reduction(ufunc: np.ufunc, when: Any = None) -> Kernel:
-    """A reduction by a ufunc, its axes looked at once."""
+def _reducer(ufunc: np.ufunc, specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Callable[[Array], Array]:
+    """A reduction by a ufunc of one array, its axes looked at once."""
     reduce: Any = ufunc.reduce
+    axis, keepdims = attrs["axis"], attrs["keepdims"]
+    (x,) = specs
+    if x is None or len(axis) < x.ndim:
+        return lambda x: reduce(x, axis, None, None, keepdims)
+    if keepdims and axis:
+        return lambda x: reduce(x, None, None, None, True)
+    as_array = np.asarray  # without axes left NumPy gives a scalar
+    return lambda x: as_array(reduce(x, None))
 
-    def prepare(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Callable[[Array], Array]:
-        axis, keepdims = attrs["axis"], attrs["keepdims"]
-        (x,) = specs
-        if x is None or len(axis) < x.ndim:
-            return lambda x: reduce(x, axis, None, None, keepdims)
-        if keepdims and axis:
-            return lambda x: reduce(x, None, None, None, True)
-        as_array = np.asarray  # without axes left NumPy gives a scalar
-        return lambda x: as_array(reduce(x, None))
 
-    return Kernel(prepare=prepare, when=when)
+def reduction(ufunc: np.ufunc, when: Any = None) -> Kernel:
+    """The kernel of a reduction by a ufunc."""
+    return Kernel(prepare=functools.partial(_reducer, ufunc), when=when)
 
 
 def _mean(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> Callable[[Array], Array]:
     """The sum divided by the count, which NumPy's own does with more ado."""
     (x,) = specs
     assert x is not None  # the op has no optional operand
-    total = reduction(np.add).prepare(specs, attrs)  # type: ignore[misc]  # it has one
+    total = _reducer(np.add, specs, attrs)
     count: Any = math.prod([x.static[a] for a in attrs["axis"]])
     if not count:
         return lambda x: total(x) + math.nan
