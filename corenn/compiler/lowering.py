@@ -14,8 +14,8 @@ from corenn.compiler.program import Block, HostCall, If, Instruction, Key, Progr
 from corenn.compiler.tracing import Trace, _trace, recording, recording_device, tensor_of
 from corenn.device import Device
 from corenn.errors import GraphError
-from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation, Run
+from corenn.graph.past import Past
 from corenn.graph.subgraph import SubGraph, blame
 from corenn.graph.tensors import GraphTensor
 from corenn.spec import Spec
@@ -25,16 +25,14 @@ from corenn.tensor import Tensor
 _UNROLLED = 512
 
 
-class TraceRun:
+class TraceRun(Past):
     """The run that operations see while a program is traced (see ``corenn.graph.operations.Run``)."""
 
     def __init__(self, device: Device, specs: Callable[[Any], Spec | None]) -> None:
+        super().__init__()
         self.target, self.device = device, recording_device(device)
         self._specs = specs
         self.state: dict[int, tuple[Any, Symbol]] = {}
-        self.values: dict[int, tuple[Any, Tensor]] = {}
-        self.written: dict[int, Any] = {}
-        self.draws = Draws()
         self._loops = 0  # instructions around what is being traced that run it more than once
         #: Whether which variables have a value at all made a difference.
         self.asked_initialized = False
@@ -53,12 +51,12 @@ class TraceRun:
 
                     raise UninitializedError(cell)
                 state = self.state[id(cell)] = (cell, Symbol(spec.at(self.target)))
-            found = self.values[id(cell)] = (cell, tensor_of(state[1], self.device))
-        return found[1]
+            found = self.values[id(cell)] = tensor_of(state[1], self.device)
+        return found
 
     def write(self, cell: Any, value: Tensor) -> None:
         """Replace the value."""
-        self.values[id(cell)] = (cell, value)
+        self.values[id(cell)] = value
         self.written[id(cell)] = cell
 
     def initialized(self, cell: Any) -> bool:
@@ -93,13 +91,16 @@ class TraceRun:
         return tensor_of(Symbol(moved.spec, moved.data), self.device)
 
     def call_host(
-        self, function: Callable[..., list[Any]], inputs: Sequence[Tensor], results: Sequence[Known], pure: bool
-    ) -> list[Tensor]:
+        self, operation: Operation, function: Callable[..., list[Any]], inputs: Sequence[Tensor],
+        results: Sequence[Known],
+    ) -> list[Tensor]:  # fmt: skip
         """Record a call of Python."""
+        if self.rerunning and operation.kind.effects:
+            raise UnknownValueError("py_function", "it has effects inside a branch or loop that is differentiated")
         if any(shape is None or None in shape for shape, _ in results):
             raise UnknownValueError("py_function", "the shapes of its results are not stated")
         found = [Symbol(Spec(shape or (), dtype, self.target)) for shape, dtype in results]
-        self._append(HostCall(function, [t.data for t in inputs], found, self._where, pure))
+        self._append(HostCall(function, [t.data for t in inputs], found, self._where, not operation.kind.effects))
         return [tensor_of(s, self.device) for s in found]
 
     # ---- control flow
@@ -119,8 +120,8 @@ class TraceRun:
         self.values = before
         ends = []
         for _, results, values, _ in traced:
-            written = [values.get(key) or (cell, self.read(cell)) for key, cell in cells.items()]
-            ends.append([*results, *[value for _, value in written]])
+            written = [values[key] if key in values else self.read(cell) for key, cell in cells.items()]
+            ends.append([*results, *written])
         for a, b in zip(*ends, strict=True):
             if a.spec is not b.spec:
                 raise UnknownValueError("cond", "the branches give different shapes", {"true": a.spec, "false": b.spec})
@@ -133,7 +134,7 @@ class TraceRun:
         count = len(traced[0][1])
         self.written = outer
         for (key, cell), value in zip(cells.items(), tensors[count:], strict=True):
-            self.values[key], self.written[key] = (cell, value), cell
+            self.values[key], self.written[key] = value, cell
         return tensors[:count]
 
     def loop(
@@ -240,7 +241,7 @@ def lower(
         fixed = None if values is None else values.get(tensor)
         known[id(tensor)] = tensor_of(symbol, run.device) if fixed is None else run.constant(fixed)
     for cell in cells:
-        run.values[id(cell)] = (cell, known[id(cell)])
+        run.values[id(cell)] = known[id(cell)]
     trace = Trace()
     with recording(trace, run.device):
         for operation in operations:
@@ -258,7 +259,7 @@ def lower(
             for output, result in zip(operation.outputs, results, strict=True):
                 known.setdefault(id(output), result)
         found = [known[id(f)] for f in fetches]
-    writes = [(cell, run.values[key][1].data) for key, cell in run.written.items()]
+    writes = [(cell, run.values[key].data) for key, cell in run.written.items()]
     block = Block(trace.instructions, [*[t.data for t in found], *[s for _, s in writes]])
     program = Program(device, inputs, list(run.state.values()), block, [t.data for t in found], writes)
     return program, run.asked_initialized

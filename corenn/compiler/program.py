@@ -83,6 +83,33 @@ class Call(Instruction):
         return found
 
 
+class Fused(Instruction):
+    """Calls that belong together: elementwise chains, the broadcasts and reductions between them (see ``passes.fuse``).
+
+    ``body``: the calls, in order; ``inputs``: what they read from outside, each once; ``outputs``: those of their results
+    that are used outside.  Symbols inside are the same objects as outside, so running the calls in order is the meaning.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: Sequence[Call], outputs: Sequence[Symbol], where: Any) -> None:
+        made = {o for call in body for o in call.outputs}
+        read = dict.fromkeys(i for call in body for i in call.inputs if i is not None and i not in made)
+        super().__init__(tuple(read), outputs, where)
+        self.body = tuple(body)
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Fused:
+        """On other inputs."""
+        put = dict(zip(self.inputs, inputs, strict=True))
+        body = [Call(c.plan, [put.get(i, i) for i in c.inputs], c.outputs, c.where) for c in self.body]
+        return Fused(body, self.outputs, self.where)
+
+    @property
+    def name(self) -> str:
+        """The names of the ops inside."""
+        return "fused[" + ", ".join(c.name for c in self.body) + "]"
+
+
 class HostCall(Instruction):
     """Python on host arrays; it may have effects."""
 
@@ -272,5 +299,5 @@ def _lines(program: Program) -> Iterator[str]:
 
 
 __all__ = [
-    "Block", "Call", "HostCall", "If", "Instruction", "Key", "Program", "Symbol", "UnknownValueError", "While",
+    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Key", "Program", "Symbol", "UnknownValueError", "While",
 ]  # fmt: skip

@@ -44,7 +44,7 @@ class ControlKind(Kind):
 
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """Run the subgraphs."""
-        run.draws.start(operation)
+        run.start(operation)
         return self.execute(operation, inputs, run)
 
     @abstractmethod
@@ -73,8 +73,9 @@ class CondKind(ControlKind):
         )
 
     def pull(
-        self, inputs: list[Tensor], needed: Sequence[int], given: Sequence[int], grads: list[Tensor], run: Run
-    ) -> list[Tensor]:
+        self, operation: Operation, inputs: list[Tensor], needed: Sequence[int], given: Sequence[int],
+        grads: list[Tensor], run: Run,
+    ) -> list[Tensor]:  # fmt: skip
         """The gradients of the inputs ``needed``: those of the branch that ran."""
         captured = self.split(inputs, 1)
         offsets = [1, 1 + len(captured[0])]
@@ -82,6 +83,7 @@ class CondKind(ControlKind):
         def backward(which: int) -> Callable[[Run], list[Tensor]]:
             def run_branch(here: Run) -> list[Tensor]:
                 fresh = parted(captured[which])
+                here.assume(operation.inputs[offsets[which] : offsets[which] + len(fresh)], fresh)
                 mine = {i: fresh[i - offsets[which]] for i in needed if 0 <= i - offsets[which] < len(fresh)}
                 with GradientTape() as tape:
                     tape.watch(list(mine.values()))
@@ -257,10 +259,13 @@ def while_loop(
         stated = list(shape_invariants) if not single else [shape_invariants]
         flat = [_extents(s) for s in _shape_leaves(stated, given)]
         shapes = flat
-    for _ in range(4):  # until the shapes that go in are those that come out
+    written: dict[int, Any] = {}
+    for _ in range(4):  # until the shapes that go in are those that come out, and all that is written is known
         known: list[Known] = [(s, t.dtype) for s, t in zip(shapes, initial, strict=True)]
-        test, _ = trace(graph, lambda *leaves: condition(*tree.rebuild(given, iter(leaves))), known)
-        step, _ = trace(graph, lambda *leaves: _like(body(*tree.rebuild(given, iter(leaves))), given), known)
+        test, _ = trace(graph, lambda *leaves: condition(*tree.rebuild(given, iter(leaves))), known, (), written)
+        step, _ = trace(
+            graph, lambda *leaves: _like(body(*tree.rebuild(given, iter(leaves))), given), known, (), written
+        )
         if len(step.outputs) != len(initial):
             raise GraphError("while_loop", f"the body returns {len(step.outputs)} tensors for {len(initial)} loop_vars")
         for a, b in zip(initial, step.outputs, strict=True):
@@ -268,9 +273,10 @@ def while_loop(
                 raise GraphError("while_loop", "a loop variable changes its dtype", {"before": a, "after": b},
                                  hint=f"corenn.cast(..., dtype={a.dtype.name!r})")  # fmt: skip
         after = [merged(s, o.extents) for s, o in zip(shapes, step.outputs, strict=True)]
-        if after == shapes:
+        everything = test.written | step.written
+        if after == shapes and everything.keys() == written.keys():
             break
-        shapes = after
+        shapes, written = after, everything
     if len(test.outputs) != 1:
         raise GraphError("while_loop", "the condition must return one bool tensor")
     attrs = {} if maximum_iterations is None else {"maximum_iterations": _plain_int(maximum_iterations)}
@@ -363,7 +369,8 @@ def _scan(
     rows = [graph.convert(e) for e in tree.leaves(elems)]
     state = [graph.convert(s) for s in tree.leaves(initializer)]
     shapes = [s.extents for s in state]
-    for _ in range(3):
+    written: dict[int, Any] = {}
+    for _ in range(4):
         known: list[Known] = [(s, t.dtype) for s, t in zip(shapes, state, strict=True)]
         known += [(None if r.extents is None else r.extents[1:], r.dtype) for r in rows]
 
@@ -371,14 +378,14 @@ def _scan(
             carried = tree.rebuild(initializer, iter(leaves[: len(state)]))
             return fn(carried, tree.rebuild(elems, iter(leaves[len(state) :])))
 
-        body, structure = trace(graph, call, known)
+        body, structure = trace(graph, call, known, (), written)
         if len(tree.leaves(structure[0])) != len(state):
             raise GraphError(name, f"the function's state has {len(state)} tensors and becomes "
                              f"{len(tree.leaves(structure[0]))}")  # fmt: skip
         after = [merged(s, o.extents) for s, o in zip(shapes, body.outputs, strict=False)]
-        if after == shapes:
+        if after == shapes and body.written.keys() == written.keys():
             break
-        shapes = after
+        shapes, written = after, dict(body.written)
     length = next((r.extents[0] for r in rows if r.extents and r.extents[0] is not None), None)
     results: list[Known] = [(s, t.dtype) for s, t in zip(shapes, state, strict=True)]
     results += [(None if o.extents is None else (length, *o.extents), o.dtype) for o in body.outputs[len(state) :]]

@@ -44,8 +44,8 @@ class GradientKind(Kind):
         count = len(forward.inputs)
         operands, grads = inputs[:count], inputs[len(inputs) - len(self.given) :]
         if isinstance(kind, CondKind):
-            with run.draws.again(forward):
-                return kind.pull(operands, self.needed, self.given, grads, run)
+            with run.again(forward):
+                return kind.pull(forward, operands, self.needed, self.given, grads, run)
         if isinstance(kind, TableKind) and kind.op.differentiable:
             results = inputs[count : len(inputs) - len(self.given)]
             found = self._by_rule(kind, operands, results, grads, run)
@@ -76,7 +76,8 @@ class GradientKind(Kind):
         sources = [fresh[i] for i in self.needed]
         with GradientTape() as tape:
             tape.watch(sources)
-            with run.draws.again(self.forward):
+            with run.again(self.forward):
+                run.assume(self.forward.inputs, fresh)
                 kind = self.forward.kind
                 rerun = kind.execute if isinstance(kind, ControlKind) else kind.run
                 results = rerun(self.forward, fresh, run)

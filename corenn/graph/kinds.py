@@ -159,7 +159,7 @@ class HostCallKind(Kind):
                 )  # fmt: skip
             return [host_value(v, dtype) for v, (_, dtype) in zip(many, results, strict=True)]
 
-        return run.call_host(call, inputs, results, not self.effects)
+        return run.call_host(operation, call, inputs, results)
 
     def config(self, operation: Operation) -> None:
         """Python functions are not written down."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,6 @@ from corenn.spec import Shape
 from corenn.tensor import Tensor
 
 if TYPE_CHECKING:
-    from corenn.graph.draws import Draws
     from corenn.graph.graph import Graph
 
 Known = tuple[Shape | None, DType]  #: what is known of a result while the graph is built
@@ -37,15 +37,25 @@ class Run(Protocol):
     def key(self, operation: Operation) -> Tensor:
         """The next key of a random operation, uint64[3]."""
 
-    @property
-    def draws(self) -> Draws:
-        """The keys drawn so far."""
+    def start(self, operation: Operation) -> None:
+        """Note that an operation with branches or loops begins to run (see ``corenn.graph.past``)."""
+
+    def again(self, operation: Operation) -> AbstractContextManager[None]:
+        """In the block an operation that has run runs as it did, and without effects."""
+
+    def assume(self, tensors: Iterable[GraphTensor], values: Iterable[Tensor]) -> None:
+        """Inside ``again``: variables whose values are ``tensors`` read as ``values``."""
 
     def value_of(self, tensor: Tensor) -> np.ndarray[Any, Any]:
         """The value on the host, for what must be known to choose what to compute (a shape, an axis)."""
 
-    def call_host(self, function: Any, inputs: Sequence[Tensor], results: Sequence[Known], pure: bool) -> list[Tensor]:
-        """Call Python on the values: ``function(*arrays)`` returns a list of arrays."""
+    def call_host(
+        self, operation: Operation, function: Callable[..., list[Any]], inputs: Sequence[Tensor],
+        results: Sequence[Known],
+    ) -> list[Tensor]:  # fmt: skip
+        """Call Python on the values: ``function(*arrays)`` returns a list of arrays; ``operation`` says if it may be
+        left out, or called again.
+        """
 
     def constant(self, array: np.ndarray[Any, Any]) -> Tensor:
         """An array as a tensor on the run's device."""
@@ -71,6 +81,9 @@ class Kind(ABC):
 
     #: Whether running it has effects, so that it may not be dropped, moved or run twice.
     effects: bool = False
+
+    #: Whether its result is the value of the variable ``cell``, and nothing else is done.
+    reads: bool = False
 
     @abstractmethod
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:

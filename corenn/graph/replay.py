@@ -10,9 +10,9 @@ import numpy as np
 from corenn import dtypes
 from corenn.device import Device
 from corenn.errors import GraphError
-from corenn.graph.draws import Draws
 from corenn.graph.operations import Known, Operation, Run
-from corenn.graph.subgraph import blame
+from corenn.graph.past import Past
+from corenn.graph.subgraph import SubGraph, blame
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.dispatch import _interpreter
 from corenn.spec import Spec
@@ -21,7 +21,7 @@ from corenn.tensor import Tensor
 Observer = Callable[[Operation, list[Tensor], list[Tensor]], None]
 
 
-class ReplayRun:
+class ReplayRun(Past):
     """The run that operations see when they run eagerly (see ``corenn.graph.operations.Run``)."""
 
     def __init__(
@@ -31,11 +31,9 @@ class ReplayRun:
         key: Callable[[Operation], Any],
         observer: Observer | None,
     ) -> None:
+        super().__init__()
         self.device = device
         self._read, self._key, self.observer = read, key, observer
-        self.values: dict[int, Tensor] = {}
-        self.written: dict[int, Any] = {}
-        self.draws = Draws()
 
     def read(self, cell: Any) -> Tensor:
         """The value: of the last write in this run, or the session's."""
@@ -59,7 +57,10 @@ class ReplayRun:
 
     def key(self, operation: Operation) -> Tensor:
         """The next key."""
-        return self.draws.next(operation, lambda: Tensor(self._key(operation), Spec((3,), dtypes.uint64, self.device)))
+        made: Tensor = self.draws.next(
+            operation, lambda: Tensor(self._key(operation), Spec((3,), dtypes.uint64, self.device))
+        )
+        return made
 
     def value_of(self, tensor: Tensor) -> np.ndarray[Any, Any]:
         """The value on the host."""
@@ -74,10 +75,17 @@ class ReplayRun:
         return tensor if tensor.device is self.device else tensor.to(self.device)
 
     def call_host(
-        self, function: Callable[..., list[Any]], inputs: Sequence[Tensor], results: Sequence[Known], pure: bool
-    ) -> list[Tensor]:
-        """Call it."""
-        return [placed(a, self.device) for a in function(*[raw(t, self.device) for t in inputs])]
+        self, operation: Operation, function: Callable[..., list[Any]], inputs: Sequence[Tensor],
+        results: Sequence[Known],
+    ) -> list[Tensor]:  # fmt: skip
+        """Call it; what has effects inside a branch or loop only the first time."""
+
+        def call() -> list[Tensor]:
+            return [placed(a, self.device) for a in function(*[raw(t, self.device) for t in inputs])]
+
+        once = operation.kind.effects and isinstance(operation.graph, SubGraph)
+        found: list[Tensor] = self.draws.next(operation, call) if once else call()
+        return found
 
     def branch(self, predicate: Tensor, branches: Sequence[Callable[[Run], list[Tensor]]]) -> list[Tensor]:
         """Run the chosen one."""

@@ -53,12 +53,13 @@ class ReadKind(Kind):
     """The value of a variable at this place in the order of operations."""
 
     type = "Identity"
+    reads = True
 
     def __init__(self, cell: Any) -> None:
         self.cell = cell
 
     def operands(self, operation: Operation) -> tuple[GraphTensor, ...]:
-        """None: the storage is read, not passed."""
+        """None: the storage is read, not passed; an input only says where gradients go."""
         return ()
 
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
@@ -160,9 +161,9 @@ class GraphVariable(GraphTensor):
 
     def __corenn_graph_tensor__(self, graph: Graph) -> GraphTensor:
         """What an op of ``graph`` takes in its place: the value at the start of a run, or after what it waits for."""
-        if graph.controlled or id(self) in graph.written:
-            return self._read_in(graph)
-        return self._read if graph is self.graph else graph.capture(self)
+        if graph is self.graph:
+            return self._read_in(graph) if graph.controlled else self._read
+        return self._read_in(graph) if id(self) in graph.written else graph.capture(self)
 
     def _here(self) -> Graph:
         """Where operations on it go: the branch, loop or function being built, if inside the variable's graph."""
@@ -173,7 +174,7 @@ class GraphVariable(GraphTensor):
 
     def _read_in(self, graph: Graph) -> GraphTensor:
         with graph.name_scope(self.operation.name + "/"):
-            inputs = [self] if graph is self.graph else []
+            inputs = [self if graph is self.graph else graph.capture(self)]
             return graph.add(ReadKind(self), inputs, [(self.extents, self.dtype)], name="read").outputs[0]
 
     def __corenn_element__(self) -> GraphTensor:
@@ -247,8 +248,11 @@ def assign(
     attrs = {} if validate_shape else {"validate_shape": False}
     result = (known if validate_shape else None, cell.dtype)
     kind = AssignKind(cell, type_name, combine)
-    if not (isinstance(cell, GraphTensor) and cell.graph is graph):
-        graph.written[id(cell)] = cell  # from here on it is read in this graph, not outside
+    home = cell.graph if isinstance(cell, GraphTensor) else None
+    here: Any = graph
+    while here is not None and here is not home:  # from here on it is read in this graph and those around, not captured
+        here.written[id(cell)] = cell
+        here = getattr(here, "outer", None)
     return graph.add(kind, inputs, [result], attrs, name=name, controls=controls).outputs[0]
 
 
@@ -313,9 +317,14 @@ def variable(
     return made
 
 
-def read_eager(graph: Graph, cell: Variable) -> GraphTensor:
-    """The value of an eager variable at this place in the order of a graph's operations."""
-    return graph.add(EagerReadKind(cell), [], [(cell.shape, cell.dtype)], name=_graph_name(cell.name)).outputs[0]
+def read_eager(graph: Graph, cell: Variable, source: GraphTensor | None = None) -> GraphTensor:
+    """The value of an eager variable at this place in the order of a graph's operations.
+
+    ``source``: in a branch or loop, the value from outside, where gradients go.
+    """
+    return graph.add(
+        EagerReadKind(cell), [] if source is None else [source], [(cell.shape, cell.dtype)], name=_graph_name(cell.name)
+    ).outputs[0]
 
 
 def _graph_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from corenn import tree
@@ -73,14 +73,12 @@ class SubGraph(Graph):
 
     def capture_variable(self, variable: Variable) -> GraphTensor:
         """Read by the outer graph, before the subgraph runs, unless the subgraph has written it."""
-        if id(variable) in self.reads:
-            return super().capture_variable(variable)
-        return self.capture(self.outer.capture_variable(variable))
+        source = self.capture(self.outer.capture_variable(variable))
+        if id(variable) not in self.written:
+            return source
+        from corenn.graph.state import read_eager
 
-    def assign_variable(self, variable: Variable, value: Any) -> None:
-        """Written inside: from here on it is read inside, too."""
-        super().assign_variable(variable, value)
-        self.reads.setdefault(id(variable), (variable, []))
+        return read_eager(self, variable, source)
 
     def random_key(self, seed: int | None = None, generator: Any = None) -> GraphTensor:
         """As the outer graph would, drawn every time the subgraph runs."""
@@ -112,14 +110,16 @@ class SubGraph(Graph):
 
 
 def trace(
-    outer: Graph, function: Callable[..., Any], known: Sequence[Known], names: Sequence[str] = ()
-) -> tuple[SubGraph, Any]:
+    outer: Graph, function: Callable[..., Any], known: Sequence[Known], names: Sequence[str] = (),
+    written: Mapping[int, Any] | None = None,
+) -> tuple[SubGraph, Any]:  # fmt: skip
     """A subgraph of what ``function`` does with parameters of which this is known, and the structure it returned.
 
     The leaves of the structure become the subgraph's outputs (``None`` and operations are kept out: an operation must
-    only run).
+    only run).  ``written``: variables that are read inside from the start, for iterations before have written them.
     """
     inner = SubGraph(outer)
+    inner.written.update(written or {})
     with inner.as_default():
         given = [inner.parameter(k, names[i] if i < len(names) else "arg") for i, k in enumerate(known)]
         result = function(*given)

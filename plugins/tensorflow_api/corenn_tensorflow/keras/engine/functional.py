@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from corenn import dtypes, tree
 from corenn.device import current_device
-from corenn.graph.draws import Draws
 from corenn.graph.graph import building
 from corenn.graph.kinds import DefaultPlaceholderKind, PlaceholderKind
 from corenn.graph.operations import Known, Operation
@@ -166,10 +166,15 @@ class _Run:
 
         return get_session()._read(held) is not None
 
-    @property
-    def draws(self) -> Draws:
-        """Nothing is kept: tapes differentiate what was run."""
-        return Draws()
+    def start(self, operation: Operation) -> None:
+        """Nothing is kept: tapes differentiate what was run, and nothing is run again."""
+
+    def again(self, operation: Operation) -> AbstractContextManager[None]:
+        """As if for the first time."""
+        return nullcontext()
+
+    def assume(self, tensors: Iterable[GraphTensor], values: Iterable[Tensor]) -> None:
+        """Nothing: variables are read as they are."""
 
     def key(self, operation: Operation) -> Any:
         """The next key of the default generator."""
@@ -191,7 +196,9 @@ class _Run:
             return graph.constant(array)
         return placed(array, current_device())
 
-    def call_host(self, function: Any, inputs: Sequence[Tensor], results: Sequence[Known], pure: bool) -> list[Any]:
+    def call_host(
+        self, operation: Operation, function: Any, inputs: Sequence[Tensor], results: Sequence[Known]
+    ) -> list[Any]:
         """Call Python on the values."""
         given = [t.data if t.dtype is dtypes.string else np.asarray(t._host()) for t in inputs]
         return [placed(np.asarray(a), current_device()) for a in function(*given)]
