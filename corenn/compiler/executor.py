@@ -14,6 +14,7 @@ from typing import Any
 
 from corenn import dtypes
 from corenn.compiler.program import Block, Call, HostCall, If, Instruction, Key, Program, Symbol, While
+from corenn.graph.subgraph import blame
 
 _numbers = itertools.count()
 
@@ -52,14 +53,8 @@ class Executable:
                 line = traceback.tb_lineno
             traceback = traceback.tb_next
         instruction = self._instructions.get(line or 0)
-        if instruction is None or getattr(error, "graph_operation", None) is not None:
-            return
-        operation = instruction.where
-        shown = ", ".join(str(i.spec.at(None)) for i in instruction.inputs if i is not None)
-        if operation is not None:
-            error.graph_operation = operation  # type: ignore[attr-defined]  # errors carry attributes
-            made = f", made at {operation.where}" if operation.where else ""
-            error.add_note(f"in operation {operation.name!r} (type {operation.type}) of ({shown}){made}")
+        if instruction is not None and instruction.where is not None:
+            blame(error, instruction.where, [i for i in instruction.inputs if i is not None])
 
 
 def _asks_again(block: Block) -> bool:

@@ -84,10 +84,11 @@ class Call(Instruction):
 
 
 class Fused(Instruction):
-    """Calls that belong together: elementwise chains, the broadcasts and reductions between them (see ``passes.fuse``).
+    """Calls that belong together: elementwise chains, broadcasts, reductions (see ``passes.fuse``).
 
-    ``body``: the calls, in order; ``inputs``: what they read from outside, each once; ``outputs``: those of their results
-    that are used outside.  Symbols inside are the same objects as outside, so running the calls in order is the meaning.
+    ``body``: the calls, in order; ``inputs``: what they read from outside, each once; ``outputs``: those of their
+    results that are used outside.  Symbols inside are the same objects as outside, so running the calls in order is
+    the meaning.
     """
 
     __slots__ = ("body",)
@@ -253,6 +254,11 @@ class Program:
     ) -> None:  # fmt: skip
         self.device, self.inputs, self.state, self.block = device, tuple(inputs), tuple(state), block
         self.results, self.writes = tuple(results), tuple(writes)
+
+    def without_writes(self) -> Program:
+        """The program that leaves variables as they are."""
+        block = Block(self.block.instructions, self.results)
+        return Program(self.device, self.inputs, self.state, block, self.results, ())
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:

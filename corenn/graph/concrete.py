@@ -10,23 +10,20 @@ from typing import Any
 from corenn import tree
 from corenn.autodiff.functional import custom_gradient
 from corenn.autodiff.tape import recording_tapes
-from corenn.compiler.executor import Executable
-from corenn.compiler.lowering import lower
-from corenn.compiler.passes import optimize
+from corenn.compiler.compiling import Compiled, compile_run
 from corenn.compiler.program import Program, UnknownValueError
 from corenn.device import Device, current_device
-from corenn.errors import GraphError, UsageError
+from corenn.errors import GradientError, GraphError, UsageError
 from corenn.graph.gradients import gradients
 from corenn.graph.graph import Graph
-from corenn.graph.kinds import GeneratorKeyKind
-from corenn.graph.operations import Known, Operation
+from corenn.graph.kinds import GeneratorKeyKind, HostCallKind
+from corenn.graph.operations import Known, Operation, needed
 from corenn.graph.replay import ReplayRun, replay
-from corenn.graph.subgraph import ParameterKind, needed
+from corenn.graph.subgraph import ParameterKind, whole
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.creation import asarray
 from corenn.ops.dispatch import _interpreter
 from corenn.ops.random import default_generator, key
-from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
@@ -65,20 +62,15 @@ class FunctionGraph(Graph):
 
         What it is computed from runs now, once.  Raises GraphError for one that depends on arguments.
         """
-        steps, waiting = set[Operation](), [tensor.operation]
-        while waiting:
-            step = waiting.pop()
-            if isinstance(step.kind, ParameterKind):
-                raise GraphError(
-                    where, "its initial value depends on the arguments of the function that is being traced",
-                    hint="make the variable before, or give it a value of its own", site=tensor.operation.where,
-                )  # fmt: skip
-            if step not in steps:
-                steps.add(step)
-                waiting += [i.operation for i in step.kind.operands(step)]
+        steps = needed([tensor.operation], controls=False)
+        if any(isinstance(step.kind, ParameterKind) for step in steps):
+            raise GraphError(
+                where, "its initial value depends on the arguments of the function that is being traced",
+                hint="make the variable before, or give it a value of its own", site=tensor.operation.where,
+            )  # fmt: skip
         device = current_device()
         run = ReplayRun(device, lambda cell: Tensor(cell.data, cell.spec), _Keys(device), None)
-        (found,) = replay(sorted(steps, key=lambda o: o.number), [tensor], {}, run)
+        (found,) = replay(steps, [tensor], {}, run)
         return found
 
     def session_for(self, where: str, session: Any = None) -> Any:
@@ -115,12 +107,8 @@ class ConcreteFunction:
             self._kept = tree.leaves(result)
             self.outputs = [self.graph.convert(leaf) if isinstance(leaf, Tensor) else None for leaf in self._kept]
         self._fetches = [o for o in self.outputs if o is not None]
-        self._operations = self._needed(self._fetches)
-        self._executables: dict[Any, tuple[Executable, list[Any], list[tuple[Any, Spec]]] | None] = {}
+        self._runs = _Runs(name, whole(self.graph, self._fetches), self._fetches)
         self._backward: ConcreteGradient | None = None
-
-    def _needed(self, fetches: list[GraphTensor]) -> list[Operation]:
-        return [o for o in needed(self.graph, fetches) if not isinstance(o.kind, ParameterKind)]  # type: ignore[arg-type]
 
     @property
     def inputs(self) -> list[GraphTensor]:
@@ -155,60 +143,38 @@ class ConcreteFunction:
 
     # ---- running
 
-    def run(self, values: Sequence[Tensor], keys: _Keys | None) -> list[Tensor]:
-        """The outputs as tensors."""
-        where = values[0].spec.device if values else self._home()
-        assert where is not None  # arrays have devices
-        signature = (where, *[v.spec for v in values])
-        if signature not in self._executables:
-            self._executables[signature] = self._compiled(values, where)
-        made = self._executables[signature]
+    def run(self, values: Sequence[Tensor], keys: _Keys | None, runs: _Runs | None = None) -> list[Tensor]:
+        """The outputs as tensors; ``runs``: a run of it that gives something else."""
+        where = self.device_for(values)
+        runs = runs or self._runs
+        compiled = runs.compiled(self.graph.parameters, values, where)
         draw = keys or _Keys(where)
-        if made is None:
-            return self._replayed(values, where, draw)
-        executable, cells, writes = made
-        results, written = executable([v.data for v in values], [c.data for c in cells], draw)
-        for (cell, _), array in zip(writes, written, strict=True):
+        if compiled is None:
+            results, run = runs.replayed(self.graph.parameters, values, where, draw, lambda cell: cell.data)
+            for place, cell in run.written.items():
+                cell.data, cell.node = run.values[place].data, None
+            return results
+        arrays, written = compiled.executable([v.data for v in values], [c.data for c in compiled.cells], draw)
+        for (cell, _), array in zip(compiled.writes, written, strict=True):
             cell.data, cell.node = array, None
-        specs = [r.spec for r in executable.program.results]
-        return [Tensor(array, spec) for array, spec in zip(results, specs, strict=True)]
+        return [Tensor(array, spec) for array, spec in zip(arrays, compiled.specs, strict=True)]
 
-    def _home(self) -> Device:
+    def device_for(self, values: Sequence[Tensor]) -> Device:
+        """Where it runs: where its arguments are, or its variables."""
+        if values:
+            where = values[0].spec.device
+            assert where is not None  # arrays have devices
+            return where
         variables = self.variables()
         return variables[0].device if variables else current_device()
 
     def program(self, *args: Any) -> Program:
         """The program that runs for such arguments; GraphError if they run operation by operation."""
         values = [asarray(a) for a in args]
-        where = values[0].device if values else self._home()
-        signature = (where, *[v.spec for v in values])
-        if signature not in self._executables:
-            self._executables[signature] = self._compiled(values, where)
-        made = self._executables[signature]
-        if made is None:
+        compiled = self._runs.compiled(self.graph.parameters, values, self.device_for(values))
+        if compiled is None:
             raise GraphError(self.name, "runs operation by operation for these arguments")
-        return made[0].program
-
-    def _compiled(
-        self, values: Sequence[Tensor], where: Device
-    ) -> tuple[Executable, list[Any], list[tuple[Any, Spec]]] | None:
-        feeds = {p: v.spec for p, v in zip(self.graph.parameters, values, strict=True)}
-        try:
-            program, _ = lower(self._operations, self._fetches, feeds, {}, where, lambda cell: cell.spec)
-        except UnknownValueError as reason:
-            _log.info("%s runs operation by operation: %s", self.name, reason.what)
-            return None
-        program = optimize(program)
-        writes = [(cell, symbol.spec) for cell, symbol in program.writes]
-        return Executable(program), [cell for cell, _ in program.state], writes
-
-    def _replayed(self, values: Sequence[Tensor], where: Device, draw: _Keys) -> list[Tensor]:
-        run = ReplayRun(where, lambda cell: Tensor(cell.data, cell.spec), draw, None)
-        feeds = dict(zip(self.graph.parameters, values, strict=True))
-        results = replay(self._operations, self._fetches, feeds, run)
-        for place, cell in run.written.items():
-            cell.data, cell.node = run.values[place].data, None
-        return results
+        return compiled.executable.program
 
     # ---- gradients
 
@@ -222,19 +188,73 @@ class ConcreteFunction:
         @custom_gradient
         def call(*operands: Tensor) -> tuple[Any, Callable[..., Any]]:
             arguments = list(operands[: len(values)])
-            keys = _Keys(values[0].device if values else self._home())
+            keys = _Keys(self.device_for(values))
             state = [v.data for v in variables]
-            outputs = self.run(arguments, keys)
+            found = self.run(arguments, keys, backward.forward_runs)
+            outputs, kept = found[: len(self._fetches)], found[len(self._fetches) :]
 
             def pull(*output_gradients: Any) -> tuple[Tensor | None, ...]:
                 return backward(
-                    arguments, list(output_gradients), keys, dict(zip(map(id, variables), state, strict=True))
+                    arguments, list(output_gradients), kept, keys, dict(zip(map(id, variables), state, strict=True))
                 )
 
             return tuple(outputs), pull
 
         outputs = call(*values, *variables) if self._fetches else self.run(values, None)
         return self.rebuild(list(outputs))
+
+
+class _Runs:
+    """Operations of a function's graph, and the programs they become for the shapes at hand."""
+
+    def __init__(
+        self, name: str, operations: Sequence[Operation], fetches: Sequence[GraphTensor], writes: bool = True
+    ) -> None:
+        self.name, self.fetches, self.writes = name, fetches, writes
+        self.operations = [o for o in operations if not isinstance(o.kind, ParameterKind)]
+        self._compiled: dict[Any, Compiled | None] = {}
+
+    def giving(self, further: Sequence[GraphTensor]) -> _Runs:
+        """The same operations, giving further tensors after the fetches."""
+        return _Runs(self.name, self.operations, [*self.fetches, *further], self.writes) if further else self
+
+    def compiled(self, parameters: Sequence[GraphTensor], values: Sequence[Tensor], where: Device) -> Compiled | None:
+        """The program for such values; ``None``, said once in the log, if they run operation by operation."""
+        signature = (where, *[v.spec for v in values])
+        try:
+            return self._compiled[signature]
+        except KeyError:
+            pass
+        feeds = {p: v.spec for p, v in zip(parameters, values, strict=True)}
+        made: Compiled | None = None
+        try:
+            made = compile_run(self.operations, self.fetches, feeds, where, lambda cell: cell.spec, writes=self.writes)
+        except UnknownValueError as reason:
+            _log.info("%s runs operation by operation: %s", self.name, reason.what)
+        self._compiled[signature] = made
+        return made
+
+    def replayed(
+        self, parameters: Sequence[GraphTensor], values: Sequence[Tensor], where: Device, keys: _Keys,
+        state: Callable[[Any], Any],
+    ) -> tuple[list[Tensor], ReplayRun]:  # fmt: skip
+        """The values of the fetches, operation by operation; ``state(cell)`` gives the array of a variable."""
+        run = ReplayRun(where, lambda cell: Tensor(state(cell), cell.spec), keys, None)
+        return replay(self.operations, self.fetches, dict(zip(parameters, values, strict=True)), run), run
+
+
+def _calls(operation: Operation) -> bool:
+    """Whether it is a call of Python with effects; GradientError for a branch or loop with one that it has to run."""
+    kind = operation.kind
+    if isinstance(kind, HostCallKind):
+        return kind.effects
+    for inside in [o for g in getattr(kind, "subgraphs", ()) for o in g.get_operations()]:
+        if _calls(inside):
+            raise GradientError(
+                operation.name, "its gradient would call Python with effects again",
+                hint="take the gradient inside the function", site=inside.where,
+            )  # fmt: skip
+    return False
 
 
 class _Keys:
@@ -285,45 +305,38 @@ class ConcreteGradient:
             of_variables = [_sum([next(parts) for _ in places]) for places in reads]
         self._results = [*[of_sources.get(id(p)) for p in self.parameters], *of_variables]
         self._fetches = [r for r in self._results if r is not None]
-        waiting, operations = [r.operation for r in self._fetches], set()
-        while waiting:
-            operation = waiting.pop()
-            if operation not in operations:
-                operations.add(operation)
-                waiting += [i.operation for i in operation.kind.operands(operation)]
-        self._operations = [
-            o for o in sorted(operations, key=lambda o: o.number) if not isinstance(o.kind, ParameterKind)
-        ]
-        self._executables: dict[Any, tuple[Executable, list[Any]] | None] = {}
+        # What the function writes it may read again.
+        writing = [o for o in forward._runs.operations if o.kind.writes]
+        wanted = [*[r.operation for r in self._fetches], *writing]
+        # Python with effects is not called again: what it returned is kept.
+        called = [o for o in needed(wanted, controls=False) if _calls(o)]
+        self.kept = [output for operation in called for output in operation.outputs]
+        operations = needed(wanted, {id(k) for k in self.kept}, controls=False)
+        self._runs = _Runs(f"the gradient of {forward.name}", operations, self._fetches, writes=False)
+        self.forward_runs = forward._runs.giving(self.kept)
 
     def __call__(
-        self, arguments: list[Tensor], output_gradients: list[Any], keys: _Keys, state: dict[int, Any]
-    ) -> tuple[Tensor | None, ...]:
-        """Gradients of the parameters, then of the variables; ``None`` where there is none."""
+        self, arguments: list[Tensor], output_gradients: list[Any], kept: list[Tensor], keys: _Keys,
+        state: dict[int, Any],
+    ) -> tuple[Tensor | None, ...]:  # fmt: skip
+        """Gradients of the parameters, then of the variables; ``None`` where there is none.
+
+        ``kept``: what the run of ``forward_runs`` gave after the outputs; ``state``: arrays of variables, as before.
+        """
         grads = [output_gradients[i] for i in self._places]
-        values = [*arguments, *grads]
-        parameters = [*self.parameters, *self.seeds]
-        where = values[0].spec.device
-        assert where is not None  # arrays have devices
-        signature = (where, *[v.spec for v in values])
-        if signature not in self._executables:
-            feeds = {p: v.spec for p, v in zip(parameters, values, strict=True)}
-            try:
-                program, _ = lower(self._operations, self._fetches, feeds, {}, where, lambda cell: cell.spec)
-                program = optimize(program)
-                self._executables[signature] = Executable(program), [cell for cell, _ in program.state]
-            except UnknownValueError:
-                self._executables[signature] = None
-        made = self._executables[signature]
+        values = [*arguments, *grads, *kept]
+        parameters = [*self.parameters, *self.seeds, *self.kept]
+        where = self.forward.device_for(values)
+        compiled = self._runs.compiled(parameters, values, where)
         keys.rewind()
-        if made is None:
-            run = ReplayRun(where, lambda cell: Tensor(state.get(id(cell), cell.data), cell.spec), keys, None)
-            results = iter(replay(self._operations, self._fetches, dict(zip(parameters, values, strict=True)), run))
+        if compiled is None:
+            found, _ = self._runs.replayed(parameters, values, where, keys, lambda cell: state.get(id(cell), cell.data))
         else:
-            executable, cells = made
-            arrays, _ = executable([v.data for v in values], [state.get(id(c), c.data) for c in cells], keys)
-            specs = [r.spec for r in executable.program.results]
-            results = iter([Tensor(a, s) for a, s in zip(arrays, specs, strict=True)])
+            arrays, _ = compiled.executable(
+                [v.data for v in values], [state.get(id(c), c.data) for c in compiled.cells], keys
+            )
+            found = [Tensor(a, s) for a, s in zip(arrays, compiled.specs, strict=True)]
+        results = iter(found)
         return tuple(None if r is None else next(results) for r in self._results)
 
 

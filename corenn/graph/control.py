@@ -31,7 +31,9 @@ class ControlKind(Kind):
 
     def __init__(self, *subgraphs: SubGraph) -> None:
         self.subgraphs = subgraphs
-        self.effects = any(_has_effects(g) for g in subgraphs)
+        inside = [o.kind for g in subgraphs for o in g.get_operations()]
+        self.effects = any(k.effects for k in inside)
+        self.writes = any(k.writes for k in inside)
 
     def split(self, inputs: Sequence[Tensor], first: int) -> list[list[Tensor]]:
         """The captured values of each subgraph, which follow the operands proper."""
@@ -53,10 +55,6 @@ class ControlKind(Kind):
 
     def config(self, operation: Operation) -> None:
         """Written down with their subgraphs by ``corenn.graph.serialization``."""
-
-
-def _has_effects(graph: SubGraph) -> bool:
-    return any(o.kind.effects for o in graph.get_operations())
 
 
 class CondKind(ControlKind):

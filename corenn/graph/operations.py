@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -85,6 +85,9 @@ class Kind(ABC):
     #: Whether its result is the value of the variable ``cell``, and nothing else is done.
     reads: bool = False
 
+    #: Whether running it writes variables.
+    writes: bool = False
+
     @abstractmethod
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """The results, one for each output of the operation."""
@@ -162,6 +165,23 @@ class Operation:
         return f"<operation {self.name!r} type={self.type}>"
 
 
+def needed(wanted: Iterable[Operation], given: Collection[int] = (), *, controls: bool = True) -> list[Operation]:
+    """The operations that ``wanted`` need, themselves included, in the order they were made.
+
+    ``given``: identities of tensors whose values need not be computed.  ``controls``: what they wait for, too.
+    """
+    found: set[Operation] = set()
+    waiting = list(wanted)
+    while waiting:
+        operation = waiting.pop()
+        if operation not in found:
+            found.add(operation)
+            waiting += [i.operation for i in operation.kind.operands(operation) if id(i) not in given]
+            if controls:
+                waiting += operation.control_inputs
+    return sorted(found, key=lambda o: o.number)
+
+
 class TableKind(Kind):
     """Ops of the op table.  ``operation.attrs`` are the op's, except those that begin with an underscore.
 
@@ -211,4 +231,4 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-__all__ = ["Deferred", "Kind", "Known", "Operation", "Run", "TableKind", "resolved"]
+__all__ = ["Deferred", "Kind", "Known", "Operation", "Run", "TableKind", "needed", "resolved"]

@@ -19,16 +19,14 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes, philox
-from corenn.compiler.executor import Executable
-from corenn.compiler.lowering import lower
-from corenn.compiler.passes import optimize
+from corenn.compiler.compiling import Compiled, compile_run
 from corenn.compiler.program import UnknownValueError
 from corenn.device import Device, current_device, device
 from corenn.errors import GraphError
 from corenn.graph.fetching import Fetches, feed_array, feed_keys, feed_values
 from corenn.graph.graph import Graph, get_default_graph
 from corenn.graph.kinds import GeneratorKeyKind
-from corenn.graph.operations import Operation
+from corenn.graph.operations import Operation, needed
 from corenn.graph.replay import ReplayRun, check_finite, placed, raw, replay
 from corenn.graph.state import GraphVariable
 from corenn.graph.tensors import GraphTensor
@@ -50,13 +48,11 @@ _sessions: ContextVar[tuple[Session, ...]] = ContextVar("corenn_sessions", defau
 class _Plan:
     """How a run is done: a program, or operation by operation."""
 
-    __slots__ = ("cells", "executable", "fixed", "initialized", "operations", "variants", "writes")
+    __slots__ = ("compiled", "fixed", "initialized", "operations", "variants")
 
     def __init__(self, operations: list[Operation]) -> None:
         self.operations = operations
-        self.executable: Executable | None = None
-        self.cells: list[Any] = []
-        self.writes: list[Any] = []
+        self.compiled: Compiled | None = None
         #: The number of initialised variables this holds for, if it depends on them.
         self.initialized: int | None = None
         #: Places of feeds that are constants of the program, and plans by their values.
@@ -129,21 +125,22 @@ class Session:
     def _execute(
         self, plan: _Plan, wanted: Fetches, keys: list[GraphTensor], arrays: list[np.ndarray[Any, Any]]
     ) -> list[Any]:
-        executable = plan.executable
-        if executable is None:
+        compiled = plan.compiled
+        if compiled is None:
             return self._replay(plan, wanted, keys, arrays, None)
+        executable = compiled.executable
         backend, index = self.device.backend, self.device.index
         feeds = [a if a.dtype == object else backend.from_host(a, index) for a in arrays]
-        if plan.writes:
+        if compiled.writes:
             with self._lock:  # no run sees another's half-done update
-                results, writes = executable(feeds, self._state(plan), self._key)
-                for (cell, spec), array in zip(plan.writes, writes, strict=True):
+                results, writes = executable(feeds, self._state(compiled), self._key)
+                for (cell, spec), array in zip(compiled.writes, writes, strict=True):
                     self._set(cell, array, spec)
         else:
             state: list[Any] = []
-            if plan.cells:
+            if compiled.cells:
                 with self._lock:
-                    state = self._state(plan)
+                    state = self._state(compiled)
             results, _ = executable(feeds, state, self._key)
         found = []
         for array, tensor in zip(results, wanted.tensors, strict=True):
@@ -159,17 +156,17 @@ class Session:
                 found.append(host)
         return found
 
-    def _state(self, plan: _Plan) -> list[Any]:
+    def _state(self, compiled: Compiled) -> list[Any]:
         values = self._values
         try:
             return [
                 values[id(c)][1].data if isinstance(c, GraphVariable) and c.storage is None else _storage(c).data
-                for c in plan.cells
+                for c in compiled.cells
             ]
         except KeyError:
             from corenn.graph.state import UninitializedError
 
-            missing = next(c for c in plan.cells if isinstance(c, GraphVariable) and not self.initialized(c))
+            missing = next(c for c in compiled.cells if isinstance(c, GraphVariable) and not self.initialized(c))
             raise UninitializedError(missing) from None
 
     def _set(self, cell: Any, array: Any, spec: Spec) -> None:
@@ -221,16 +218,7 @@ class Session:
     def _needed(self, wanted: Fetches, fed: Sequence[GraphTensor]) -> list[Operation]:
         """The operations that the fetches need and that are not fed, in order of creation."""
         given = {id(t) for t in fed}
-        found: set[Operation] = set()
-        waiting = [t.operation for t in wanted.tensors if id(t) not in given] + list(wanted.operations)
-        while waiting:
-            operation = waiting.pop()
-            if operation in found:
-                continue
-            found.add(operation)
-            waiting += [i.operation for i in operation.kind.operands(operation) if id(i) not in given]
-            waiting += operation.control_inputs
-        return sorted(found, key=lambda o: o.number)
+        return needed([*[t.operation for t in wanted.tensors if id(t) not in given], *wanted.operations], given)
 
     def _plan(self, wanted: Fetches, keys: list[GraphTensor], arrays: list[np.ndarray[Any, Any]]) -> _Plan:
         signature = (
@@ -263,7 +251,9 @@ class Session:
         cells = [t for t in keys if isinstance(t, GraphVariable)]
         values = {keys[i]: arrays[i] for i in fixed}
         try:
-            program, asked = lower(plan.operations, wanted.tensors, feeds, cells, self.device, self._spec, values)
+            compiled = compile_run(
+                plan.operations, wanted.tensors, feeds, self.device, self._spec, cells=cells, values=values
+            )
         except UnknownValueError as reason:
             if not fixed:
                 small = tuple(i for i, a in enumerate(arrays) if a.dtype.kind in "iub" and a.size <= _FIXED)
@@ -272,11 +262,8 @@ class Session:
                     return plan
             _log.info("a run of %s goes operation by operation: %s", wanted.tensors or wanted.operations, reason.what)
             return plan
-        program = optimize(program)
-        plan.executable = Executable(program)
-        plan.cells = [cell for cell, _ in program.state]
-        plan.writes = [(cell, symbol.spec) for cell, symbol in program.writes]
-        plan.initialized = len(self._values) if asked else None
+        plan.compiled = compiled
+        plan.initialized = len(self._values) if compiled.asked else None
         return plan
 
     # ---- state

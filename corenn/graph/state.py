@@ -79,7 +79,7 @@ class EagerReadKind(ReadKind):
 class AssignKind(Kind):
     """Replace a variable's value by the second input, or by a function of both; the result is the new value."""
 
-    effects = True
+    effects = writes = True
 
     def __init__(self, cell: Any, type_name: str, combine: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
         self.cell, self.type, self.combine = cell, type_name, combine

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from corenn import tree
 from corenn.errors import GraphError
 from corenn.graph.graph import Graph
 from corenn.graph.kinds import DefaultPlaceholderKind
-from corenn.graph.operations import Kind, Known, Operation, Run
+from corenn.graph.operations import Kind, Known, Operation, Run, needed
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -136,24 +136,16 @@ def _output(inner: SubGraph, leaf: Any) -> GraphTensor:
         return inner.add(DefaultPlaceholderKind(), [done], [((), done.dtype)], name="done").outputs[0]
 
 
-def needed(inner: SubGraph, outputs: Sequence[GraphTensor]) -> list[Operation]:
+def whole(graph: Graph, outputs: Sequence[GraphTensor]) -> list[Operation]:
     """The operations that the outputs need, and those with effects, in order."""
-    found: set[Operation] = set()
-    waiting = [o.operation for o in outputs] + [o for o in inner.get_operations() if o.kind.effects]
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found:
-            found.add(operation)
-            waiting += [i.operation for i in operation.kind.operands(operation)]
-            waiting += operation.control_inputs
-    return sorted(found, key=lambda o: o.number)
+    return needed([*[o.operation for o in outputs], *[o for o in graph.get_operations() if o.kind.effects]])
 
 
 def run_subgraph(inner: SubGraph, parameters: Sequence[Tensor], captured: Sequence[Tensor], run: Run) -> list[Tensor]:
     """Run a subgraph on values for its parameters and captures; its outputs."""
     values: dict[int, Tensor] = {id(p): v for p, v in zip(inner.parameters, parameters, strict=True)}
     values |= {id(inside): v for (_, inside), v in zip(inner.captures.values(), captured, strict=True)}
-    return run_operations(needed(inner, inner.outputs), values, inner.outputs, run)
+    return run_operations(whole(inner, inner.outputs), values, inner.outputs, run)
 
 
 def run_operations(
@@ -175,14 +167,14 @@ def run_operations(
     return [values[id(o)] for o in outputs]
 
 
-def blame(error: Exception, operation: Operation, inputs: Sequence[Tensor]) -> None:
-    """Note on an error which operation raised it, of what, and where the user made it."""
+def blame(error: Exception, operation: Operation, inputs: Iterable[Any]) -> None:
+    """Note on an error which operation raised it, of what (things with a ``spec``), and where the user made it."""
     if getattr(error, "graph_operation", None) is not None:
         return
     error.graph_operation = operation  # type: ignore[attr-defined]  # errors carry attributes
-    shown = ", ".join(str(t.spec.at(None)) for t in inputs)
+    shown = ", ".join(str(i.spec.at(None)) for i in inputs)
     made = f", made at {operation.where}" if operation.where else ""
     error.add_note(f"in operation {operation.name!r} (type {operation.type}) of ({shown}){made}")
 
 
-__all__ = ["ParameterKind", "SubGraph", "blame", "needed", "run_operations", "run_subgraph", "trace"]
+__all__ = ["ParameterKind", "SubGraph", "blame", "run_operations", "run_subgraph", "trace", "whole"]

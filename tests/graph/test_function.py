@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import corenn
 from corenn import layers
 from corenn.errors import GraphError, ShapeError, UsageError
+from corenn.graph import py_function
 from corenn.graph.function import RetraceWarning, TensorSpec
 
 
@@ -107,6 +108,48 @@ def test_gradients_pass_through_inputs_variables_and_captures():
     dx, dv = tape.gradient(loss, [x, v])
     np.testing.assert_allclose(dx.numpy(), 4 * x.numpy() * v.numpy())
     np.testing.assert_allclose(dv.numpy(), 2 * x.numpy() ** 2 + c.numpy())
+
+
+@pytest.mark.parametrize("fed", [False, True], ids=["compiled", "replayed"])
+@pytest.mark.parametrize("python", [
+    lambda v, x: (v.assign_add(1.0), v * x * x)[1],
+    lambda v, x: (v.assign(v * x), v * x)[1],
+    lambda v, x: (y := v * x, v.assign_sub(y), v * y)[2],
+], ids=["add", "assign", "subtract"])  # fmt: skip
+def test_gradients_see_what_the_function_wrote(python, fed):
+    v = corenn.Variable(2.0)
+
+    def body(x):
+        # The number of iterations makes this run operation by operation where it is a value.
+        count = corenn.cast(x, dtype="int32") if fed else 1
+        corenn.while_loop(lambda i: i < count, lambda i: (i + 1,), (0,))
+        return python(v, x)
+
+    def outcome(function):
+        v.assign(2.0)
+        x = corenn.tensor(3.0)
+        with corenn.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return [float(t) for t in (y, *tape.gradient(y, [x, v]), v)]
+
+    assert outcome(corenn.function(body)) == outcome(lambda x: python(v, x))
+
+
+def test_python_with_effects_is_called_once_though_a_tape_watches():
+    calls, v = [], corenn.Variable(2.0)
+
+    @corenn.function
+    def f(x):
+        told = py_function(lambda a: (calls.append(1), a + 1)[1], [corenn.stop_gradient(x)], "float32", shapes=())
+        return v * x * told
+
+    x = corenn.tensor(3.0)
+    with corenn.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    assert [float(t) for t in (y, *tape.gradient(y, [x, v]))] == [24.0, 8.0, 12.0]
+    assert len(calls) == 1
 
 
 def test_the_gradient_of_a_dropout_uses_the_mask_that_was_drawn():

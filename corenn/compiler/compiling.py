@@ -1,0 +1,65 @@
+"""From what a run needs to something that runs: lowered, optimised, compiled by the backend or else by the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from corenn.compiler.executor import Executable
+from corenn.compiler.lowering import lower
+from corenn.compiler.passes import optimize
+from corenn.compiler.program import Program
+from corenn.device import Device
+from corenn.graph.operations import Operation
+from corenn.graph.tensors import GraphTensor
+from corenn.spec import Spec
+
+
+class Runs(Protocol):
+    """What runs a program: the core's ``Executable``, or what a backend's ``compile`` gives.
+
+    Called with the backend's arrays for the program's inputs and state, and a function that draws the next key of a
+    random operation; returns the arrays of the results and of the writes.  ``state`` is a list that the caller gives
+    up: an array in it that nothing but the variable refers to may be overwritten by what is written to that variable.
+    """
+
+    program: Program
+
+    def __call__(self, feeds: Sequence[Any], state: list[Any], key: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Run it."""
+
+
+class Compiled:
+    """A program that can run: ``cells`` are the variables it reads, in order; ``writes`` those it writes, with specs.
+
+    ``asked``: it holds only as long as no further variable is initialised.
+    """
+
+    __slots__ = ("asked", "cells", "executable", "specs", "writes")
+
+    def __init__(self, executable: Runs, asked: bool) -> None:
+        program = executable.program
+        self.executable, self.asked = executable, asked
+        self.cells = [cell for cell, _ in program.state]
+        self.writes = [(cell, symbol.spec) for cell, symbol in program.writes]
+        self.specs = [symbol.spec for symbol in program.results]
+
+
+def compile_run(
+    operations: Sequence[Operation], fetches: Sequence[GraphTensor], feeds: Mapping[GraphTensor, Spec], device: Device,
+    specs: Callable[[Any], Spec | None], *, cells: Collection[Any] = (),
+    values: Mapping[GraphTensor, np.ndarray[Any, Any]] | None = None, writes: bool = True,
+) -> Compiled:  # fmt: skip
+    """Compile ``operations`` for ``fetches``: see ``lower``.  Without ``writes``, variables stay as they are.
+
+    Raises UnknownValueError when shapes or decisions depend on values: then operations must run one by one.
+    """
+    program, asked = lower(operations, fetches, feeds, cells, device, specs, values)
+    program = optimize(program if writes else program.without_writes())
+    made: Runs | None = device.backend.compile(program)
+    return Compiled(Executable(program) if made is None else made, asked)
+
+
+__all__ = ["Compiled", "Runs", "compile_run"]
