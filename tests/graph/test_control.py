@@ -43,7 +43,7 @@ def both(session, fetches, feeds):
 
 def is_compiled(session) -> bool:
     plan = list(session._plans.values())[-1]
-    return plan.executable is not None or bool(plan.variants)
+    return plan.compiled is not None or bool(plan.variants)
 
 
 # ---------------------------------------------------------------- cond, case
@@ -65,7 +65,7 @@ def test_cond_on_a_computed_value_is_compiled():
     np.testing.assert_array_equal(found[0], [2, 4])
     np.testing.assert_array_equal(found[1]["a"], [1, 2])
     assert is_compiled(session)
-    assert "if(" in str(list(session._plans.values())[-1].executable.program)
+    assert "if(" in str(list(session._plans.values())[-1].compiled.executable.program)
     np.testing.assert_array_equal(session.run(y, {x: [-1, -2]})[0], [-2, -3])
 
 
@@ -167,7 +167,7 @@ def test_while_loop_decided_by_values():
     assert both(session, [n, y], {x: 2}) == [7, 128]
     assert both(session, [n, y], {x: 10}) == [2, 100]
     assert is_compiled(session)
-    assert "while(" in str(list(session._plans.values())[-1].executable.program)
+    assert "while(" in str(list(session._plans.values())[-1].compiled.executable.program)
     limited = while_loop(lambda y: y < 100.0, lambda y: y * x, [constant(1.0)], maximum_iterations=3)
     assert both(session, limited, {x: 2}) == [8]
 

@@ -273,7 +273,7 @@ def test_runs_with_fed_variables_are_compiled():
     session = started()
     session.run(y, {v: [3, 4]})
     (plan,) = session._plans.values() if len(session._plans) == 1 else list(session._plans.values())[-1:]
-    assert plan.executable is not None
+    assert plan.compiled is not None
 
 
 def test_gradients_by_a_fed_variable():
