@@ -18,7 +18,7 @@ def lowered(build, *specs) -> Program:
 
     made = corenn.function(build).get_concrete_function(*[G.TensorSpec(*s) for s in specs])
     feeds = {p: Spec(s[0], corenn.as_dtype(s[1])) for p, s in zip(made.inputs, specs, strict=True)}
-    program, _ = lower(made._operations, made._fetches, feeds, {}, device("numpy"), lambda cell: cell.spec)
+    program, _ = lower(made._runs.operations, made._fetches, feeds, {}, device("numpy"), lambda cell: cell.spec)
     return program
 
 
@@ -70,4 +70,4 @@ def test_the_gradient_of_a_composite_costs_its_forward_pass_once():
     found = session.run([y, g], {x: value})
     np.testing.assert_allclose(found[1], 2 * np.exp(np.sin(value)) * np.cos(value))
     (plan,) = session._plans.values()
-    assert names(plan.executable.program).count("exp") == 1
+    assert names(plan.compiled.executable.program).count("exp") == 1

@@ -138,9 +138,9 @@ def test_a_program_writes_its_variables_in_order():
     session.run(v.initializer)
     assert session.run([last, v]) in ([4, 4], [4, 1])
     assert session.run(v) == 4
-    (program,) = [
-        p.executable.program for p in session._plans.values() if p.executable and p.executable.program.writes
-    ][1:]
+    (program,) = [p.compiled.executable.program for p in session._plans.values() if p.compiled and p.compiled.writes][
+        1:
+    ]
     assert len(program.writes) == 1 and "write v:0 = " in str(program)
 
 
