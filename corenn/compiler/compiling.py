@@ -9,8 +9,9 @@ import numpy as np
 
 from corenn.compiler.executor import Executable
 from corenn.compiler.lowering import lower
-from corenn.compiler.passes import optimize
+from corenn.compiler.passes import join_updates, optimize
 from corenn.compiler.program import Program
+from corenn.compiler.watching import saw
 from corenn.device import Device
 from corenn.graph.operations import Operation
 from corenn.graph.tensors import GraphTensor
@@ -56,10 +57,12 @@ def compile_run(
 
     Raises UnknownValueError when shapes or decisions depend on values: then operations must run one by one.
     """
-    program, asked = lower(operations, fetches, feeds, cells, device, specs, values)
-    program = optimize(program if writes else program.without_writes())
+    lowered, asked = lower(operations, fetches, feeds, cells, device, specs, values)
+    program = optimize(lowered if writes else lowered.without_writes())
     made: Runs | None = device.backend.compile(program)
-    return Compiled(Executable(program) if made is None else made, asked)
+    executable = Executable(join_updates(program)) if made is None else made
+    saw(lowered, executable)
+    return Compiled(executable, asked)
 
 
 __all__ = ["Compiled", "Runs", "compile_run"]

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from corenn import dtypes
-from corenn.compiler.program import Block, Call, HostCall, If, Instruction, Key, Program, Symbol, While
+from corenn.compiler.joining import JoinedCall
+from corenn.compiler.program import Block, Call, HostCall, If, Instruction, Joined, Key, Program, Symbol, While
 from corenn.graph.subgraph import blame
 
 _numbers = itertools.count()
@@ -162,6 +163,10 @@ class _Writer:
             given = ", ".join(self.name(i) for i in instruction.inputs)
             comma = "," if instruction.plan.op.results is not None and len(instruction.outputs) == 1 else ""
             self._line(depth, f"{outputs}{comma} = {kernel}({given})  # {instruction.name}", instruction)
+        elif isinstance(instruction, Joined):
+            call = self._constant("j", JoinedCall(instruction))
+            given = "".join(f"{self._tuple(c.inputs)}, " for c in instruction.calls)
+            self._line(depth, f"{outputs}, = {call}({given})  # {instruction.name}", instruction)
         elif isinstance(instruction, Key):
             operation = self._constant("o", instruction.operation)
             if instruction.place is None:

@@ -111,6 +111,33 @@ class Fused(Instruction):
         return "fused[" + ", ".join(c.name for c in self.body) + "]"
 
 
+class Joined(Instruction):
+    """Calls of one pointwise op on variables of different shapes, made as one on all of them laid end to end.
+
+    ``plan`` serves the call on the joined vectors; ``calls`` are those it stands for.  Inputs and outputs are theirs,
+    one call's after the other's.
+    """
+
+    __slots__ = ("calls", "plan")
+
+    def __init__(self, plan: Any, calls: Sequence[Call]) -> None:
+        inputs, outputs = [i for c in calls for i in c.inputs], [o for c in calls for o in c.outputs]
+        super().__init__(inputs, outputs, calls[0].where)
+        self.plan, self.calls = plan, tuple(calls)
+
+    def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Joined:
+        """On other inputs."""
+        given = iter(inputs)
+        return Joined(
+            self.plan, [Call(c.plan, [next(given) for _ in c.inputs], c.outputs, c.where) for c in self.calls]
+        )
+
+    @property
+    def name(self) -> str:
+        """The op's name and how many calls there were."""
+        return f"{self.plan.op.name} x {len(self.calls)}"
+
+
 class HostCall(Instruction):
     """Python on host arrays; it may have effects."""
 
@@ -305,5 +332,5 @@ def _lines(program: Program) -> Iterator[str]:
 
 
 __all__ = [
-    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Key", "Program", "Symbol", "UnknownValueError", "While",
+    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Joined", "Key", "Program", "Symbol", "UnknownValueError", "While",
 ]  # fmt: skip

@@ -24,12 +24,15 @@ from corenn.graph.graph import building
 from corenn.graph.operations import Known
 from corenn.graph.partial import compatible
 from corenn.ops.creation import asarray
+from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
 _log = logging.getLogger("corenn")
 #: Traces of one function because of Python values after which it says that it is traced again and again.
 _MANY_TRACES = 8
+#: Specs of arguments that are looked up without taking the call apart.
+_MOST_QUICK = 256
 
 
 class RetraceWarning(UserWarning):
@@ -54,15 +57,24 @@ class Function:
         self.traces: dict[Any, ConcreteFunction] = {}
         self._signature = inspect.signature(python_function)
         self._warned = False
+        #: Traces by the specs of arguments that are tensors and nothing else.
+        self._quick: dict[tuple[Spec, ...], ConcreteFunction] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, tracing it first if such arguments are new."""
         if building() is not None:
             return self.python_function(*args, **kwargs)  # part of what is being built
+        plain = not kwargs and all([a.__class__ is Tensor for a in args])
+        if plain:  # most calls: nothing to take apart
+            known = self._quick.get(tuple([a.spec for a in args]))
+            if known is not None:
+                return known.call_flat(list(args))
         structure, values, signature = self._flat(args, kwargs)
         concrete = self.traces.get(signature)
         if concrete is None:
             concrete = self._trace(structure, values, signature)
+        if plain and len(self._quick) < _MOST_QUICK:
+            self._quick[tuple([a.spec for a in args])] = concrete
         return concrete.call_flat(values)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

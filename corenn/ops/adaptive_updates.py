@@ -30,7 +30,7 @@ def _scaled_reference(g: Array, s: Array, epsilon: float, inside: bool) -> Array
     return g / np.sqrt(s + epsilon) if inside else g / (np.sqrt(s) + epsilon)
 
 
-@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "accumulator"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "accumulator"), namespace="_", pointwise=True)
 def adagrad_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, learning_rate: TensorLike, /, *,
     epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
@@ -71,7 +71,13 @@ def _(w: Array, g: Array, a: Array, rate: Array, *, epsilon: float, epsilon_insi
     return w - rate * weight_decay * w - rate * _scaled_reference(g, a, epsilon, epsilon_inside), a
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "accumulator", "accumulated_update"), namespace="_")
+@op(
+    infer=infer_update(2),
+    dtypes=DTYPES,
+    results=("variable", "accumulator", "accumulated_update"),
+    namespace="_",
+    pointwise=True,
+)
 def adadelta_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, accumulated_update: TensorLike,
     learning_rate: TensorLike, /, *, rho: float = 0.95, epsilon: float = 1e-7, weight_decay: float = 0.0,
@@ -111,7 +117,7 @@ def _(w: Array, g: Array, a: Array, u: Array, rate: Array, *, rho: float, epsilo
 # ---------------------------------------------------------------- RMSprop
 
 
-@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "mean_square"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "mean_square"), namespace="_", pointwise=True)
 def rmsprop_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, learning_rate: TensorLike, /, *,
     rho: float = 0.9, epsilon: float = 1e-7, epsilon_inside: bool = True, weight_decay: float = 0.0,
@@ -145,7 +151,9 @@ def _(w: Array, g: Array, s: Array, rate: Array, *, rho: float, epsilon: float, 
     return w - rate * weight_decay * w - rate * _scaled_reference(g, s, epsilon, epsilon_inside), s
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "mean_square", "velocity"), namespace="_")
+@op(
+    infer=infer_update(2), dtypes=DTYPES, results=("variable", "mean_square", "velocity"), namespace="_", pointwise=True
+)
 def rmsprop_momentum_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, velocity: TensorLike,
     learning_rate: TensorLike, /, *,
@@ -183,6 +191,7 @@ def _(w: Array, g: Array, s: Array, v: Array, rate: Array, *, rho: float, moment
     dtypes=DTYPES,
     results=("variable", "mean_square", "mean_gradient", "velocity"),
     namespace="_",
+    pointwise=True,
 )
 def rmsprop_centered_update(
     variable: TensorLike, gradient: TensorLike, mean_square: TensorLike, mean_gradient: TensorLike,
@@ -226,7 +235,7 @@ def _(w: Array, g: Array, s: Array, m: Array, v: Array, rate: Array, *, rho: flo
 # ---------------------------------------------------------------- FTRL
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "accumulator", "linear"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "accumulator", "linear"), namespace="_", pointwise=True)
 def ftrl_update(
     variable: TensorLike, gradient: TensorLike, accumulator: TensorLike, linear: TensorLike, learning_rate: TensorLike,
     /, *, learning_rate_power: float = -0.5, l1: float = 0.0, l2: float = 0.0, l2_shrinkage: float = 0.0,

@@ -143,6 +143,7 @@ class Op:
         dtypes: frozenset[DType] | Mapping[str, frozenset[DType]],
         results: tuple[str, ...] | None,
         namespace: str,
+        pointwise: bool,
     ) -> None:
         code = function.__code__
         count = code.co_posonlyargcount
@@ -161,6 +162,7 @@ class Op:
         self.family = family
         self.dtypes = dtypes
         self.results = results
+        self.pointwise = pointwise
         self.kernel_function: Callable[..., Any] | str | None = None
         self.decomposition: Callable[..., Any] | None = None
         self.rules: dict[int, Rule] = {}
@@ -306,12 +308,15 @@ def op(
     results: Iterable[str] | None = None,
     name: str | None = None,
     namespace: str = "",
+    pointwise: bool = False,
 ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """Declare an op from the signature and docstring of an empty function (see the module's docstring).
 
     ``family`` (or ``infer``, with ``promote``) says how shapes and dtypes follow; ``dtypes`` what is accepted, for all
     tensors or per parameter; ``results`` names the results of an op with several; ``namespace`` is where the public
     name goes ("" for ``corenn``, "nn", "random", "linalg", "image", or "_" for ops only other ops use).
+    ``pointwise``: an element of a result depends on the elements in its place alone, and on operands of one number, so
+    that calls on several variables can be joined (see ``corenn.compiler.passes.join_updates``).
     """
 
     def declare(function: Callable[P, R]) -> OpFunction[P, R]:
@@ -325,6 +330,7 @@ def op(
             dtypes=dtypes,
             results=tuple(results) if results else None,
             namespace=namespace,
+            pointwise=pointwise,
         )
         if record.name in TABLE:
             raise TypeError(f"op {record.name!r} is declared twice")

@@ -105,7 +105,7 @@ _wrong_dtype = error(DTypeError, "dtype of the variable", real(), literal(np.zer
 # ---------------------------------------------------------------- gradient descent
 
 
-@op(infer=infer_update(0), dtypes=DTYPES, namespace="_")
+@op(infer=infer_update(0), dtypes=DTYPES, namespace="_", pointwise=True)
 def sgd_update(
     variable: TensorLike, gradient: TensorLike, learning_rate: TensorLike, /, *, weight_decay: float = 0.0
 ) -> Tensor:
@@ -129,7 +129,7 @@ def _momentum(call: Call, *specs: Spec) -> Result:
     return infer_update(1)(call, *specs)
 
 
-@op(infer=_momentum, dtypes=DTYPES, results=("variable", "velocity"), namespace="_")
+@op(infer=_momentum, dtypes=DTYPES, results=("variable", "velocity"), namespace="_", pointwise=True)
 def momentum_update(
     variable: TensorLike, gradient: TensorLike, velocity: TensorLike, learning_rate: TensorLike, /, *,
     momentum: float, nesterov: bool = False, velocity_of: str = "variable", weight_decay: float = 0.0,
@@ -200,7 +200,7 @@ def _adam_rate(rate: Tensor, step: Tensor, variable: Tensor, beta_1: float, beta
     return rate * sqrt(_correction(beta_2, step, variable)) / _correction(beta_1, step, variable)
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_", pointwise=True)
 def adam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, /, *,
@@ -251,7 +251,7 @@ def _(w: Array, g: Array, m: Array, v: Array, rate: Array, t: Array, *, beta_1: 
     return w - rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * top / (np.sqrt(v) + epsilon), m, v
 
 
-@op(infer=infer_update(3), dtypes=DTYPES, results=("variable", "m", "v", "v_max"), namespace="_")
+@op(infer=infer_update(3), dtypes=DTYPES, results=("variable", "m", "v", "v_max"), namespace="_", pointwise=True)
 def amsgrad_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, v_max: TensorLike,
     learning_rate: TensorLike, step: TensorLike, /, *,
@@ -284,7 +284,7 @@ def _(w: Array, g: Array, m: Array, v: Array, top: Array, rate: Array, t: Array,
     return w - rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(top) + epsilon), m, v, top
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "u"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "u"), namespace="_", pointwise=True)
 def adamax_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, u: TensorLike, learning_rate: TensorLike,
     step: TensorLike, /, *,
@@ -317,7 +317,7 @@ def _(w: Array, g: Array, m: Array, u: Array, rate: Array, t: Array, *, beta_1: 
     return w - rate / (1 - beta_1**t) * m / (u + epsilon), m, u
 
 
-@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_")
+@op(infer=infer_update(2), dtypes=DTYPES, results=("variable", "m", "v"), namespace="_", pointwise=True)
 def nadam_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, v: TensorLike, learning_rate: TensorLike,
     step: TensorLike, momentum_product: TensorLike, /, *,
@@ -364,7 +364,7 @@ def _(w: Array, g: Array, m: Array, v: Array, rate: Array, t: Array, product: Ar
     return w - rate * ahead / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
 
 
-@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "m"), namespace="_")
+@op(infer=infer_update(1), dtypes=DTYPES, results=("variable", "m"), namespace="_", pointwise=True)
 def lion_update(
     variable: TensorLike, gradient: TensorLike, m: TensorLike, learning_rate: TensorLike, /, *,
     beta_1: float = 0.9, beta_2: float = 0.99, weight_decay: float = 0.0,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import corenn
 from corenn import graph as G
-from corenn.compiler.passes import eliminate_common_subexpressions, prune
-from corenn.compiler.program import If, Program
+from corenn.compiler.passes import eliminate_common_subexpressions, join_updates, prune
+from corenn.compiler.program import If, Joined, Program
+from corenn.ops.updates import sgd_update
 
 
 def lowered(build, *specs) -> Program:
@@ -71,3 +73,41 @@ def test_the_gradient_of_a_composite_costs_its_forward_pass_once():
     np.testing.assert_allclose(found[1], 2 * np.exp(np.sin(value)) * np.cos(value))
     (plan,) = session._plans.values()
     assert names(plan.compiled.executable.program).count("exp") == 1
+
+
+OPTIMIZERS = ["sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_of_small_variables_are_joined_and_compute_the_same(name):
+    shapes = [(3,), (4, 2), (1, 1, 5), (), (200, 100)]  # neither a number nor a large one is joined
+
+    def trained(traced):
+        variables = [corenn.Variable(np.linspace(-1, 1, int(np.prod(s))).reshape(s).astype("float32")) for s in shapes]
+        optimizer = corenn.optimizers.get(name)
+
+        def step(x):
+            with corenn.GradientTape() as tape:
+                loss = sum(corenn.sum(v * v * x) for v in variables)
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            return loss
+
+        run = corenn.function(step) if traced else step
+        losses = [float(run(corenn.tensor(np.float32(x)))) for x in (0.5, 1.0, 0.25, 1.0)]
+        return losses, [np.array(v) for v in variables], run
+
+    expected, traced = trained(False), trained(True)
+    for ours, theirs in zip([traced[0], *traced[1]], [expected[0], *expected[1]], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    made = traced[2].get_concrete_function(corenn.tensor(np.float32(1))).program(corenn.tensor(np.float32(1)))
+    (joined,) = (i for i in join_updates(made).instructions if isinstance(i, Joined))
+    assert [c.outputs[0].shape for c in joined.calls] == shapes[:3]
+
+
+def test_updates_that_wait_for_one_another_are_not_joined():
+    def chained(v, w, g):
+        first = sgd_update(v, g, 0.1)
+        return sgd_update(w, first, 0.1)
+
+    program = lowered(chained, *[((3,), "float32")] * 3)
+    assert names(join_updates(program)) == names(program)

@@ -1,10 +1,11 @@
 """Passes: pure functions from program to program, one file each."""
 
 from corenn.compiler.passes.common_subexpressions import eliminate_common_subexpressions
+from corenn.compiler.passes.join_updates import join_updates
 from corenn.compiler.passes.prune import prune
 from corenn.compiler.program import Program
 
-__all__ = ["eliminate_common_subexpressions", "optimize", "prune"]
+__all__ = ["eliminate_common_subexpressions", "join_updates", "optimize", "prune"]
 
 
 def optimize(program: Program) -> Program:

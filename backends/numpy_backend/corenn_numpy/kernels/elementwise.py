@@ -108,6 +108,12 @@ def select(condition: Array, x: Array, y: Array) -> Array:
     return result.view(x.dtype).reshape(shape)
 
 
+def squared_difference(x: Array, y: Array) -> Array:
+    """See the op; the difference is squared in its own memory."""
+    difference = np.subtract(x, y)
+    return np.multiply(difference, difference, out=difference) if difference.ndim else difference * difference
+
+
 def gate(x: Array, condition: Array) -> Array:
     """``where(condition, x, 0)``, by masking bits where that pays (see ``select``)."""
     if x.size <= 4096 or x.shape != condition.shape:
@@ -235,6 +241,7 @@ KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     **{name: Kernel(_shared(name)) for name in _FEW_PASSES},
     **{name: Kernel(blocked(_shared(name))) for name in _MANY_PASSES},
     "relu": Kernel(lambda x: np.maximum(x, 0)),
+    "squared_difference": Kernel(squared_difference, when=_not_complex),
     "exp2": Kernel(np.exp2),
     "cbrt": Kernel(np.cbrt),
     "cast": Kernel(lambda x, *, dtype: x.astype(dtype, copy=False), when=_not_complex),
