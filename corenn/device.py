@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from corenn.backend.contract import Backend
 
 _current: ContextVar[Device | None] = ContextVar("corenn_device", default=None)
+#: What ``with device:`` blocks have to restore, innermost last; each thread and task has its own.
+_entered: ContextVar[tuple[Token[Device | None], ...]] = ContextVar("corenn_devices_entered", default=())
 _devices: dict[tuple[int, int], Device] = {}
 
 
@@ -22,24 +24,25 @@ class Device:
     Fields: ``backend`` (the loaded backend object) and ``index``.
     """
 
-    __slots__ = ("_tokens", "backend", "handle", "index", "name")
+    __slots__ = ("backend", "handle", "index", "name")
 
     def __init__(self, backend: Backend, index: int) -> None:
         self.backend, self.index = backend, index
         self.name = f"{backend.name}:{index}" if backend.device_count() > 1 else backend.name
         self.handle = backend.device_handle(index)
-        self._tokens: list[Token[Device | None]] = []
 
     def synchronize(self) -> None:
         """Wait until all work queued on this device is done."""
         self.backend.synchronize(self.index)
 
     def __enter__(self) -> Device:
-        self._tokens.append(_current.set(self))
+        _entered.set((*_entered.get(), _current.set(self)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _current.reset(self._tokens.pop())
+        *outer, token = _entered.get()
+        _entered.set(tuple(outer))
+        _current.reset(token)
 
     def __str__(self) -> str:
         return self.name

@@ -332,5 +332,6 @@ def _lines(program: Program) -> Iterator[str]:
 
 
 __all__ = [
-    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Joined", "Key", "Program", "Symbol", "UnknownValueError", "While",
+    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Joined", "Key", "Program", "Symbol",
+    "UnknownValueError", "While",
 ]  # fmt: skip

@@ -7,7 +7,8 @@ import pytest
 
 import corenn
 from corenn import graph as G
-from corenn.compiler.passes import eliminate_common_subexpressions, join_updates, prune
+from corenn.compiler.executor import Executable
+from corenn.compiler.passes import eliminate_common_subexpressions, join_updates, prune, simplify
 from corenn.compiler.program import If, Joined, Program
 from corenn.ops.updates import sgd_update
 
@@ -111,3 +112,41 @@ def test_updates_that_wait_for_one_another_are_not_joined():
 
     program = lowered(chained, *[((3,), "float32")] * 3)
     assert names(join_updates(program)) == names(program)
+
+
+#: What is written, and the calls that are left of it.
+SIMPLER = [
+    ("identity", lambda x: corenn.identity(corenn.stop_gradient(x)) + 1, ["add"]),
+    ("reshape to the same", lambda x: corenn.reshape(x, shape=(2, 3)) * 2, ["multiply"]),
+    ("reshapes", lambda x: corenn.reshape(corenn.reshape(x, shape=(3, 2)), shape=(6,)) * 2, ["reshape", "multiply"]),
+    ("there and back", lambda x: corenn.squeeze(corenn.expand_dims(x, axis=0), axis=0) * 2, ["multiply"]),
+    ("transposes", lambda x: corenn.transpose(corenn.transpose(x)) * 2, ["multiply"]),
+    ("one permutation", lambda x: corenn.transpose(corenn.transpose(x[None], axes=(1, 2, 0)), axes=(1, 0, 2)),
+     ["expand_dims", "transpose"]),
+    ("cast to the same", lambda x: corenn.cast(x, dtype="float32") * 2, ["multiply"]),
+    ("wide and back", lambda x: corenn.cast(corenn.cast(x, dtype="float64"), dtype="float32") * 2, ["multiply"]),
+    ("narrow and back", lambda x: corenn.cast(corenn.cast(x, dtype="float16"), dtype="float32"), ["cast", "cast"]),
+    ("by one", lambda x: 1 * x * 1 / 1 + 1, ["add"]),
+    ("a sum with zero stays", lambda x: x + 0.0, ["add"]),
+    ("square", lambda x: x**2, ["square"]),
+    ("first power", lambda x: x**1 - 1, ["subtract"]),
+    ("negative", lambda x: -(-x) * 2, ["multiply"]),
+    ("broadcasting by ones stays", lambda x: x * np.ones((2, 2, 3), "float32"), ["multiply"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "left"), [c[1:] for c in SIMPLER], ids=[c[0] for c in SIMPLER])
+def test_calls_that_change_nothing_are_left_out(build, left):
+    program = prune(simplify(lowered(build, ((2, 3), "float32"))))
+    assert [n if n != "index" else "expand_dims" for n in names(program)] == left
+    x = np.array([[-0.0, 1.5, np.inf], [np.nan, -2.25, 1e-3]], "float32")
+    (found,), _ = Executable(program)([x], [], None)
+    np.testing.assert_array_equal(found, np.array(build(corenn.tensor(x))))
+    assert np.array_equal(np.signbit(found), np.signbit(np.array(build(corenn.tensor(x)))))
+
+
+def test_a_result_can_be_what_was_fed():
+    program = prune(simplify(lowered(lambda x: corenn.identity(x), ((3,), "float32"))))
+    assert names(program) == []
+    (found,), _ = Executable(program)([np.arange(3, dtype="float32")], [], None)
+    np.testing.assert_array_equal(found, [0, 1, 2])
