@@ -11,6 +11,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from corenn import dtypes, tree
 from corenn.autodiff.tape import GradientTape, recording_tapes
 from corenn.errors import GraphError, ShapeError, UsageError
@@ -142,14 +144,30 @@ class ScanKind(ControlKind):
             order = reversed(order)
         collected: list[list[Tensor]] = []
         for i in order:
-            results = run_subgraph(body, [*state, *[r[i] for r in rows]], captured, run)
+            taken = [_host_row(operation, run, r, i) if r.dtype is dtypes.string else r[i] for r in rows]
+            results = run_subgraph(body, [*state, *taken], captured, run)
             state = results[:states]
             collected.append(results[states:])
         if operation.attrs["reverse"]:
             collected.reverse()
         if not collected:
             raise ShapeError(operation.name, "there are no elements", site=operation.where)
-        return [*state, *[stack(*column, axis=0) for column in zip(*collected, strict=True)]]
+        return [*state, *[_stacked(operation, run, column) for column in zip(*collected, strict=True)]]
+
+
+def _host_row(operation: Operation, run: Run, text: Tensor, row: int) -> Tensor:
+    """A row of a tensor of strings, which the host holds."""
+    known = (text.spec.static[1:], dtypes.string)
+    return run.call_host(operation, lambda array: [np.asarray(array[row], object)], [text], [known])[0]
+
+
+def _stacked(operation: Operation, run: Run, rows: Sequence[Tensor]) -> Tensor:
+    if rows[0].dtype is not dtypes.string:
+        return stack(*rows, axis=0)
+    known = ((len(rows), *rows[0].spec.static), dtypes.string)
+    return run.call_host(operation, lambda *arrays: [np.stack([np.asarray(a, object) for a in arrays])], rows, [known])[
+        0
+    ]
 
 
 # ---------------------------------------------------------------- what users call

@@ -37,6 +37,8 @@ from corenn.variable import Variable
 _log = logging.getLogger("corenn")
 #: Programs and fetches kept by a session; shapes that never repeat must not fill the memory.
 _MOST_PROGRAMS = 256
+#: So many programs for values of feeds are made before it is asked whether values come again.
+_TRIED = 8
 #: Integer feeds of at most so many elements may become constants of a program, where it needs their values.
 _FIXED = 64
 #: TensorFlow's seed of a graph where only an operation has one.
@@ -48,7 +50,7 @@ _sessions: ContextVar[tuple[Session, ...]] = ContextVar("corenn_sessions", defau
 class _Plan:
     """How a run is done: a program, or operation by operation."""
 
-    __slots__ = ("compiled", "fixed", "initialized", "operations", "variants")
+    __slots__ = ("compiled", "fixed", "initialized", "operations", "repeats", "variants")
 
     def __init__(self, operations: list[Operation]) -> None:
         self.operations = operations
@@ -58,6 +60,8 @@ class _Plan:
         #: Places of feeds that are constants of the program, and plans by their values.
         self.fixed: tuple[int, ...] = ()
         self.variants: dict[Any, _Plan] | None = None
+        #: How often a variant was met again.
+        self.repeats = 0
 
 
 class Session:
@@ -235,9 +239,12 @@ class Session:
             return plan
         values = tuple(arrays[i].tobytes() for i in plan.fixed)
         variant = plan.variants.get(values)
-        if variant is None:
-            if len(plan.variants) >= _MOST_PROGRAMS:
-                return plan
+        if variant is not None:
+            plan.repeats += 1
+        else:
+            met = len(plan.variants)
+            if met >= _MOST_PROGRAMS or (met >= _TRIED and plan.repeats < met):
+                return plan  # values that do not come again: operation by operation
             with self._lock:
                 variant = plan.variants[values] = self._make_plan(wanted, keys, arrays, plan.fixed)
         return variant

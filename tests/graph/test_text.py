@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import corenn
+from corenn import graph as G
 from corenn.graph import Graph, Session, export_graph, import_graph
 from corenn.graph.building import placeholder
 
@@ -50,3 +51,19 @@ def test_padding_and_parts() -> None:
     with Session(graph) as session:
         wide, second = session.run([padded, parts[1]], {text: TEXT})
     assert wide[:, 0].tolist() == ["x", "x"] and second.tolist() == [b"d", b"e", b"f"]
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_rows_of_text_are_mapped_to_and_from(replayed):
+    with G.Graph().as_default() as graph:
+        x, words = G.placeholder("float32", (None, 2)), G.placeholder("string", (None,))
+        said = G.map_fn(
+            lambda r: G.py_function(lambda a: np.array(str(a.tolist()), object), [r], "string", shapes=()), x
+        )
+        counted = G.map_fn(
+            lambda w: G.py_function(lambda a: np.float32(len(a.item())), [w], "float32", shapes=()), words
+        )
+    session, observer = G.Session(graph), (lambda *_: None) if replayed else None
+    found = session.run(said, {x: np.ones((2, 2), "float32")}, trace=observer)
+    assert found.tolist() == ["[1.0, 1.0]"] * 2
+    np.testing.assert_array_equal(session.run(counted, {words: ["a", "bbb"]}, trace=observer), [1.0, 3.0])

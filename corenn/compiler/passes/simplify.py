@@ -125,7 +125,7 @@ def _by_one(*places: int) -> Rule:
             other, kept = call.inputs[place], call.inputs[1 - place]
             if kept is None or kept.spec.shape != out.shape or kept.spec.dtype is not out.dtype:
                 continue
-            if _is_number(other, 1):
+            if _is_number(call, other, 1):
                 return kept
         return None
 
@@ -138,9 +138,9 @@ def _power(call: Call, made: Callable[[Symbol], Call | None]) -> Found:
     out = call.outputs[0].spec
     if base is None or base.spec.shape != out.shape or base.spec.dtype is not out.dtype:
         return None
-    if _is_number(exponent, 1):
+    if _is_number(call, exponent, 1):
         return base
-    if _is_number(exponent, 2):
+    if _is_number(call, exponent, 2):
         return _remade(call, base, "square", {})
     return None
 
@@ -151,10 +151,10 @@ def _negative(call: Call, made: Callable[[Symbol], Call | None]) -> Found:
     return _operand(before) if before is not None and before.plan.op.name == "negative" else None
 
 
-def _is_number(symbol: Symbol | None, number: int) -> bool:
+def _is_number(call: Call, symbol: Symbol | None, number: int) -> bool:
     if symbol is None or not symbol.constant or symbol.spec.size != 1:
         return False
-    return bool(np.all(np.asarray(symbol.array) == number))
+    return bool(np.all(call.plan.device.backend.to_host(symbol.array) == number))
 
 
 def _operand(call: Call) -> Symbol:
