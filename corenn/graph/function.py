@@ -64,7 +64,7 @@ class Function:
         """Run it, tracing it first if such arguments are new."""
         if building() is not None:
             return self.python_function(*args, **kwargs)  # part of what is being built
-        plain = not kwargs and all([a.__class__ is Tensor for a in args])
+        plain = self.input_signature is None and not kwargs and all([a.__class__ is Tensor for a in args])
         if plain:  # most calls: nothing to take apart
             known = self._quick.get(tuple([a.spec for a in args]))
             if known is not None:
@@ -90,7 +90,12 @@ class Function:
         return bound
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
-        """The trace for such arguments: tensors, or specs (anything with ``shape`` and ``dtype``) in their places."""
+        """The trace for such arguments: tensors, or specs (anything with ``shape`` and ``dtype``) in their places.
+
+        Without arguments: for those that ``input_signature`` states.
+        """
+        if self.input_signature and not args and not kwargs:
+            args = tuple(TensorSpec(shape, dtype) for shape, dtype in self.input_signature)
         structure, values, signature = self._flat(args, kwargs, specs=True)
         found = self.traces.get(signature)
         return found if found is not None else self._trace(structure, values, signature)

@@ -51,6 +51,16 @@ def test_an_input_signature_is_one_trace_for_all_extents():
         g(np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
 
 
+def test_an_input_signature_needs_no_arguments_and_casts_them():
+    f = corenn.function(lambda x: x / 2, input_signature=[TensorSpec((None,), "float32")])
+    concrete = f.get_concrete_function()
+    for _ in range(2):  # the second time it is known
+        found = f(corenn.tensor(np.array([1, 2, 3])))
+        assert found.dtype is corenn.float32
+        np.testing.assert_array_equal(np.array(found), [0.5, 1.0, 1.5])
+    assert list(f.traces.values()) == [concrete]
+
+
 def test_variables_are_read_and_written_in_order():
     v = corenn.Variable([1.0, 2.0])
 
