@@ -13,7 +13,9 @@ from corenn.compiler.program import Block, Call, Instruction, Joined, Program, S
 from corenn.ops.dispatch import make_plan
 
 #: Variables of more elements than this are updated on their own: copying them costs more than a call.
-_SMALL = 8192
+_SMALL = 4096
+#: Two calls cost no more than laying their operands end to end.
+_FEWEST = 3
 
 
 def join_updates(program: Program) -> Program:
@@ -27,7 +29,7 @@ def join_updates(program: Program) -> Program:
     gone: set[int] = set()
     for places in groups.values():
         calls = [instructions[p] for p in places]
-        if len(calls) < 2 or _is_used(instructions, places):
+        if len(calls) < _FEWEST or _is_used(instructions, places):
             continue
         joined[places[-1]] = _joined([c for c in calls if isinstance(c, Call)])
         gone.update(places)
