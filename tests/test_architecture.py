@@ -14,7 +14,7 @@ CORE = ROOT / "corenn"
 
 # Rooms in the order of knowledge: a module may import rooms of its own rank or below, at import time.
 ROOMS = (
-    "errors advice dtypes spec tree",
+    "errors advice dtypes spec tree records",
     "device tensor philox backend plugin display configurable",
     "ops",
     "nn random linalg image variable",
@@ -28,8 +28,8 @@ ROOMS = (
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names.split()}
 OUTSIDE = {
-    "corenn_numpy", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks", "corenn_tensorflow",
-    "corenn_cli", "cupy",
+    "corenn_numpy", "corenn_onednn", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks",
+    "corenn_tensorflow", "corenn_cli", "cupy",
 }  # fmt: skip
 MODULES = sorted(CORE.rglob("*.py"))
 
@@ -77,7 +77,7 @@ def test_import_loads_no_backend_and_nothing_heavy():
     """``import corenn`` loads no backend, no plugin and none of the optional libraries."""
     code = (
         "import sys, corenn; heavy = {'cupy','matplotlib','PIL','pooch','typer','scipy','torch','tensorboard',"
-        "'safetensors','corenn_numpy','corenn_cupy','corenn_tasks','ml_dtypes','pluggy'}; "
+        "'safetensors','corenn_numpy','corenn_onednn','llvmlite','corenn_cupy','corenn_tasks','ml_dtypes','pluggy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")

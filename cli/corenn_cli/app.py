@@ -65,7 +65,8 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one last line of JSON.")] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of matrix products on the CPU. Default: 1.")
+        int | None,
+        typer.Option(min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: 1."),
     ] = None,
     tf: Annotated[
         str | None, typer.Option(metavar="auto|1|2", help="Scripts: the TensorFlow it was written for. Default: auto.")
@@ -85,8 +86,10 @@ def run(
     Ctrl-C (or SIGTERM) finishes the step, saves, and exits with status 130 (143); --resume continues to the same
     weights that the uninterrupted run would have reached.
     """
-    if threads is not None:  # the libraries read it when they are loaded, so before NumPy is
-        os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+    if threads is not None:
+        from corenn_cli.threads import settings
+
+        os.environ.update(settings(threads))  # the libraries read it when they are loaded, so before NumPy is
     from corenn_cli.scripts import ScriptExit, is_script, refuse_script_options, run_program
 
     if task is not None and is_script(task):
@@ -203,6 +206,88 @@ def conformance(
     from corenn_cli.conformance import check
 
     raise typer.Exit(check(backend, level, pattern, expected_failures, as_json))
+
+
+@app.command()
+def bench(
+    workloads: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORKLOAD", help="Names from --list. Default: all.", show_default=False),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: all there are."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="About how long a workload is timed, after a warm-up.")] = 20.0,
+    steps: Annotated[int, typer.Option(min=1, help="At most so many timed steps.")] = 300,
+    listed: Annotated[bool, typer.Option("--list", help="Only list the workloads.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each workload.")] = False,
+    here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
+) -> None:
+    """Time training steps of well-known networks.
+
+    Each workload runs in a process of its own, on random data that is in memory.  Reported are the median, the
+    shortest and the 90th percentile of a step, the time to the first finished step (tracing and compiling included),
+    and the most memory the process had resident.
+    """
+    from corenn_cli import bench as command
+
+    if listed:
+        command.list_workloads(as_json)
+    elif here:
+        print(json.dumps(command.measure_here(command.check_child(workloads or []), backend, threads, seconds, steps)))
+    else:
+        raise typer.Exit(command.bench(workloads or [], backend, threads, seconds, steps, as_json))
+
+
+@app.command()
+def explain(
+    name: Annotated[
+        str, typer.Argument(metavar="WORKLOAD|TASK", help="A name from corenn bench --list, or from corenn tasks.")
+    ],
+    backend: Annotated[
+        str | None,
+        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: all there are."
+        ),
+    ] = None,
+    source: Annotated[bool, typer.Option("--source", help="Show the generated code as well.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Leave the instructions out.")] = False,
+    gflops: Annotated[
+        float | None, typer.Option(min=0.001, help="The machine's GFLOP/s in float32. Default: measured.")
+    ] = None,
+    gbytes: Annotated[
+        float | None, typer.Option(min=0.001, help="The machine's memory traffic in GB/s. Default: measured.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task, see corenn tasks TASK; may repeat."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one line of JSON.")] = False,
+) -> None:
+    """Show what becomes of a training step.
+
+    The program before and after the passes, fused groups, memory, floating-point operations and bytes, and the
+    shortest time that this machine could take.
+    """
+    from corenn_cli.threads import available, settings
+
+    os.environ.update(settings(threads or available()))  # before NumPy is loaded
+    from corenn_cli.explain import explain_step
+
+    print(
+        explain_step(name, backend, set_ or [], gflops, gbytes, instructions=not brief, source=source, as_json=as_json)
+    )
 
 
 def run_app(args: list[str]) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from corenn.dtypes import extension_dtype
 from corenn.errors import CheckpointError
-from corenn.summary import _proto as pb
+from corenn.records import protobuf as pb
 
 STRING = 7
 FORMAT_VERSION = 1  # of the bundles written here, and the newest that is read

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 
 from corenn.checkpoint._layout import damaged
 from corenn.errors import CheckpointError
-from corenn.summary import _proto as pb
-from corenn.summary._crc import masked_crc
+from corenn.records import protobuf as pb
+from corenn.records.checksum import masked_crc
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER_SIZE = 48  # two handles in 40 bytes, padded with zeros, and the magic number

@@ -44,7 +44,8 @@ class Checkpoint(NamedTuple):
 class CheckpointManager:
     """Saves checkpoints into ``directory``, which is made on the first save, and keeps the last ``keep`` of them.
 
-    ``keep=None`` keeps all.  One process may save into a directory at a time; any number may read.
+    ``keep=None`` keeps all.  One process may save into a directory at a time; any number may read.  Raises
+    AttributeValueError for a ``keep`` that is not a positive int.
     """
 
     def __init__(self, directory: str | os.PathLike[str], keep: int | None = 5) -> None:

@@ -91,7 +91,10 @@ def load_file(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]]
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The metadata of ``path`` without its tensors: quick, and checks the layout and size but not the checksum."""
+    """The metadata of ``path`` without its tensors: quick, and checks the layout and size but not the checksum.
+
+    Raises CheckpointError naming the file when it is missing, truncated or of another kind.
+    """
     name = os.fspath(path)
     try:
         with open(path, "rb") as file:

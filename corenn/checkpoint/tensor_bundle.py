@@ -34,12 +34,11 @@ from corenn.checkpoint import _bundle_messages as messages
 from corenn.checkpoint import _sstable
 from corenn.checkpoint._atomic import remove_strays, write_atomically
 from corenn.checkpoint._bundle_messages import Entry, Extent
-from corenn.checkpoint._crc_stream import Crc32c
 from corenn.checkpoint._layout import damaged
 from corenn.checkpoint._state_file import CheckpointState, latest, read_checkpoint_state, write_checkpoint_state
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, UsageError, nearest
-from corenn.summary import _proto as pb
-from corenn.summary._crc import masked_crc
+from corenn.records import protobuf as pb
+from corenn.records.checksum import Crc32c, masked_crc
 
 __all__ = [
     "BundleReader",

@@ -35,16 +35,17 @@ class Runs(Protocol):
 class Compiled:
     """A program that can run: ``cells`` are the variables it reads, in order; ``writes`` those it writes, with specs.
 
-    ``asked``: it holds only as long as no further variable is initialised.
+    ``written`` are these without specs; ``asked``: it holds only as long as no further variable is initialised.
     """
 
-    __slots__ = ("asked", "cells", "executable", "specs", "writes")
+    __slots__ = ("asked", "cells", "executable", "specs", "writes", "written")
 
     def __init__(self, executable: Runs, asked: bool) -> None:
         program = executable.program
         self.executable, self.asked = executable, asked
         self.cells = [cell for cell, _ in program.state]
         self.writes = [(cell, symbol.spec) for cell, symbol in program.writes]
+        self.written = [cell for cell, _ in program.writes]
         self.specs = [symbol.spec for symbol in program.results]
 
 

@@ -23,9 +23,10 @@ from corenn.tensor import Tensor
 
 
 def placeholder(dtype: object = "float32", shape: Any = None, name: str | None = None) -> GraphTensor:
-    """A value that every run must be fed.
+    """A value that every run must be fed: a tensor of ``dtype`` and ``shape``.
 
-    ``shape``: ints, ``None`` for extents that may vary; ``None`` as a whole if even the rank may.
+    ``shape``: ints, ``None`` for extents that may vary; ``None`` as a whole if even the rank may.  Raises DTypeError
+    for no element type, ShapeError for a negative extent, GraphError for a name that operations cannot have.
     """
     known = (as_extents("placeholder", shape), as_dtype(dtype))
     return get_default_graph().add(PlaceholderKind(), [], [known], name=name).outputs[0]
@@ -44,7 +45,11 @@ def as_extents(where: str, shape: Any) -> tuple[int | None, ...] | None:
 
 
 def placeholder_with_default(default: Any, shape: Any = None, name: str | None = None) -> GraphTensor:
-    """A value that runs may be fed; otherwise it is ``default``.  ``shape`` may say less than the default's."""
+    """A value that runs may be fed; otherwise it is ``default``, whose dtype it has.
+
+    ``shape``: as for ``placeholder``; by default that of ``default``, of which it may say less.  Raises as ``constant``
+    and ``placeholder`` do.
+    """
     graph = get_default_graph()
     given = graph.convert(default)
     known = (given.extents if shape is None else as_extents("placeholder_with_default", shape), given.dtype)
@@ -52,7 +57,13 @@ def placeholder_with_default(default: Any, shape: Any = None, name: str | None =
 
 
 def constant(value: Any, dtype: object = None, shape: Any = None, name: str | None = None) -> GraphTensor:
-    """A constant.  ``shape``: its shape; a single value fills it."""
+    """A constant: numbers, text, nested lists of them, or an array.
+
+    ``dtype``: by default that of an array; Python numbers become those that ``corenn.tensor`` makes of them.
+    ``shape``: by default that of ``value``; otherwise as many elements as ``value`` has, or one, which fills it.
+    Raises ShapeError where it does not fit, DTypeError for Python objects that are neither numbers nor text, GraphError
+    for a graph tensor, which has no value yet, ValueError for lists of unequal lengths.
+    """
     graph = get_default_graph()
     from corenn.graph.graph import constant_array
 
@@ -74,12 +85,18 @@ def constant(value: Any, dtype: object = None, shape: Any = None, name: str | No
 
 
 def variable(initial_value: Any, **options: Any) -> GraphVariable:
-    """A variable of the default graph; see ``corenn.graph.state.variable``."""
+    """A variable of the default graph, of the shape of ``initial_value``.
+
+    Options and errors: see ``corenn.graph.state.variable``.
+    """
     return state.variable(get_default_graph(), initial_value, **options)
 
 
 def shape(x: Any, dtype: object = "int32", name: str | None = None) -> Tensor:
-    """The shape of ``x`` as a vector of integers, as it is when the graph runs (or, of an eager tensor, is)."""
+    """The shape of ``x`` as a tensor ``[rank]`` of ``dtype``: as it is when the graph runs, or, of an eager tensor, is.
+
+    The result is ``[None]`` while the rank is not known.  Raises DTypeError for no element type.
+    """
     to_graph = getattr(x, "__corenn_graph_tensor__", None)
     graph = x.graph if isinstance(x, GraphTensor) else building()
     if to_graph is not None and graph is not None:
@@ -96,24 +113,34 @@ def shape(x: Any, dtype: object = "int32", name: str | None = None) -> Tensor:
 
 
 def identity(x: Any, name: str | None = None) -> Tensor:
-    """``x`` itself, as an operation of its own: a place to hang a name or control dependencies on."""
+    """``x`` itself, of its shape and dtype, as an operation of its own: a place for a name or control dependencies.
+
+    Raises GraphError for a tensor of another graph.
+    """
     graph = get_default_graph()
     with graph.as_default():
         return identity_op(graph.convert(x)) if name is None else graph.calling(name)(identity_op.op, (x,), {})
 
 
 def no_op(name: str | None = None) -> Operation:
-    """An operation that does nothing."""
+    """An operation that does nothing and has no results.  Raises GraphError for a name that it cannot have."""
     return get_default_graph().add(NoOpKind(), [], [], name=name)
 
 
 def group(*operations: Any, name: str | None = None) -> Operation:
-    """An operation that runs all of ``operations`` and gives nothing."""
+    """An operation that runs all of ``operations`` (operations, graph tensors, variables) and gives nothing.
+
+    Raises TypeError for anything else, ValueError for an operation of another graph.
+    """
     return state.group(_home(operations), *operations, name=name)
 
 
 def tuple_(tensors: Sequence[Any], control_inputs: Sequence[Any] = (), name: str | None = None) -> list[Any]:
-    """The tensors, none of which is available before all are computed, and ``control_inputs`` have run."""
+    """The tensors, of their shapes and dtypes, none of which is there before all are computed and ``control_inputs``
+    have run; ``None`` stays ``None``.
+
+    Raises UsageError for what is neither an operation nor a graph tensor, GraphError for one of another graph.
+    """
     graph = _home(tensors)
     before = [t for t in tensors if t is not None] + list(control_inputs)
     with graph.as_default(), graph.name_scope(name or "tuple"), graph.control_dependencies(before):
@@ -135,7 +162,8 @@ def py_function(
 
     ``dtype``: one, or a list for a function that returns several (an empty one: none).  ``shapes``: what is known of
     the results' shapes.  ``stateful=False`` says that the function has no effects and may be left out when its results
-    are not needed.  Gradients do not pass.
+    are not needed.  Gradients do not pass.  Raises DTypeError for no element type, ShapeError for a negative extent;
+    a run raises what the function raises, and GraphError where it returns another number of results.
     """
     graph = get_default_graph()
     several = isinstance(dtype, (list, tuple))
@@ -150,52 +178,58 @@ def py_function(
 
 
 def control_dependencies(before: Iterable[Any] | None) -> AbstractContextManager[None]:
-    """Operations made in the block wait for ``before``; see ``Graph.control_dependencies``."""
+    """Operations made in the block wait for ``before`` (operations, graph tensors); ``None`` waits for nothing.
+
+    Raises UsageError for anything else; see ``Graph.control_dependencies``.
+    """
     return get_default_graph().control_dependencies(before)
 
 
 def name_scope(name: str | None) -> AbstractContextManager[str]:
-    """Prefix names of operations made in the block; see ``Graph.name_scope``."""
+    """Prefix names of operations made in the block; see ``Graph.name_scope``.  Raises GraphError for no valid name."""
     return get_default_graph().name_scope(name)
 
 
 def add_to_collection(name: str, value: Any) -> None:
-    """Append to a collection of the default graph."""
+    """Append ``value``, which may be anything, to the collection ``name`` of the default graph."""
     get_default_graph().add_to_collection(name, value)
 
 
 def get_collection(name: str, scope: str | None = None) -> list[Any]:
-    """A collection of the default graph; see ``Graph.get_collection``."""
+    """The values of a collection of the default graph, ``[]`` where there is none; see ``Graph.get_collection``."""
     return get_default_graph().get_collection(name, scope)
 
 
 def global_variables(scope: str | None = None) -> list[GraphVariable]:
-    """The variables that are saved and initialised by default."""
+    """The variables of the default graph that are saved and initialised by default.
+
+    ``scope``: only those whose names begin with what this regular expression matches.
+    """
     return get_collection(GLOBAL, scope)
 
 
 def local_variables(scope: str | None = None) -> list[GraphVariable]:
-    """The variables that are not saved: counters of metrics and the like."""
+    """The variables that are not saved: counters of metrics and the like; ``scope`` as for ``global_variables``."""
     return get_collection(LOCAL, scope)
 
 
 def trainable_variables(scope: str | None = None) -> list[GraphVariable]:
-    """The variables that optimizers update by default."""
+    """The variables that optimizers update by default; ``scope`` as for ``global_variables``."""
     return get_collection(TRAINABLE, scope)
 
 
 def variables_initializer(variables: Iterable[GraphVariable], name: str = "init") -> Operation:
-    """An operation that initialises the given variables."""
+    """An operation of the default graph that sets the given variables of it to their initial values."""
     return state.variables_initializer(get_default_graph(), variables, name)
 
 
 def global_variables_initializer() -> Operation:
-    """An operation that initialises all global variables made so far."""
+    """An operation that sets all global variables made so far to their initial values."""
     return variables_initializer(global_variables())
 
 
 def local_variables_initializer() -> Operation:
-    """An operation that initialises all local variables made so far."""
+    """An operation that sets all local variables made so far to their initial values."""
     return variables_initializer(local_variables(), "init_local")
 
 

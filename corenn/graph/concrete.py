@@ -155,7 +155,7 @@ class ConcreteFunction:
                 cell.data, cell.node = run.values[place].data, None
             return results
         arrays, written = compiled.executable([v.data for v in values], [c.data for c in compiled.cells], draw)
-        for (cell, _), array in zip(compiled.writes, written, strict=True):
+        for cell, array in zip(compiled.written, written, strict=True):
             cell.data, cell.node = array, None
         return [Tensor(array, spec) for array, spec in zip(arrays, compiled.specs, strict=True)]
 

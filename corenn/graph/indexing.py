@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn.errors import ShapeError
 from corenn.graph.deferred import complete, static_value
 from corenn.graph.graph import building
 from corenn.graph.kinds import Bound, SliceKind
@@ -38,28 +37,25 @@ def index_in_graph(x: GraphTensor, key: Any) -> Tensor:
         return index(x, tuple(placed(i) if isinstance(i, slice) else i for i in items) if isinstance(key, tuple) else
                      placed(key) if isinstance(key, slice) else key)  # fmt: skip
     kind = SliceKind(tuple(placed(item) for item in items))
-    known: list[Known]
-    trials = _tried(x, kind, len(bounds))
-    shapes = {t[0] for t in trials}
-    known = [(shapes.pop() if len(shapes) == 1 else _common([t[0] for t in trials]), x.dtype)]
+    known = [_inferred(x, kind.pattern)]
     return graph.add(kind, [x, *bounds], known).outputs[0]
 
 
-def _tried(x: GraphTensor, kind: SliceKind, bounds: int) -> list[Known]:
-    """What comes out for several choices of the bounds; those that lie outside an axis say nothing.
+def _inferred(x: GraphTensor, pattern: tuple[Any, ...]) -> Known:
+    """What is known of the result: an axis is not, where it is sliced by bounds that only a run knows.
 
-    In all but one choice no two are alike: with equal bounds every slice would seem to be empty.
+    Such slices are looked at twice, as the whole axis and as nothing of it; where an element is chosen, the choice
+    does not matter.
     """
-    choices = [[0] * bounds, *([n + step * i for i in range(bounds)] for n, step in ((0, 1), (1, 2), (5, -2)))]
-    found, refusal = [], None
-    for numbers in choices if bounds else choices[:1]:
-        try:
-            found.append(_known_with(x, kind.key(numbers)))
-        except ShapeError as error:
-            refusal = refusal or error
-    if not found and refusal is not None:
-        raise refusal
-    return found
+    whole, nothing = (
+        tuple(part if _is_bounded(item) else 0 if isinstance(item, Bound) else item for item in pattern)
+        for part in (slice(None), slice(0, 0))
+    )
+    return _common([_known_with(x, key)[0] for key in (whole, nothing)]), x.dtype
+
+
+def _is_bounded(item: Any) -> bool:
+    return isinstance(item, slice) and any(isinstance(b, Bound) for b in (item.start, item.stop, item.step))
 
 
 def _late(item: Any, ranked: bool) -> bool:

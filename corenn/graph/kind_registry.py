@@ -149,7 +149,8 @@ def register_kind(
 ) -> None:  # fmt: skip
     """Make operations whose kind is exactly ``cls`` writable, as ``name``; see ``KindFormat``.
 
-    Names of packages outside corenn begin with the package's, as in ``"my_package.attention"``.
+    Names of packages outside corenn begin with the package's, as in ``"my_package.attention"``.  Raises UsageError for
+    a name or class that is registered already.
     """
     if name in _by_name or cls in _by_class:
         raise UsageError(
@@ -163,7 +164,8 @@ def register_function(name: str, function: F | None = None) -> Any:
 
     Use it as a decorator, ``@register_function("my_package.scale")``, or with the function as the second argument.
     The function must behave alike in every process that loads the graph.  ``functools.partial`` of a registered
-    function is writable, too, when its arguments are plain values or functions that are writable themselves.
+    function is writable, too, when its arguments are plain values or functions that are writable themselves.  Raises
+    UsageError for a name that is not dotted, or that another function has.
     """
     if function is None:
         return functools.partial(register_function, name)

@@ -7,6 +7,7 @@ with many choices of numbers for what is unknown, each chosen by what the rule c
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -143,19 +144,27 @@ def _opened(value: Any, length: int) -> Any:
 
 def _explored(op: Op, operands: Sequence[Operand], attrs: dict[str, Any]) -> Iterator[list[Known] | Exception]:
     """Results of the op with numbers for unknown extents (``None``) and attributes (``_UNKNOWN``)."""
-    extents = sum(o[0].count(None) for o in operands if o is not None and o[0] is not None)
-    numbers = sum(map(_count, attrs.values()))
+    extents, numbers = _unknown_extents(operands), sum(map(_count, attrs.values()))
 
     def run(values: Sequence[int]) -> list[Known]:
         source = iter(values)
-        specs = tuple(
-            None if o is None else Spec(tuple(next(source) if n is None else n for n in o[0] or ()), o[1])
-            for o in operands
-        )
+        specs = _completed(operands, source)
         given = {name: _with_numbers(value, source) for name, value in attrs.items()} if numbers else dict(attrs)
         return [(tuple(None if n is None else int(n) for n in s.shape), s.dtype) for s in infer(op, specs, given)]
 
     yield from explore(run, extents + numbers, [0] * extents + [_LOWEST_ATTRIBUTE] * numbers)
+
+
+def _unknown_extents(operands: Sequence[Operand]) -> int:
+    return sum(o[0].count(None) for o in operands if o is not None and o[0] is not None)
+
+
+def _completed(operands: Sequence[Operand], numbers: Iterator[int]) -> tuple[Spec | None, ...]:
+    """Specs of operands of known rank, with the next of ``numbers`` for each unknown extent."""
+    return tuple(
+        None if o is None else Spec(tuple(next(numbers) if n is None else n for n in o[0] or ()), o[1])
+        for o in operands
+    )
 
 
 def _count(value: Any) -> int:
@@ -184,34 +193,23 @@ def common(a: Shape | None, b: Shape | None) -> Shape | None:
 
 def generalize(specs: Sequence[Spec]) -> Known:
     """What all specs have in common."""
-    dtype = specs[0].dtype
-    ranks = {len(s.shape) for s in specs}
-    if len(ranks) > 1:
-        return None, dtype
-    columns = zip(*[s.shape for s in specs], strict=True)
-    return tuple(column[0] if len(set(column)) == 1 else None for column in columns), dtype
+    shapes: list[Shape | None] = [s.shape for s in specs]
+    return functools.reduce(common, shapes), specs[0].dtype
 
 
-def _completions(operands: Sequence[Operand]) -> Iterator[tuple[Spec | None, ...]]:
+def _completions(operands: Sequence[Known]) -> Iterator[tuple[Spec | None, ...]]:
     """Operands with numbers in place of what is unknown."""
-    beside = sorted({n for o in operands if o is not None for n in o[0] or () if n is not None})
+    beside = sorted({n for o in operands for n in o[0] or () if n is not None})
     choices = (*_TRIALS, *[n for n in beside if n not in _TRIALS], *([] if 1 in beside else [1]))
-    unranked = [i for i, o in enumerate(operands) if o is not None and o[0] is None]
-    for ranks in itertools.product(_RANKS, repeat=len(unranked)):
-        shapes: list[Shape | None] = [None if o is None else o[0] for o in operands]
-        for place, rank in zip(unranked, ranks, strict=True):
-            shapes[place] = (None,) * rank
-        places = [(i, axis) for i, s in enumerate(shapes) if s is not None for axis, n in enumerate(s) if n is None]
+    unranked = any(o[0] is None for o in operands)
+    for ranked in _ranked(operands):
+        count = _unknown_extents(ranked)
         # Unknown extents are mostly one and the same batch: equal numbers first, then every combination.
-        equal = ((n,) * len(places) for n in choices)
-        combined = itertools.product(choices, repeat=len(places))
-        most = 1 if not places else len(choices) if unranked else _MOST_TRIALS
+        equal = ((n,) * count for n in choices)
+        combined = itertools.product(choices, repeat=count)
+        most = 1 if not count else len(choices) if unranked else _MOST_TRIALS
         for numbers in itertools.islice(itertools.chain(equal, combined), most):
-            chosen = dict(zip(places, numbers, strict=True))
-            yield tuple(
-                None if o is None else Spec(tuple(chosen.get((i, a), n) for a, n in enumerate(shapes[i] or ())), o[1])
-                for i, o in enumerate(operands)
-            )
+            yield _completed(ranked, iter(numbers))
 
 
 def compatible(known: Shape | None, shape: Sequence[int]) -> bool:
@@ -222,7 +220,12 @@ def compatible(known: Shape | None, shape: Sequence[int]) -> bool:
 
 
 def infer_call(function: Callable[..., Any], operands: Sequence[Known]) -> list[Known]:
-    """What is known of what ``function``, Python written in ops, returns for operands of which only this is known."""
+    """What is known of what ``function``, Python written in ops, returns for operands of which only this is known.
+
+    ``function`` is traced as a whole, so it is tried on few numbers: a search such as ``explore`` takes ten times as
+    many runs, and a trace makes constants of extents, which do not note what they are compared with.  Raises what the
+    first trial raised when none succeeds.
+    """
     from corenn.compiler.tracing import outline
 
     found: list[list[Spec]] = []

@@ -53,6 +53,9 @@ class Saver:
     eight digits.  ``relative``: paths in TensorFlow's pointer are relative to it (native ones always are).
     ``reshape``: restore a variable from a tensor of another shape with as many elements.  ``state_file``: another name
     for the pointer.
+
+    Raises UsageError for what is not a variable of a graph, AttributeValueError for an unknown ``format`` or a negative
+    number to keep.
     """
 
     def __init__(

@@ -96,7 +96,8 @@ def variable_scope(
 
     ``name_or_scope``: a name (inside the present scope), or a scope, which is entered again by its full name; ``None``
     takes ``default_name``, made unique.  ``reuse``: ``None`` inherits; ``True``, ``False`` (inherits a ``True``), or
-    ``AUTO_REUSE``.  Operations made in the block are named in a name scope of the same name.
+    ``AUTO_REUSE``.  Operations made in the block are named in a name scope of the same name.  Raises TypeError where
+    neither name is given.
     """
     graph = get_default_graph()
     store = store_of(graph)

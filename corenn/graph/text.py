@@ -1,7 +1,8 @@
 """Ops that move elements without looking at them, of text: tensors of strings, which live on the host.
 
-A graph computes with the positions of the elements in place of the text, so that shapes, axes and values known only at
-run time are treated as they are for numbers, and takes the text by the positions that result.
+The positions of the elements are moved in place of the text, so that shapes, axes and values known only at run time are
+treated as they are for numbers; the text is taken by the positions that result.  ``moved`` adds that to a graph;
+``positions`` and ``taken`` are its two ends, on arrays.
 """
 
 from __future__ import annotations

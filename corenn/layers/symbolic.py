@@ -3,6 +3,9 @@
 A symbolic tensor has a spec and remembers the layer call or op that makes it.  Its spec is found by *abstract
 execution*: the real ``call`` runs on tensors without data, under an interpreter that only infers.  The extent of the
 batch axis is unknown to the user and 1 during abstract execution.
+
+A function of ops alone is looked at by tracing it (``corenn.compiler.tracing.outline``), tapes and constants included.
+A layer has variables, which hold arrays of a real device: inference takes them as they are, a trace would not.
 """
 
 from __future__ import annotations

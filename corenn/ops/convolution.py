@@ -201,17 +201,19 @@ def _(
 def _conv_x(
     g: Tensor, x_spec: Spec, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
-    attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    attrs["size"] = spatial(x_spec.shape, layout)
-    return conv_input_grad(g, conjugated(w), **attrs)
+    return conv_input_grad(
+        g, conjugated(w), size=tuple(x_spec.static[axis] for axis in spatial_axes(layout)),
+        strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout,
+    )  # fmt: skip
 
 
 def _conv_w(
     g: Tensor, x: Tensor, w_spec: Spec, strides: Any, padding: Any, dilation: Any, groups: int, layout: str
 ) -> Tensor:
-    attrs: Any = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    attrs["size"] = w_spec.shape[:-2]
-    return conv_weight_grad(conjugated(x), g, **attrs)
+    return conv_weight_grad(
+        conjugated(x), g, size=w_spec.static[:-2],
+        strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout,
+    )  # fmt: skip
 
 
 def _input_grad_dy(g: Tensor, w: Tensor, strides: Any, padding: Any, dilation: Any, groups: int, layout: str) -> Tensor:

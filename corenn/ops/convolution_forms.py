@@ -10,11 +10,10 @@ from corenn.ops.windows import LAYOUTS, Ints, Padding
 from corenn.tensor import Tensor
 
 
-def _layout_for(where: str, rank: int, layout: str) -> str:
+def _check_layout(where: str, rank: int, layout: str) -> None:
     if not isinstance(layout, str) or layout.upper() not in LAYOUTS[rank]:
         known = " or ".join(repr(name) for name in LAYOUTS[rank])
         raise AttributeValueError(where, f"layout must be {known}", {"layout": repr(layout)}, hint="nn.conv takes all")
-    return layout
 
 
 def conv1d(
@@ -29,7 +28,7 @@ def conv1d(
     layout: str = "NWC",
 ) -> Tensor:
     """``conv`` over one spatial axis: ``x`` [batch, width, channels] ("NWC"; or "NCW"), ``w`` [width, in, out]."""
-    layout = _layout_for("conv1d", 1, layout)
+    _check_layout("conv1d", 1, layout)
     return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
 
 
@@ -45,7 +44,7 @@ def conv2d(
     layout: str = "NHWC",
 ) -> Tensor:
     """``conv`` over two: ``x`` [batch, height, width, channels] ("NHWC"; or "NCHW"), ``w`` [height, width, in, out]."""
-    layout = _layout_for("conv2d", 2, layout)
+    _check_layout("conv2d", 2, layout)
     return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
 
 
@@ -61,7 +60,7 @@ def conv3d(
     layout: str = "NDHWC",
 ) -> Tensor:
     """``conv`` over three: ``x`` [batch, depth, height, width, channels] ("NDHWC"; or "NCDHW"), ``w`` likewise."""
-    layout = _layout_for("conv3d", 3, layout)
+    _check_layout("conv3d", 3, layout)
     return conv(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups, layout=layout)
 
 
@@ -127,5 +126,5 @@ def separable_conv2d(
     layout: str = "NHWC",
 ) -> Tensor:
     """``separable_conv`` over two spatial axes: ``depthwise`` [height, width, channels, multiplier]."""
-    layout = _layout_for("separable_conv2d", 2, layout)
+    _check_layout("separable_conv2d", 2, layout)
     return separable_conv(x, depthwise, pointwise, strides=strides, padding=padding, dilation=dilation, layout=layout)

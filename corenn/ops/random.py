@@ -17,7 +17,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -240,15 +240,20 @@ def normal(
     ``mean`` and ``stddev``: numbers, or tensors that broadcast to ``shape`` (gradients reach them).  Raises
     AttributeValueError for a negative ``stddev`` or a dtype that is not floating.
     """
-    kind = _floating_dtype("normal", dtype)
-    _check_not_negative("normal", "stddev", stddev)
-    drawn = random_normal(_source("normal", seed, generator, key), shape=_extents("normal", shape), dtype=kind)
-    return _scaled(drawn, stddev, mean, kind)
+    return _of_standard("normal", random_normal, shape, dtype, (seed, generator, key), {"stddev": stddev}, mean)
 
 
-def _check_not_negative(where: str, name: str, value: Any) -> None:
-    if _number(value) and value < 0:
-        raise AttributeValueError(where, f"{name} must not be negative", {name: value})
+def _of_standard(
+    where: str, draw: Callable[..., Tensor], shape: ShapeLike, dtype: DTypeLike,
+    source: tuple[int | None, Generator | None, Tensor | None], scale: dict[str, Any], shift: TensorLike,
+) -> Tensor:  # fmt: skip
+    """A draw of a distribution's standard form, scaled by what has a name in ``scale`` and shifted."""
+    kind = _floating_dtype(where, dtype)
+    ((name, factor),) = scale.items()
+    if _number(factor) and factor < 0:
+        raise AttributeValueError(where, f"{name} must not be negative", scale)
+    drawn = draw(_source(where, *source), shape=_extents(where, shape), dtype=kind)
+    return _scaled(drawn, factor, shift, kind)
 
 
 def truncated_normal(
@@ -267,11 +272,8 @@ def truncated_normal(
     Each is the inverse distribution function of a uniform number: none is rejected.  Parameters and errors as
     ``normal``.
     """
-    kind = _floating_dtype("truncated_normal", dtype)
-    _check_not_negative("truncated_normal", "stddev", stddev)
-    source = _source("truncated_normal", seed, generator, key)
-    drawn = random_truncated_normal(source, shape=_extents("truncated_normal", shape), dtype=kind)
-    return _scaled(drawn, stddev, mean, kind)
+    source, scale = (seed, generator, key), {"stddev": stddev}
+    return _of_standard("truncated_normal", random_truncated_normal, shape, dtype, source, scale, mean)
 
 
 def integers(
@@ -404,10 +406,8 @@ def exponential(
 
     ``scale``: a number or a tensor that broadcasts to ``shape`` (gradients reach it); AttributeValueError if negative.
     """
-    kind = _floating_dtype("exponential", dtype)
-    _check_not_negative("exponential", "scale", scale)
-    source = _source("exponential", seed, generator, key)
-    return _scaled(random_exponential(source, shape=_extents("exponential", shape), dtype=kind), scale, 0.0, kind)
+    source = (seed, generator, key)
+    return _of_standard("exponential", random_exponential, shape, dtype, source, {"scale": scale}, 0.0)
 
 
 def dropout(

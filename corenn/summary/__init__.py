@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from corenn.summary._current import current_writer, get_step, set_step
@@ -95,60 +95,47 @@ def create_file_writer(
 
 
 def scalar(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
-    """One real number of rank 0, with the current writer; see :meth:`EventWriter.scalar`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.scalar(name, data, step, description=description)
-    return writer is not None
+    """One real number of rank 0, with the current writer; errors as :meth:`EventWriter.scalar`."""
+    return _with_writer(lambda writer: writer.scalar(name, data, step, description=description))
 
 
 def histogram(
     name: str, data: object, step: object = None, *, buckets: int = 30, description: str | None = None
 ) -> bool:
-    """The distribution of an array of any shape, with the current writer; see :meth:`EventWriter.histogram`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.histogram(name, data, step, buckets=buckets, description=description)
-    return writer is not None
+    """The distribution of a real array, with the current writer; shapes and errors as :meth:`EventWriter.histogram`."""
+    return _with_writer(lambda writer: writer.histogram(name, data, step, buckets=buckets, description=description))
 
 
 def image(
     name: str, data: object, step: object = None, *, max_outputs: int = 3, description: str | None = None
 ) -> bool:
-    """Images ``[n, height, width, channels]``, with the current writer; see :meth:`EventWriter.image`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.image(name, data, step, max_outputs=max_outputs, description=description)
-    return writer is not None
+    """Images ``[n, height, width, channels]``, with the current writer; errors as :meth:`EventWriter.image`."""
+    return _with_writer(lambda writer: writer.image(name, data, step, max_outputs=max_outputs, description=description))
 
 
 def text(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
-    """Markdown, one string or a table of them, with the current writer; see :meth:`EventWriter.text`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.text(name, data, step, description=description)
-    return writer is not None
+    """Markdown, one string or a table of them, with the current writer; errors as :meth:`EventWriter.text`."""
+    return _with_writer(lambda writer: writer.text(name, data, step, description=description))
 
 
 def graph(nodes: Iterable[GraphNode]) -> bool:
-    """The graph of the run, with the current writer; see :meth:`EventWriter.graph`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.graph(nodes)
-    return writer is not None
+    """The graph of the run, with the current writer; errors as :meth:`EventWriter.graph`."""
+    return _with_writer(lambda writer: writer.graph(nodes))
 
 
 def hparams(values: Mapping[str, object], *, group: str = "") -> bool:
-    """The hyperparameters of the run, with the current writer; see :meth:`EventWriter.hparams`."""
-    writer = current_writer()
-    if writer is not None:
-        writer.hparams(values, group=group)
-    return writer is not None
+    """The hyperparameters of the run, with the current writer; errors as :meth:`EventWriter.hparams`."""
+    return _with_writer(lambda writer: writer.hparams(values, group=group))
 
 
 def flush() -> bool:
-    """Flush the current writer; False without one."""
+    """Hand what the current writer was given to the operating system; OSError when the disk refuses."""
+    return _with_writer(lambda writer: writer.flush())
+
+
+def _with_writer(write: Callable[[EventWriter], object]) -> bool:
+    """Write with the current writer, if there is one; whether there is."""
     writer = current_writer()
     if writer is not None:
-        writer.flush()
+        write(writer)
     return writer is not None

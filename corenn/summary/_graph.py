@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from corenn.errors import GraphError, nearest
-from corenn.summary import _proto as pb
+from corenn.records import protobuf as pb
 from corenn.summary._messages import shape as encode_shape
 
 #: Numbers of the element types in ``types.proto``.

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from corenn.summary import _proto as pb
+from corenn.records import protobuf as pb
 
 FILE_VERSION = "brain.Event:2"
 START_TAG = "_hparams_/session_start_info"

@@ -30,8 +30,8 @@ from corenn.graph.kind_registry import Reader, Record, Writer, register_kind
 from corenn.graph.kinds import HostCallKind
 from corenn.graph.operations import Operation
 from corenn.graph.tensors import GraphTensor
+from corenn.records import protobuf as pb
 from corenn.summary import _messages as msg
-from corenn.summary import _proto as pb
 from corenn.summary import _values
 from corenn.summary._png import COLOUR_TYPES, encode_png
 
@@ -63,7 +63,12 @@ def scalar(
     name: str, tensor: Any, collections: Iterable[str] | None = None, family: str | None = None, *,
     description: str | None = None,
 ) -> GraphTensor:  # fmt: skip
-    """One real number; ShapeError for a tensor that is known not to be one."""
+    """A summary of one real number, of rank 0: a 0-d tensor of strings, listed in ``collections``.
+
+    ``collections``: by default "summaries", which ``merge_all`` reads.  ``family``: put in front of the tag.  Raises
+    ShapeError for a tensor that is known not to be one number, DTypeError for one that is not real,
+    AttributeValueError for an empty name.
+    """
     graph, given = _given(tensor)
     if given.extents not in (None, ()):
         hint = "take its mean, or use histogram()"
@@ -77,7 +82,11 @@ def histogram(
     name: str, values: Any, collections: Iterable[str] | None = None, family: str | None = None, *,
     buckets: int = 30, description: str | None = None,
 ) -> GraphTensor:  # fmt: skip
-    """The distribution of a tensor of any shape, in ``buckets`` of equal width (see ``EventWriter.histogram``)."""
+    """The distribution of a real tensor of any shape, in ``buckets`` of equal width (see ``EventWriter.histogram``).
+
+    Result, ``collections`` and ``family``: as for ``scalar``.  Raises DTypeError for a tensor that is not real,
+    AttributeValueError for ``buckets`` that is not a positive int.
+    """
     graph, given = _given(values)
     _check_real("summary.histogram", name, given)
     if not isinstance(buckets, int) or buckets < 1:
@@ -93,7 +102,9 @@ def image(
 
     uint8 as it is.  Floats are scaled for each image by itself: so that the largest value is 255, or, where a value is
     negative, that 0 is in the middle.  Pixels that are not finite are drawn red.  The tags are ``name/image/0``, and so
-    on; ``name/image`` when ``max_outputs`` is 1.
+    on; ``name/image`` when ``max_outputs`` is 1.  Result, ``collections`` and ``family``: as for ``scalar``.  Raises
+    ShapeError for another rank or number of channels, DTypeError for a tensor that is neither uint8 nor floating,
+    AttributeValueError for ``max_outputs`` that is not a positive int.
     """
     graph, given = _given(tensor)
     where, extents = "summary.image", given.extents
@@ -114,7 +125,11 @@ def text(
     name: str, tensor: Any, collections: Iterable[str] | None = None, family: str | None = None, *,
     description: str | None = None,
 ) -> GraphTensor:  # fmt: skip
-    """Markdown: a string, or strings of rank 1 or 2, which TensorBoard shows as a table."""
+    """Markdown: a string, or strings of rank 1 or 2, which TensorBoard shows as a table.
+
+    Result, ``collections`` and ``family``: as for ``scalar``.  Raises DTypeError for anything but strings, ShapeError
+    for more than two axes.
+    """
     graph, given = _given(tensor)
     if given.dtype is not dtypes.string:
         hint = "scalar() or histogram() for numbers"
@@ -126,7 +141,10 @@ def text(
 
 
 def merge(inputs: Sequence[Any], collections: Iterable[str] | None = None, name: str | None = None) -> GraphTensor:
-    """One summary that holds all of ``inputs``, which are summaries; listed only in the ``collections`` given."""
+    """One summary (0-d, strings) that holds all of ``inputs``, which are summaries; listed in ``collections`` only.
+
+    Raises DTypeError for an input that is no summary, AttributeValueError for no inputs.
+    """
     if not isinstance(inputs, (list, tuple)) or not inputs:
         raise AttributeValueError(
             "summary.merge", "needs a list of at least one summary", {"inputs": repr(inputs)[:80]}

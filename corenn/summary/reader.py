@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from corenn.errors import DataError
+from corenn.records import protobuf as pb
 from corenn.summary import _messages as msg
-from corenn.summary import _proto as pb
 from corenn.summary._graph import decode_graph, decode_shape
 from corenn.summary.records import corrupt, read_records
 

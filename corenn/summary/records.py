@@ -1,13 +1,12 @@
-"""Record files, the container of event files: writing whole records from any thread, and reading them back checked.
+"""Event files as records: writing whole ones from any thread, and reading them back checked.
 
-A record is ``uint64 length, uint32 masked CRC of the length, data, uint32 masked CRC of the data``, little endian.
+What a record is says ``corenn.records.framing``.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import struct
 import threading
 import time
 import weakref
@@ -15,10 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corenn.errors import AttributeValueError, DataError, UsageError
-from corenn.summary._crc import masked_crc
+from corenn.records.framing import CorruptRecordError, CutShortError, frame, frames
 
-_HEADER = struct.Struct("<QI")
-_FOOTER = struct.Struct("<I")
 _numbers = itertools.count()
 
 
@@ -56,8 +53,7 @@ class RecordFile:
 
     def write(self, data: bytes) -> None:
         """Append one record.  Raises UsageError when the file is closed."""
-        length = _HEADER.pack(len(data), 0)[:8]
-        record = b"".join((length, _FOOTER.pack(masked_crc(length)), data, _FOOTER.pack(masked_crc(data))))
+        record = frame(data)
         with self._lock:
             if self.closed:
                 why = "was opened by the parent process" if self._foreign else "is closed"
@@ -147,20 +143,12 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
     except OSError as error:
         raise DataError(os.fspath(path), f"the event file cannot be read: {error.strerror}") from error
     with file:
-        offset = 0
-        while len(header := file.read(_HEADER.size)) == _HEADER.size:
-            length, crc = _HEADER.unpack(header)
-            if masked_crc(header[:8]) != crc:
-                raise corrupt(path, offset, "the checksum of its length is wrong")
-            if length > os.fstat(file.fileno()).st_size - offset - _HEADER.size:
-                return  # do not ask for the memory of data that is not there
-            data, footer = file.read(length), file.read(_FOOTER.size)
-            if len(footer) < _FOOTER.size:
-                return
-            if masked_crc(data) != _FOOTER.unpack(footer)[0]:
-                raise corrupt(path, offset, "the checksum of its data is wrong")
-            yield offset, data
-            offset += _HEADER.size + length + _FOOTER.size
+        try:
+            yield from frames(file, lambda: os.fstat(file.fileno()).st_size)
+        except CutShortError:
+            return
+        except CorruptRecordError as error:
+            raise corrupt(path, error.offset, f"the checksum of its {error.part} is wrong") from error
 
 
 def corrupt(path: str | os.PathLike[str], offset: int, why: str) -> DataError:

@@ -311,7 +311,7 @@ class Model(Layer):
         where = "fit, validation_data"
         if not isinstance(data, (Dataset, tuple, list, dict)) and feeding.is_arrays(data):
             raise UsageError(where, "it is a single array", hint="validation_data=(x, y)")
-        if isinstance(data, (tuple, list)) and feeding.is_arrays([p for p in data if p is not None]):
+        if isinstance(data, (tuple, list)) and feeding.is_arrays(tuple(p for p in data if p is not None)):
             if not 2 <= len(data) <= 3:
                 raise UsageError(where, f"there are {len(data)} parts", hint="(x, y) or (x, y, sample_weight)")
             dataset = feeding.as_batches(*data, batch_size=batch_size, where=where)

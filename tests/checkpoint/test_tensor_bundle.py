@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from corenn.checkpoint import _atomic, _bundle_messages, _crc_stream, _sstable
+from corenn.checkpoint import _atomic, _bundle_messages, _sstable
 from corenn.checkpoint.tensor_bundle import (
     BundleReader,
     exists,
     write_bundle,
 )
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, MissingExtraError, UsageError
+from corenn.records.checksum import Crc32c
 
 NATIVE = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8", "c16"]
 EXTENSION = [
@@ -140,7 +141,7 @@ def test_checksum_of_the_oracle():
 @settings(deadline=None)
 @given(pieces=st.lists(st.binary(max_size=300), max_size=6))
 def test_checksum_in_pieces(pieces):
-    crc = _crc_stream.Crc32c()
+    crc = Crc32c()
     for piece in pieces:
         crc.add(piece)
     assert crc.masked == masked(b"".join(pieces))

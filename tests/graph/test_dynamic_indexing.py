@@ -17,6 +17,7 @@ from corenn import graph as cg
         (lambda x, k: x[k : k + 2], (None, 4), slice(1, 3)),
         (lambda x, k: x[:k], (None, 4), slice(0, 1)),
         (lambda x, k: x[k], (4,), 1),
+        (lambda x, k: x[k : k + 2, k : k + 1], (None, None), (slice(1, 3), slice(1, 2))),
         (lambda x, k: x[k, 1 : k + 2], (None,), (1, slice(1, 3))),
         (lambda x, k: x[k:, None], (None, 1, 4), (slice(1, None), None)),
     ],

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corenn.errors import DataError
+from corenn.records.checksum import masked_crc
 from corenn.summary import EventWriter, GraphNode, read_events
-from corenn.summary._crc import masked_crc
 from corenn.summary.records import read_records
 
 NODES = [

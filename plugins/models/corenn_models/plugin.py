@@ -16,4 +16,5 @@ def corenn_models() -> list[ModelRecord]:
         ),
         ModelRecord("mlp", "corenn_models.classifiers:mlp", "dense layers with dropout"),
         ModelRecord("linear", "corenn_models.classifiers:linear", "one dense layer: multinomial logistic regression"),
+        ModelRecord("resnet50", "corenn_models.residual:resnet50", "bottleneck blocks with shortcuts, 50 layers deep"),
     ]

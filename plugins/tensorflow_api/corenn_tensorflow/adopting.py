@@ -137,6 +137,12 @@ def _equality(name: str, type_name: str, function: Callable[..., Any], same: boo
     return method
 
 
+def _keras_masks() -> Any:
+    from corenn_tensorflow.keras.engine import masks  # which is made of ops
+
+    return masks
+
+
 _TENSOR: dict[str, Any] = {
     "shape": property(_shape, doc="Extents of the axes."),
     "get_shape": _shape,
@@ -144,6 +150,9 @@ _TENSOR: dict[str, Any] = {
     "ref": lambda self: TensorReference(self),
     "experimental_ref": lambda self: TensorReference(self),
     "eval": lambda self, feed_dict=None, session=None: self.numpy(),
+    "_keras_mask": property(
+        lambda self: _keras_masks().mask_of(self), lambda self, mask: _keras_masks().keep(self, mask)
+    ),
     "set_shape": lambda self, shape: _shape(self).assert_is_compatible_with(shape),
     "gpu": lambda self, gpu_index=0: self,
     "cpu": lambda self: self,

@@ -12,7 +12,7 @@ import numpy as np
 import corenn as _ops
 from corenn import dtypes, tree
 from corenn.device import Device, current_device
-from corenn.errors import ShapeError
+from corenn.errors import GraphError, ShapeError
 from corenn.graph import building as core_building
 from corenn.graph.graph import Graph
 from corenn.graph.names import type_of
@@ -188,6 +188,15 @@ class Tensor(GraphTensor):
             "for shape information."
         )
 
+    def __int__(self) -> NoReturn:
+        raise TypeError("int() argument must be a string, a bytes-like object or a real number, not 'Tensor'")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError("float() argument must be a string or a real number, not 'Tensor'")
+
+    def __complex__(self) -> NoReturn:
+        raise TypeError("complex() first argument must be a string or a number, not 'Tensor'")
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise NotImplementedError(
             f"Cannot convert a symbolic tf.Tensor ({self.name}) to a numpy array. This error may indicate that you're "
@@ -357,6 +366,16 @@ class TFGraph(Graph):
             type_name = (chosen and chosen[1]) or type_of(op.name)
             name = self.unique_name((chosen and chosen[0]) or type_name, mark=False)
             raise errors.of_shapes(error, type_name, name, shapes) from None
+
+    def capture(self, tensor: GraphTensor) -> GraphTensor:
+        """A tensor of a graph around this one; of any other graph it is a ValueError."""
+        try:
+            return super().capture(tensor)
+        except GraphError as error:
+            raise errors.OtherGraphError(
+                "", f"{tensor} must be from the same graph as what it is used with: it belongs to another graph",
+                error.operands, hint=error.hint, site=error.site,
+            ) from None  # fmt: skip
 
     def unique_name(self, name: str, mark: bool = True, mark_as_used: bool | None = None) -> str:
         """``name`` in the present scope, made unique; it is taken from then on (if ``mark_as_used``)."""

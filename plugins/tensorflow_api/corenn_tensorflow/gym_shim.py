@@ -74,7 +74,7 @@ class _FromGymnasium(Env):
     """A gymnasium environment behind the old calls; anything else is asked of it."""
 
     def __init__(self, env: Any) -> None:
-        self.env = env
+        self._inner = env
         self._seed: int | None = None
         self.action_space, self.observation_space = env.action_space, env.observation_space
         self.metadata = {**env.metadata, "render.modes": env.metadata.get("render_modes", [])}
@@ -83,10 +83,10 @@ class _FromGymnasium(Env):
     def reset(self) -> Any:
         """Begin an episode."""
         seed, self._seed = self._seed, None  # it counts once; later episodes go on from there
-        return self.env.reset(seed=seed)[0]
+        return self._inner.reset(seed=seed)[0]
 
     def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self._inner.step(action)
         if truncated:
             info = {**info, "TimeLimit.truncated": not terminated}
         return observation, float(reward), bool(terminated or truncated), info
@@ -97,7 +97,7 @@ class _FromGymnasium(Env):
         return [seed]
 
     def render(self, mode: str = "human") -> Any:
-        inner = self.env.unwrapped
+        inner = self._inner.unwrapped
         if inner.render_mode != mode:  # the old call says each time what gymnasium wants to know at the start
             known = inner.metadata.get("render_modes", [])
             if mode not in known:
@@ -106,11 +106,16 @@ class _FromGymnasium(Env):
         return inner.render()
 
     def close(self) -> None:
-        self.env.close()
+        self._inner.close()
 
     @property
     def unwrapped(self) -> Any:
-        return self.env.unwrapped
+        return _Unwrapped(self._inner.unwrapped)
+
+    @property
+    def env(self) -> Any:
+        """What gym's only wrapper, the limit of steps, was around; scripts took it off so."""
+        return self.unwrapped
 
     @property
     def _max_episode_steps(self) -> int | None:
@@ -125,18 +130,36 @@ class _FromGymnasium(Env):
         limit._max_episode_steps = steps
 
     def _time_limit(self) -> Any:
-        layer = self.env
-        while layer is not self.env.unwrapped and not isinstance(layer, gymnasium.wrappers.TimeLimit):
+        layer = self._inner
+        while layer is not self._inner.unwrapped and not isinstance(layer, gymnasium.wrappers.TimeLimit):
             layer = layer.env
         return layer if isinstance(layer, gymnasium.wrappers.TimeLimit) else None
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "env":
+        if name.startswith("__") or name == "_inner":
             raise AttributeError(name)
-        return getattr(self.env.unwrapped, name)
+        return getattr(self._inner.unwrapped, name)
 
     def __repr__(self) -> str:
-        return f"<{self.spec.id if self.spec is not None else self.env}>"
+        return f"<{self.spec.id if self.spec is not None else self._inner}>"
+
+
+class _Unwrapped(_FromGymnasium):
+    """A gymnasium environment without its wrappers, behind the old calls; its attributes can be set, too."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        inner = self.__dict__["_inner"]
+        if hasattr(inner, name):
+            setattr(inner, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        self.__dict__.pop(name, None)
+        return super().__getattr__(name)
+
+    @property
+    def unwrapped(self) -> Any:
+        return self
 
 
 class Wrapper(Env):

@@ -17,6 +17,7 @@ from corenn.graph.kinds import HostCallKind
 from corenn.graph.tensors import GraphTensor
 from corenn_tensorflow import errors, missing, mode
 from corenn_tensorflow.converting import eager_constant
+from corenn_tensorflow.feature_column.columns import bucket_of
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.session import running_session
 from corenn_tensorflow.sparse import SparseTensor
@@ -244,18 +245,10 @@ class StaticVocabularyTable(StaticHashTable):
     def _missing(self, key: Any, default: Any) -> Any:
         if self._buckets <= 0:
             return super()._missing(key, default)
-        return len(self._table()) + (_spread(key) % self._buckets if self._buckets > 1 else 0)
+        return len(self._table()) + (bucket_of(key, self._buckets) if self._buckets > 1 else 0)
 
     def _count(self) -> int:
         return len(self._table()) + self._buckets
-
-
-def _spread(key: Any) -> int:
-    """A number that depends on the key, in every process the same (not TensorFlow's fingerprint)."""
-    import hashlib
-
-    text = key if isinstance(key, bytes) else str(key).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 
 
 class IdTableWithHashBuckets(StaticVocabularyTable):

@@ -43,6 +43,10 @@ class MissingModuleError(CorennError, ModuleNotFoundError):
     """
 
 
+class MissingPackageError(CorennError, ImportError):
+    """Something that needs a package which is not installed and belongs to no extra of corenn."""
+
+
 def public_name(module: str) -> str:
     """How users write a module of the facade: ``tf.nn`` for ``corenn_tensorflow.nn`` and for ``tensorflow.nn``."""
     for shim, public in _SHIMS.items():

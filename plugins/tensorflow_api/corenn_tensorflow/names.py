@@ -7,6 +7,7 @@ from typing import Any
 from corenn_tensorflow import (
     adopting,
     dtypes,
+    extras,
     framework,
     graph_util,
     initializers,
@@ -25,6 +26,7 @@ from corenn_tensorflow.functions import (
     differentiating,
     flow,
     gathering,
+    hashing,
     loops,
     moving,
     products,
@@ -32,6 +34,7 @@ from corenn_tensorflow.functions import (
     reductions,
     running,
     segments,
+    slicing,
     special,
     text,
     windows,
@@ -42,7 +45,7 @@ from corenn_tensorflow.train.meta_graph import MetaGraphDef
 _PARTS: tuple[Any, ...] = (
     framework, scopes, session, variables, arithmetic, arrays, checking, creating, differentiating, flow, gathering,
     loops,
-    products, randomness, reductions, running, segments, windows, toplevel,
+    products, randomness, reductions, running, segments, slicing, windows, toplevel,
 )  # fmt: skip
 
 #: Names of the parts that are not TensorFlow's, or stand in another namespace.
@@ -70,6 +73,7 @@ for _part in _PARTS:
 _found.update({name: getattr(dtypes, name) for name in (*dtypes.NAMES, "DType", "QUANTIZED_DTYPES")})
 _found.update({f"{name}_initializer": getattr(initializers, f"{name}_initializer") for name in _INITIALIZERS})
 _found.update(sparse.TOP)
+_found.update(extras.TOP)
 _found.update({
     "Graph": framework.TFGraph, "GraphDef": graph_util.GraphDef, "NodeDef": graph_util.NodeDef,
     "MetaGraphDef": MetaGraphDef, "import_graph_def": graph_util.import_graph_def, "OpError": OpError, "newaxis": None,
@@ -77,14 +81,18 @@ _found.update({
     "COMPILER_VERSION": version.COMPILER_VERSION, "GIT_VERSION": version.GIT_VERSION,
     "GRAPH_DEF_VERSION": version.GRAPH_DEF_VERSION, "CXX11_ABI_FLAG": 1, "MONOLITHIC_BUILD": 0,
     "as_string": text.as_string, "string_join": text.string_join, "string_split": text.string_split,
-    "string_to_number": text.string_to_number, "string_strip": text.strip, "reduce_join": text.reduce_join,
+    "string_to_number": text.string_to_number,
+    "string_to_hash_bucket": hashing.string_to_hash_bucket,
+    "string_to_hash_bucket_fast": hashing.string_to_hash_bucket_fast,
+    "string_to_hash_bucket_strong": hashing.string_to_hash_bucket_strong,
+    "string_strip": text.strip, "reduce_join": text.reduce_join,
     "regex_replace": text.regex_replace, "substr": text.substr, "decode_raw": text.decode_raw,
     "encode_base64": text.encode_base64, "decode_base64": text.decode_base64,
     "dimension_value": framework.dimension_value, "softmax": special.softmax,
     # Names of before TensorFlow 1.0, and of other libraries' forms.
     "mul": arithmetic.multiply, "sub": arithmetic.subtract, "neg": arithmetic.negative, "inv": arithmetic.reciprocal,
-    "complex_abs": arithmetic.abs, "select": arrays.where, "pack": arrays.stack, "unpack": arrays.unstack,
-    "concat_v2": arrays.concat, "split_v": arrays.split, "reverse_v2": arrays.reverse, "where_v2": arrays.where,
+    "complex_abs": arithmetic.abs, "select": slicing.where, "pack": arrays.stack, "unpack": arrays.unstack,
+    "concat_v2": arrays.concat, "split_v": arrays.split, "reverse_v2": arrays.reverse, "where_v2": slicing.where,
     "batch_matrix_transpose": arrays.matrix_transpose, "batch_matrix_inverse": products.matrix_inverse,
     "batch_matrix_determinant": products.matrix_determinant, "batch_matrix_solve": products.matrix_solve,
     "batch_matrix_diag": products.matrix_diag, "batch_matrix_diag_part": products.matrix_diag_part,
@@ -97,6 +105,7 @@ _found.update({
 })  # fmt: skip
 del _found["softmax"]
 _found.update({name: moving.takes_text(_found[name]) for name in moving.MOVING})
+_found.update(extras.taking(_found))
 
 globals().update(_found)
 adopting.adopt()

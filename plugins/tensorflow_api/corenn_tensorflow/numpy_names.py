@@ -2,17 +2,23 @@
 
 Scripts of TensorFlow 1 call ``np.float``, ``np.product`` or ``np.reshape(a, newshape=...)``, which NumPy 1.24, 2.0 and
 2.4 removed (each after years of warnings, with the replacements below in NumPy's own release notes).  ``corenn run``
-adds what is missing, in its process; names that NumPy has are left as they are.
+adds what is missing, in its process; names that NumPy has are left as they are.  Methods of arrays that are gone
+(``image.tostring()``, with which every writer of TFRecords begins) are found where the script itself calls them.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import numpy as np
+
+#: What a script's calls of lost methods go through.
+_FINDER = "__corenn_numpy_method__"
 
 #: Names that are another name of what NumPy has.
 _OTHER_NAMES = {
@@ -60,6 +66,42 @@ def restore() -> None:
         np.reshape = _taking_newshape(np.reshape)
 
 
+#: Methods that arrays have lost; NumPy's own class cannot be given them back, so calls are.
+_METHODS: dict[str, Callable[..., Any]] = {
+    "tostring": lambda array, order="C": array.tobytes(order),
+    "itemset": lambda array, *where: array.__setitem__(where[0] if len(where) > 1 else ..., where[-1]),
+    "ptp": lambda array, *args, **options: np.ptp(array, *args, **options),
+    "newbyteorder": lambda array, order="S": array.view(array.dtype.newbyteorder(order)),
+}
+
+
+def _method(held: Any, name: str) -> Any:
+    """``held.name``; for an array that lacks it, what the method did."""
+    if isinstance(held, (np.ndarray, np.generic)) and not hasattr(held, name):
+        return functools.partial(_METHODS[name], held)
+    return getattr(held, name)
+
+
+class _Asking(ast.NodeTransformer):
+    """Turns ``x.tostring`` into a call that finds what the method did, for arrays only."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        self.generic_visit(node)
+        if node.attr not in _METHODS or not isinstance(node.ctx, ast.Load):
+            return node
+        call = ast.Call(ast.Name(_FINDER, ast.Load()), [node.value, ast.Constant(node.attr)], [])
+        return ast.fix_missing_locations(ast.copy_location(call, node))
+
+
+def compiled(source: str, filename: str, names: dict[str, Any]) -> CodeType:
+    """Compile a script's source; calls of methods that NumPy's arrays have lost find them through ``names``."""
+    if not any(f".{method}" in source and not hasattr(np.ndarray, method) for method in _METHODS):
+        return compile(source, filename, "exec", dont_inherit=True)
+    names[_FINDER] = _method
+    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    return compile(_Asking().visit(tree), filename, "exec", dont_inherit=True)
+
+
 def _taking_newshape(reshape: Any) -> Any:
     @functools.wraps(reshape)
     def with_newshape(a: Any, *args: Any, **options: Any) -> Any:
@@ -74,4 +116,4 @@ def _taking_newshape(reshape: Any) -> Any:
     return with_newshape
 
 
-__all__ = ["restore"]
+__all__ = ["compiled", "restore"]

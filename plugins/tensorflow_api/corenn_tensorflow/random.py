@@ -18,14 +18,20 @@ from corenn_tensorflow.functions.randomness import (
     stateless_uniform,
     truncated_normal,
 )
+from corenn_tensorflow.nn.candidates import (
+    learned_unigram_candidate_sampler,
+    log_uniform_candidate_sampler,
+    uniform_candidate_sampler,
+)
 
 normal, uniform, shuffle = random_normal, random_uniform, random_shuffle
 gamma, poisson = random_gamma, random_poisson
 
 __all__ = [
-    "Generator", "categorical", "gamma", "get_global_generator", "get_seed", "multinomial", "normal", "poisson",
+    "Generator", "categorical", "gamma", "get_global_generator", "get_seed", "learned_unigram_candidate_sampler",
+    "log_uniform_candidate_sampler", "multinomial", "normal", "poisson",
     "set_global_generator", "set_random_seed", "set_seed", "shuffle", "stateless_normal",
-    "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform",
+    "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform", "uniform_candidate_sampler",
 ]  # fmt: skip
 
 __getattr__ = missing.guard(__name__)

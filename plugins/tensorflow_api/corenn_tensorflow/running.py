@@ -20,6 +20,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
+from typing import Any
 
 from corenn.errors import DataError, UsageError, nearest
 from corenn_tensorflow import importing, mode, numpy_names
@@ -119,7 +120,7 @@ def _execute(program: Program) -> int:
     sys.modules["__main__"] = main
     codes: list[CodeType] = []
     try:
-        for compile_part in _parts(program):
+        for compile_part in _parts(program, main.__dict__):
             codes.append(compile_part())
             exec(codes[-1], main.__dict__)
     except SystemExit as left:
@@ -130,15 +131,15 @@ def _execute(program: Program) -> int:
     return 0
 
 
-def _parts(program: Program) -> Iterator[Callable[[], CodeType]]:
+def _parts(program: Program, names: dict[str, Any]) -> Iterator[Callable[[], CodeType]]:
     """What compiles the script, or one cell of the notebook after another."""
     if not program.cells:
-        yield partial(compile, program.source, str(program.path), "exec", dont_inherit=True)
+        yield partial(numpy_names.compiled, program.source, str(program.path), names)
     for cell in program.cells:
         name = f"{program.path}, cell {cell.number}"
         # So that tracebacks, warnings and the debugger find the lines of a cell.
         linecache.cache[name] = (len(cell.source), None, cell.source.splitlines(keepends=True), name)
-        yield partial(compile, cell.source, name, "exec", dont_inherit=True)
+        yield partial(numpy_names.compiled, cell.source, name, names)
 
 
 def _exit_status(left: SystemExit) -> int:

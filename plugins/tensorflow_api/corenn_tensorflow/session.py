@@ -13,6 +13,7 @@ from corenn.graph.graph import Graph
 from corenn.graph.tensors import GraphTensor
 from corenn_tensorflow import errors, mode
 from corenn_tensorflow.framework import text_array
+from corenn_tensorflow.records.stats import Recorder, RunMetadata
 
 
 class Settings:
@@ -85,21 +86,6 @@ class RunOptions(Settings):
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
 
 
-class _StepStats(Settings):
-    """Statistics of a run: none are kept, ``dev_stats`` is empty."""
-
-    dev_stats: tuple[Any, ...] = ()
-
-
-class RunMetadata(Settings):
-    """What a run reports of itself."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.__dict__.setdefault("step_stats", _StepStats())
-        self.__dict__.setdefault("partition_graphs", [])
-
-
 _running: ContextVar[Any] = ContextVar("corenn_tensorflow_running_session", default=None)
 
 
@@ -117,7 +103,8 @@ class _SessionMethods:
         """The values of ``fetches``, with ``feed_dict`` in place of what the graph would compute.
 
         A value is a NumPy array (a NumPy scalar without axes); an operation gives ``None``; nested structures come back
-        as they are.  Errors are those of ``tf.errors``.
+        as they are.  Errors are those of ``tf.errors``.  With ``options`` that ask for a trace, the run goes operation
+        by operation and ``run_metadata`` tells how long each took.
         """
         session: Any = self
         if session._closed:
@@ -126,9 +113,11 @@ class _SessionMethods:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
         if feed_dict is not None:
             feed_dict = _feeds(feed_dict)
+        traced = isinstance(run_metadata, RunMetadata) and (_level(options) or 0) > RunOptions.NO_TRACE
+        watch: Any = Recorder(run_metadata, str(session.device)) if traced else False
         token = _running.set(self)
         try:
-            return super().run(_plain(fetches), feed_dict)  # type: ignore[misc]  # of the other base
+            return super().run(_plain(fetches), feed_dict, trace=watch)  # type: ignore[misc]  # of the other base
         except Exception as error:
             found = errors.of_run(error)
             if found is error:
@@ -146,7 +135,7 @@ class _SessionMethods:
         def call(*values: Any, options: Any = None, run_metadata: Any = None) -> Any:
             if len(values) != len(listed):
                 raise ValueError(f"Need {len(listed)} values, got {len(values)}")
-            return self.run(fetches, dict(zip(listed, values, strict=True)))
+            return self.run(fetches, dict(zip(listed, values, strict=True)), options, run_metadata)
 
         return call
 
@@ -175,6 +164,10 @@ class _SessionMethods:
     @staticmethod
     def reset(target: str, containers: Any = None, config: Any = None) -> None:
         """Nothing is shared between sessions, so there is nothing to reset."""
+
+
+def _level(options: Any) -> int | None:
+    return None if options is None else options.__dict__.get("trace_level")
 
 
 def _plain(fetches: Any) -> Any:

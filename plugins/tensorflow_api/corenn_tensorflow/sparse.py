@@ -151,6 +151,12 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     from corenn_tensorflow.functions.creating import placeholder
 
     base = f"{name}/" if name else ""
+    if isinstance(shape, corenn.Tensor):
+        from corenn_tensorflow.functions.calling import python_value
+
+        shape = python_value(shape)
+        if isinstance(shape, corenn.Tensor):
+            raise ValueError(f"sparse_placeholder: the shape {shape} is not known while the graph is built")
     extents = extents_of(shape) if shape is not None else None
     rank = None if extents is None else len(extents)
     if extents is not None and None not in extents:
@@ -294,7 +300,7 @@ def sparse_reorder(sp_input: SparseTensor, name: str | None = None) -> SparseTen
 
 def sparse_retain(sp_input: SparseTensor, to_retain: Any) -> SparseTensor:
     """The elements that the bools name."""
-    keep = convert_to_tensor(to_retain)
+    keep = corenn.reshape(convert_to_tensor(to_retain), shape=(-1,))
     return SparseTensor(corenn.boolean_mask(sp_input.indices, keep), corenn.boolean_mask(sp_input.values, keep),
                         sp_input.dense_shape)  # fmt: skip
 

@@ -10,10 +10,10 @@ from corenn.device import current_device
 from corenn.errors import ShapeError
 from corenn.graph import state
 from corenn.graph.concrete import FunctionGraph
-from corenn.graph.operations import Operation
+from corenn.graph.operations import Operation, needed
 from corenn.graph.replay import ReplayRun, replay
 from corenn.graph.state import GraphVariable
-from corenn.graph.subgraph import ParameterKind, needed
+from corenn.graph.subgraph import ParameterKind
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.dispatch import _interpreter
 from corenn.variable import Variable as CoreVariable
@@ -47,6 +47,11 @@ class RefVariable(Tensor, GraphVariable):
         raise TypeError("'Variable' object is not iterable.")
 
     # ---- reading
+
+    def __getitem__(self, key: Any) -> Any:
+        from corenn_tensorflow.variable_slices import indexed
+
+        return indexed(self, key)
 
     def eval(self, session: Any = None, feed_dict: Any = None) -> Any:
         """Its value in a session (the default one, if none is given)."""
@@ -365,7 +370,7 @@ def _beside_function(
 
 def _computed(graph: FunctionGraph, tensor: GraphTensor) -> Any:
     """The value of a tensor of a trace that depends on no argument."""
-    operations = needed(graph, [graph.convert(tensor)])  # type: ignore[arg-type]  # what it asks of a subgraph, it has
+    operations = needed([graph.convert(tensor).operation])
     if any(isinstance(o.kind, ParameterKind) for o in operations):
         raise ValueError(f"the initial value {tensor!r} of a variable made in a tf.function depends on its arguments")
 

@@ -216,6 +216,22 @@ CASES: dict[str, Case] = {
         "values == [9, 7] and places == [1, 3] and python_called and assertion_refused and rounded == 5",
         "straight_through == [0.5, 1, 1.5] and near(clipped, [0.1, -0.1, 0.05]) and near(stopped, [0.2, 0.7, 1.4])",
     ),
+    "tensorflow/gradient_overrides": case(
+        "plain == [1, 0, -1] and guided == [1, 0, 0] and binary == [1, 1, 0] and rounded == [1, 1, -1]",
+        "turned == [-1, -1, 1] and weakened == [-0.5, -0.5, 0.5] and cube == [0.75, 0.1875, -12]",
+        "values == [0, 0, 2]",
+    ),
+    "tensorflow/tfrecord_queues": case(
+        "records == 180 and steps == 54 and shape == [20, 64]",
+        "first_loss > 0.8 and loss < 0.2 and accuracy > 0.9",
+    ),
+    "tensorflow/self_organizing_map": case(
+        "error < 0.5 * first_error and different_units >= 10 and neighbours_over_any_two < 0.6 and marked",
+    ),
+    "tensorflow/freeze_graph": case(
+        "len(gaps) == 3 and max(gaps) < 1e-6 and accuracy > 0.7 and variables_left == [] and smaller",
+        "in_checkpoint == ['conv/bias', 'conv/kernel', 'dense/bias', 'dense/kernel']",
+    ),
     "tensorflow/save_restore": case(
         "accuracy_restored == accuracy_saved > 0.85 and accuracy_imported == accuracy_after_more > 0.85",
         "kept == ['model.ckpt-4', 'model.ckpt-5', 'model.ckpt-6']",
@@ -291,6 +307,11 @@ CASES: dict[str, Case] = {
         "generator_variables == 10 and discriminator_variables == 14",
         "0 < generator_loss < 10 and 0 < discriminator_loss < 5",
     ),
+    "tensorflow/wgan_gradient_penalty": case(
+        "error_of_radius < 0.5 * first_error_of_radius and 0.6 < mean_slope < 1.4 and variables == [6, 6]",
+        "near(largest_weight_after_clipping, 0.01)",
+    ),
+    "tensorflow/graph_convolution": case("loss < first_loss and train_accuracy > 0.9 and accuracy > 0.8"),
     "tensorflow/word2vec": case("loss < first_loss and words == 16 and nearest_in_the_same_group >= 15"),
     "tensorflow/sampled_softmax": case("loss < first_loss and successors_found > 0.95"),
     # ---- TensorFlow 1: sequences and reinforcement learning
@@ -304,8 +325,18 @@ CASES: dict[str, Case] = {
     "tensorflow/bidirectional_rnn": case(
         "static.accuracy > 0.6 and static.variables == 6 and dynamic.accuracy > 0.6 and dynamic.variables == 10"
     ),
+    "tensorflow/bilstm_crf": case(
+        "first_loss > 3 and loss < 1.5 and accuracy > 0.9 and agreeing == 64",
+        "variables[0] == 'bi-lstm/bidirectional_rnn/fw/lstm_cell/kernel' and variables[-1] == 'transitions'",
+    ),
     "tensorflow/char_lstm": case("near(uniform_loss, 2.70805) and loss < 0.5 and words_known >= 0.7 * words"),
     "tensorflow/gru_adding": case("loss < 0.02 < loss_of_the_mean and abs(dynamic_minus_by_hand) < 1e-5"),
+    "tensorflow/ctc": case("cost < 0.05 * first_cost and label_error < 0.1 and beam_error < 0.1"),
+    "tensorflow/beam_search": case(
+        "greedy[0] == 2",
+        "best == [3, 4, 2, 1] and near(probabilities[0], 0.4, 0.25) and probabilities[4] < 0.05",
+        "abs(sum(probabilities[:4]) - 1) < 0.05",
+    ),
     "tensorflow/seq2seq": case("loss < 0.1 and words_right > 0.95 and sequences_right > 0.9"),
     "tensorflow/reinforce": case(
         "first_return < 0.6 < globals_['return'] and all(p > 0.8 for p in probability_of_right)"
@@ -348,6 +379,28 @@ CASES: dict[str, Case] = {
         "calls == ['on_train_begin', 'on_epoch_begin', 'on_epoch_end', 'on_train_end']",
         "logs == ['loss', 'mae', 'val_loss', 'val_mae'] and csv_columns == ['epoch', *logs]",
         "rates_on_plateau[0] > rates_on_plateau[-1] > 0",
+    ),
+    "tensorflow/transformer": case(
+        "loss < first_loss and variables == 88 and steps == 12 and near(rate, 0.00838525)",
+    ),
+    "tensorflow/nmt_attention": case(
+        "loss < first_loss and after_restoring < first_loss and saved == 3 and words == 20"
+    ),
+    "tensorflow/train_step_override": case(
+        "history == ['d_loss', 'g_loss'] and evaluated == 2 and gap < 1e-6 and steps == 6"
+    ),
+    "tensorflow/data_pipelines": case(
+        "windows == [[0, 3, 6, 9, 12, 15, 18, 21, 24, 27], [5, 8, 11, 14, 17, 20, 23, 26, 29, 32]]",
+        "total == 45 and sum == 22 and dtype == 'int32' and 0.35 < balanced < 0.65",
+    ),
+    "tensorflow/gradcam": case("maps_differ < 1e-4 and outputs == 6 and -0.1 < attributed - difference < 0.1"),
+    "tensorflow/custom_parts": case(
+        "own_figures == ['loss', 'reconstruction_error'] and subclass_gap < 1e-4 and dropout_differs",
+        "near(rates, [0.00223872, 0.000501187], 1e-4)",
+    ),
+    "tensorflow/masking": case(
+        "mask == [3 * [True] + 3 * [False], 5 * [True] + [False], 6 * [True]] and halves == [3, 3]",
+        "figures == 2 and future_leaks < 1e-4",
     ),
     "tensorflow/keras_preprocessing": case(
         "words == ['the', 'dog', 'ate', 'my', 'homework'] and most_frequent == ['<oov>', 'the', 'a', 'cat']",

@@ -60,6 +60,18 @@ def test_a_version_that_is_gone_gives_way_to_the_newest_with_one_notice(gym, cap
 
 
 @needs_gymnasium
+@pytest.mark.parametrize("bare", ["unwrapped", "env"])
+def test_an_environment_without_its_limit_has_the_old_calls(gym, bare):
+    env = getattr(gym.make("CartPole-v1"), bare)
+    assert env.seed(3) == [3]
+    first = env.reset()
+    assert first.shape == (4,) and len(env.step(0)) == 4 and env.unwrapped is env and env.action_space.n == 2
+    env.x_threshold = 0.0  # an attribute of the environment itself
+    env.reset()
+    assert env.step(1)[2]
+
+
+@needs_gymnasium
 def test_rendering_is_asked_for_when_it_is_called(gym):
     pytest.importorskip("pygame")
     env = gym.make("CartPole-v1")

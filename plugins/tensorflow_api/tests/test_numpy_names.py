@@ -20,6 +20,13 @@ assert np.product([2, 3]) == 6 and np.alltrue([1, 1]) and not np.sometrue([0, 0]
 assert np.asscalar(np.array([2.5])) == 2.5 and np.cast["int32"]([1.5]).dtype == np.int32
 assert np.asfarray([1, 2]).dtype == np.float64 and list(np.in1d([1, 2], [2])) == [False, True]
 assert np.msort(np.array([[2, 1], [1, 2]])).tolist() == [[1, 1], [2, 2]] and np.trapz([1, 1]) == 1
+class Etree:
+    ptp = 3
+    def tostring(self, node): return node * 2
+assert a.astype(np.uint8).tostring() == bytes(range(6)) and Etree().tostring(node="x") == "xx" and Etree.ptp == 3
+a.itemset(1, 9)
+assert a.tolist() == [0, 9, 2, 3, 4, 5] and a.ptp() == 9 and np.float32(1).tostring() == np.float32(1).tobytes()
+assert a.astype("<i4").newbyteorder(">").dtype == np.dtype(">i4")
 print("all there")
 """
 

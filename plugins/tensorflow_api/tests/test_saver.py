@@ -136,7 +136,7 @@ def _no_directory(tf, folder):
     v = tf.Variable(1.0)
     with tf.Session() as session:
         session.run(v.initializer)
-        tf.train.Saver().save(session, str(folder / "no" / "m"))
+        tf.train.Saver().save(session, str(folder / "no" / "below" / "m"))
 
 
 def _no_checkpoint(tf, folder):

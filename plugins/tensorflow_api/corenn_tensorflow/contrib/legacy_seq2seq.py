@@ -10,6 +10,11 @@ from corenn.ops.reduction import argmax
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import reshape
 from corenn_tensorflow import missing
+from corenn_tensorflow.contrib.legacy_attention import (
+    attention_decoder,
+    embedding_attention_decoder,
+    embedding_attention_seq2seq,
+)
 from corenn_tensorflow.mode import default_graph, scope
 from corenn_tensorflow.nn.activations import xw_plus_b
 from corenn_tensorflow.nn.embedding import lookup
@@ -166,6 +171,7 @@ def model_with_buckets(
 __getattr__ = missing.guard(__name__)
 
 __all__ = [
-    "basic_rnn_seq2seq", "embedding_rnn_decoder", "embedding_rnn_seq2seq", "model_with_buckets", "rnn_decoder",
-    "sequence_loss", "sequence_loss_by_example", "tied_rnn_seq2seq",
+    "attention_decoder", "basic_rnn_seq2seq", "embedding_attention_decoder", "embedding_attention_seq2seq",
+    "embedding_rnn_decoder", "embedding_rnn_seq2seq", "model_with_buckets", "rnn_decoder", "sequence_loss",
+    "sequence_loss_by_example", "tied_rnn_seq2seq",
 ]  # fmt: skip

@@ -15,8 +15,6 @@ import numpy as np
 
 from corenn import dtypes, tree
 from corenn.data import Dataset as CoreDataset
-from corenn.graph.graph import building
-from corenn.graph.kinds import PlaceholderKind
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.data import nodes
@@ -24,37 +22,33 @@ from corenn_tensorflow.data.elements import (
     Leaf,
     TensorSpec,
     dtype_of,
-    graph_leaves,
     host,
     known_of,
     padded,
     structured,
     tensors,
 )
-from corenn_tensorflow.framework import TFGraph, convert_to_tensor
+from corenn_tensorflow.data.known import Inner, Joined, Later, Mapped
+from corenn_tensorflow.data.moved import Moved
+from corenn_tensorflow.data.sources import (
+    AsTheyAre,
+    Source,
+    applied,
+    arrays_of,
+    called,
+    extents_of,
+    holds_text,
+    integer,
+    leaf_of,
+    text_of,
+    typed,
+)
+from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.shapes import TensorShape
 
 
-class Source:
-    """Arrays that may be tensors of a graph, whose values each iterator's initialisation brings."""
-
-    def __init__(self, structure: Any) -> None:
-        self.structure = structure
-        self.symbols = graph_leaves(structure)
-        self.values: list[Any] | None = None if self.symbols else []
-
-    def arrays(self) -> Any:
-        """The arrays on the host."""
-        if self.values is None:
-            from corenn_tensorflow.keras.session import get_session
-
-            self.values = [host(v) for v in get_session().run(self.symbols)]
-        left = iter(self.values)
-        return tree.tree_map(lambda leaf: next(left) if any(leaf is s for s in self.symbols) else leaf, self.structure)
-
-
-class Dataset:
+class Dataset(Moved):
     """A sequence of elements: tensors, or tuples and dicts of them."""
 
     def __init__(self, node: nodes.Node, known: Any = None, sources: tuple[Source, ...] = ()) -> None:
@@ -71,16 +65,16 @@ class Dataset:
     def from_tensor_slices(tensors: Any, name: str | None = None) -> Any:
         """One element for each row of arrays."""
         if isinstance(tensors, list) and not any(isinstance(t, Tensor) for t in tensors):
-            tensors = np.asarray(tensors) if not _ragged_text(tensors) else np.asarray(tensors, object)
-        source = Source(_leaves(tensors))
-        known = tree.tree_map(lambda a: _leaf(a).row(), source.structure)
+            tensors = np.asarray(tensors, object) if holds_text(tensors) else host(tensors)
+        source = Source(arrays_of(tensors))
+        known = tree.tree_map(lambda a: leaf_of(a).row(), source.structure)
         return _new(nodes.Slices(source.arrays), known, (source,))
 
     @staticmethod
     def from_tensors(tensors: Any, name: str | None = None) -> Any:
         """One element."""
-        source = Source(_leaves(tensors))
-        return _new(nodes.Once(source.arrays), tree.tree_map(_leaf, source.structure), (source,))
+        source = Source(arrays_of(tensors))
+        return _new(nodes.Once(source.arrays), tree.tree_map(leaf_of, source.structure), (source,))
 
     @staticmethod
     def from_generator(
@@ -105,14 +99,14 @@ class Dataset:
                         value = next(source)
                 except StopIteration:
                     return
-                yield _typed(value, output_types, types)
+                yield typed(value, output_types, types)
 
         known = None
         if output_types is not None:
             shapes = (
                 [None] * len(types or ()) if output_shapes is None else _shape_list(output_shapes, len(types or ()))
             )
-            listed = iter([Leaf((_extents(s), dtype_of(t))) for s, t in zip(shapes, types or (), strict=True)])
+            listed = iter([Leaf((extents_of(s), dtype_of(t))) for s, t in zip(shapes, types or (), strict=True)])
             known = tree.tree_map(lambda _: next(listed), output_types)
         return _new(nodes.Iterated(elements), known)
 
@@ -139,7 +133,7 @@ class Dataset:
     def list_files(file_pattern: Any, shuffle: Any = None, seed: Any = None, name: str | None = None) -> Any:
         """Names of files that match patterns, shuffled unless ``shuffle=False``."""
         listed = [file_pattern] if isinstance(file_pattern, (str, bytes, Tensor)) else list(file_pattern)
-        patterns = [_text(p) for p in listed]
+        patterns = [text_of(p) for p in listed]
         names = sorted(n for p in patterns for n in globbing.glob(p))
         if not names:
             from corenn_tensorflow import errors
@@ -156,11 +150,11 @@ class Dataset:
         num_threads: Any = None, output_buffer_size: Any = None,
     ) -> Any:  # fmt: skip
         """``map_func`` of each element."""
-        return self._then(nodes.Map(self._node, lambda e: _applied(map_func, e)), _Later(self, map_func))
+        return self._then(nodes.Map(self._node, lambda e: applied(map_func, e)), Later(self, map_func))
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Any:
         """The elements for which ``predicate`` is true."""
-        return self._then(nodes.Filter(self._node, lambda e: bool(np.asarray(_applied(predicate, e)))))
+        return self._then(nodes.Filter(self._node, lambda e: bool(np.asarray(applied(predicate, e)))))
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Any:
         """The elements of the datasets that ``map_func`` makes, one after another."""
@@ -175,13 +169,13 @@ class Dataset:
 
         def node(element: Any) -> nodes.Node:
             with world.eagerly():
-                made = _call(map_func, element)
+                made = called(map_func, element)
             if not isinstance(made, Dataset):
                 raise TypeError(f"`map_func` must return a `Dataset` object. Got {type(made)}")
             return made._node
 
         stage = nodes.Interleave(self._node, node, cycle, int(block_length or 1))
-        return self._then(stage, _Inner(self, map_func))
+        return self._then(stage, Inner(self, map_func))
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Any:
         """Pairs of a number and the element."""
@@ -225,7 +219,7 @@ class Dataset:
 
         node = self._node
         return self._then(nodes.Iterated(
-            lambda: itertools.takewhile(lambda e: bool(np.asarray(_applied(predicate, e))), node.elements())
+            lambda: itertools.takewhile(lambda e: bool(np.asarray(applied(predicate, e))), node.elements())
         ))  # fmt: skip
 
     # ---- batches
@@ -235,8 +229,8 @@ class Dataset:
         name: str | None = None,
     ) -> Any:  # fmt: skip
         """``batch_size`` elements stacked."""
-        size, drop = _int(batch_size), bool(drop_remainder)
-        known = _Mapped(self, lambda leaf: leaf.batched(size if drop else None))
+        size, drop = integer(batch_size), bool(drop_remainder)
+        known = Mapped(self, lambda leaf: leaf.batched(size if drop else None))
         return self._then(nodes.Batch(self._node, size, drop), known)
 
     def padded_batch(
@@ -244,19 +238,19 @@ class Dataset:
         name: str | None = None,
     ) -> Any:  # fmt: skip
         """``batch_size`` elements filled up to one shape and stacked."""
-        size, drop = _int(batch_size), bool(drop_remainder)
+        size, drop = integer(batch_size), bool(drop_remainder)
         stage = nodes.Batch(self._node, size, drop, lambda e: padded(e, padded_shapes, padding_values))
-        return self._then(stage, _Mapped(self, lambda leaf: leaf.loose().batched(size if drop else None)))
+        return self._then(stage, Mapped(self, lambda leaf: leaf.loose().batched(size if drop else None)))
 
     def unbatch(self, name: str | None = None) -> Any:
         """The rows of each element."""
-        return self._then(nodes.Unbatch(self._node), _Mapped(self, Leaf.row))
+        return self._then(nodes.Unbatch(self._node), Mapped(self, Leaf.row))
 
     def window(
         self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False, name: str | None = None
     ) -> Any:
         """Datasets of ``size`` elements each."""
-        count, step, apart = _int(size), _int(size if shift is None else shift), _int(stride)
+        count, step, apart = integer(size), integer(size if shift is None else shift), integer(stride)
         node = self._node
 
         def elements() -> Iterator[Any]:
@@ -295,28 +289,30 @@ class Dataset:
     ) -> Any:
         """A random order, by a buffer of ``buffer_size`` elements."""
         again = True if reshuffle_each_iteration is None else bool(reshuffle_each_iteration)
-        return self._then(nodes.Shuffle(self._node, _int(buffer_size), None if seed is None else _int(seed), again))
+        return self._then(
+            nodes.Shuffle(self._node, integer(buffer_size), None if seed is None else integer(seed), again)
+        )
 
     def repeat(self, count: Any = None, name: str | None = None) -> Any:
         """``count`` passes, or passes without end."""
-        return self._then(nodes.Repeat(self._node, None if count is None else _int(count)))
+        return self._then(nodes.Repeat(self._node, None if count is None else integer(count)))
 
     def take(self, count: Any, name: str | None = None) -> Any:
         """The first ``count`` elements; -1: all."""
-        return self._then(nodes.Window(self._node, 0, _int(count)))
+        return self._then(nodes.Window(self._node, 0, integer(count)))
 
     def skip(self, count: Any, name: str | None = None) -> Any:
         """All but the first ``count`` elements; -1: none are left."""
-        number = _int(count)
+        number = integer(count)
         return self._then(nodes.Window(self._node, number, None) if number >= 0 else nodes.Window(self._node, 0, 0))
 
     def shard(self, num_shards: Any, index: Any, name: str | None = None) -> Any:
         """Every ``num_shards``-th element, from ``index``."""
-        return self._then(nodes.Window(self._node, _int(index), None, _int(num_shards)))
+        return self._then(nodes.Window(self._node, integer(index), None, integer(num_shards)))
 
     def concatenate(self, dataset: Any, name: str | None = None) -> Any:
         """The elements of this dataset, then those of another."""
-        made = self._then(nodes.Concatenate(self._node, dataset._node), _Joined(self, dataset))
+        made = self._then(nodes.Concatenate(self._node, dataset._node), Joined(self, dataset))
         made._sources = (*self._sources, *dataset._sources)
         return made
 
@@ -362,7 +358,7 @@ class Dataset:
     @property
     def _known_now(self) -> Any:
         """What is known of the elements; found by looking at the first where nobody said."""
-        if isinstance(self._known, (_Later, _Mapped, _Inner, _Joined)):
+        if isinstance(self._known, (Later, Mapped, Inner, Joined)):
             self._known = self._known.found()
         if self._known is None:
             first = next(iter(self._node.elements()), None)
@@ -431,9 +427,8 @@ class Dataset:
                 for element in node.elements():
                     yield tree.tree_map(lambda a: a.dense() if hasattr(a, "dense") else a, element)
 
-        if node.size() == nodes.INFINITE:
-            return CoreDataset.from_generator(elements).repeat()
-        return CoreDataset.from_generator(elements)
+        made = CoreDataset(AsTheyAre(elements, None))
+        return made.repeat() if node.size() == nodes.INFINITE else made
 
     def make_one_shot_iterator(self) -> Any:
         """An iterator over one pass."""
@@ -481,90 +476,10 @@ def _new(node: nodes.Node, known: Any = None, sources: tuple[Source, ...] = ()) 
     return Dataset(node, known, sources)
 
 
-def _int(value: Any) -> int:
-    if graph_leaves(value):
-        from corenn_tensorflow.keras.session import get_session
-
-        value = get_session().run(value)
-    return int(np.asarray(host(value)))
-
-
-def _text(value: Any) -> str:
-    found = host(value) if isinstance(value, Tensor) else value
-    found = found.reshape(()).item() if isinstance(found, np.ndarray) else found
-    return found.decode() if isinstance(found, bytes) else str(found)
-
-
-def _ragged_text(value: Any) -> bool:
-    return any(isinstance(v, (str, bytes)) for v in value)
-
-
-def _leaves(structure: Any) -> Any:
-    """Arrays on the host in the places of everything but graph tensors and sparse tensors."""
-    if isinstance(structure, dict):
-        return {k: _leaves(v) for k, v in structure.items()}
-    if isinstance(structure, tuple):
-        made = [_leaves(v) for v in structure]
-        return type(structure)(*made) if hasattr(structure, "_fields") else tuple(made)
-    if graph_leaves(structure):
-        return convert_to_tensor(structure)
-    if hasattr(structure, "to_dict") and hasattr(structure, "columns"):  # a frame
-        return np.asarray(structure)
-    found = host(structure)
-    return found
-
-
-def _leaf(array: Any) -> Leaf:
-    if graph_leaves(array):
-        return Leaf((array.extents, array.dtype))
-    if isinstance(array, np.ndarray):
-        dtype = dtypes.string if array.dtype == object else dtypes.as_dtype(array.dtype)
-        return Leaf((array.shape, dtype))
-    return Leaf((None, getattr(array, "dtype", dtypes.float32)))
-
-
-def _call(function: Callable[..., Any], element: Any) -> Any:
-    made = tensors(element)
-    if isinstance(made, tuple) and not hasattr(made, "_fields"):
-        return function(*made)
-    return function(made)
-
-
-def _applied(function: Callable[..., Any], element: Any) -> Any:
-    with world.eagerly():
-        return structured(_call(function, element))
-
-
-def _typed(value: Any, types: Any, flat: list[Any] | None) -> Any:
-    """A yielded value as an element of the stated dtypes."""
-    if flat is None:
-        return structured(value)
-    if not isinstance(types, (tuple, list, dict)):
-        return _cast(value, flat[0])
-    if isinstance(types, dict):
-        return {k: _typed(value[k], t, tree.leaves(t)) for k, t in types.items()}
-    return tuple(_typed(v, t, tree.leaves(t)) for v, t in zip(value, types, strict=True))
-
-
-def _cast(value: Any, dtype: Any) -> Any:
-    wanted = dtype_of(dtype)
-    if wanted is dtypes.string:
-        return host(convert_to_tensor(value))
-    return np.asarray(host(value)).astype(wanted.numpy)
-
-
 def _shape_list(shapes: Any, count: int) -> list[Any]:
     from corenn_tensorflow.data.elements import _shapes
 
     return _shapes(shapes, count)
-
-
-def _extents(shape: Any) -> Any:
-    if shape is None:
-        return None
-    if isinstance(shape, TensorShape):
-        return shape.extents
-    return tuple(None if n is None or getattr(n, "value", n) is None else int(n) for n in shape)
 
 
 def _datasets(structure: Any) -> list[Any]:
@@ -576,100 +491,6 @@ def _datasets(structure: Any) -> list[Any]:
 
 def _of_list(items: list[Any], known: Any) -> Any:
     return _new(nodes.Iterated(lambda: iter(items), len(items)), None if isinstance(known, (tuple, dict)) else known)
-
-
-class _Trace(TFGraph):
-    """The graph that a function of elements is traced in."""
-
-
-class _Later:
-    """What is known of the results of a function: found when it is asked for."""
-
-    def __init__(self, dataset: Any, function: Callable[..., Any]) -> None:
-        self.dataset, self.function = dataset, function
-        here = building()  # a function that makes datasets is being traced: this one may use its tensors
-        self.home = here if isinstance(here, _Trace) else None
-
-    def found(self) -> Any:
-        """Trace the function on placeholders in a graph of its own; where that fails, look at an element."""
-        result = self.traced()
-        if isinstance(result, Exception):
-            if any(source.symbols for source in self.dataset._sources):  # no element can be had before a run
-                raise result
-            return None
-        graph = getattr(result, "graph", None)
-        return None if graph is None and result is None else tree.tree_map(_traced_leaf, _structured(result))
-
-    def traced(self) -> Any:
-        """What the function returns in a graph."""
-        known = self.dataset._known_now
-        if known is None:
-            return None
-        graph = _Trace() if self.home is None else self.home
-        with graph.as_default():
-            made = tree.tree_map(
-                lambda leaf: graph.add(PlaceholderKind(), [], [leaf.known], name="element").outputs[0], known
-            )
-            try:
-                if isinstance(made, tuple) and not hasattr(made, "_fields"):
-                    return self.function(*made)
-                return self.function(made)
-            except Exception as error:
-                return error
-
-
-def _structured(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _structured(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_structured(v) for v in value)
-    return convert_to_tensor(value) if isinstance(value, list) else value
-
-
-def _traced_leaf(value: Any) -> Leaf:
-    if isinstance(value, Tensor):
-        return Leaf((value.extents if hasattr(value, "extents") else value.spec.shape, value.dtype))
-    if isinstance(value, Dataset):
-        return Leaf((None, dtypes.float32))
-    return _leaf(host(value))
-
-
-class _Mapped:
-    def __init__(self, dataset: Any, function: Callable[[Leaf], Leaf]) -> None:
-        self.dataset, self.function = dataset, function
-
-    def found(self) -> Any:
-        """Leaf by leaf."""
-        known = self.dataset._known_now
-        return None if known is None else tree.tree_map(self.function, known)
-
-
-class _Inner(_Later):
-    def found(self) -> Any:
-        """What is known of the dataset that the function makes."""
-        made = self.traced()
-        return made._known_now if isinstance(made, Dataset) else None
-
-
-class _Joined:
-    def __init__(self, first: Any, second: Any) -> None:
-        self.first, self.second = first, second
-
-    def found(self) -> Any:
-        """What both have in common."""
-        a, b = self.first._known_now, self.second._known_now
-        if a is None or b is None:
-            return a or b
-        other = iter(tree.leaves(b))
-
-        def common(leaf: Leaf) -> Leaf:
-            theirs = next(other)
-            if leaf.extents is None or theirs.extents is None or len(leaf.extents) != len(theirs.extents):
-                return Leaf((None, leaf.dtype))
-            both = zip(leaf.extents, theirs.extents, strict=True)
-            return Leaf((tuple(m if m == n else None for m, n in both), leaf.dtype))
-
-        return tree.tree_map(common, a)
 
 
 __all__ = ["Dataset", "DatasetV1", "Options", "Source", "TensorSpec"]

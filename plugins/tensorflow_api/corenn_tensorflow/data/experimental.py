@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from corenn_tensorflow.data import nodes
-from corenn_tensorflow.data.dataset import Dataset, _applied, _new
+from corenn_tensorflow.data.dataset import Dataset, _new
 from corenn_tensorflow.data.elements import host, stacked
 from corenn_tensorflow.data.iterators import Optional, get_next_as_optional
 from corenn_tensorflow.data.readers import CsvDataset, _names
+from corenn_tensorflow.data.sources import applied
 from corenn_tensorflow.errors import InvalidArgumentError
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import world
@@ -143,7 +144,7 @@ def _grouped(
         def elements() -> Iterator[Any]:
             groups: dict[int, list[Any]] = {}
             for element in dataset._node.elements():
-                key = int(np.asarray(_applied(key_func, element)))
+                key = int(np.asarray(applied(key_func, element)))
                 group = groups.setdefault(key, [])
                 group.append(element)
                 if len(group) >= size(key):
@@ -191,6 +192,33 @@ def bucket_by_sequence_length(
         return [stacked(group) if no_padding else padded(group, padded_shapes, padding_values)]
 
     return _grouped(key, reduce, lambda bucket: int(bucket_batch_sizes[bucket]))
+
+
+def rejection_resample(
+    class_func: Any, target_dist: Any, initial_dist: Any = None, seed: Any = None
+) -> Callable[[Any], Any]:
+    """Pairs of class and element, some left out so that the classes are as frequent as ``target_dist`` says.
+
+    Without ``initial_dist`` the present frequencies are those of the elements so far.
+    """
+
+    def apply(dataset: Any) -> Any:
+        def elements() -> Iterator[Any]:
+            drawn = np.random.default_rng(seed)
+            target = np.asarray(host(target_dist), np.float64)
+            counts = np.ones(len(target)) if initial_dist is None else np.asarray(host(initial_dist), np.float64)
+            for element in dataset._node.elements():
+                found = np.asarray(applied(class_func, element))
+                number = int(found)
+                if initial_dist is None:
+                    counts[number] += 1
+                odds = np.divide(target, counts, out=np.zeros_like(target), where=counts > 0)
+                if drawn.random() * odds.max() < odds[number]:
+                    yield found, element
+
+        return _new(nodes.Iterated(elements), None, dataset._sources)
+
+    return apply
 
 
 def sample_from_datasets(
@@ -324,7 +352,7 @@ __all__ = [
     "TFRecordWriter", "assert_cardinality", "batch_and_drop_remainder", "bucket_by_sequence_length", "cardinality",
     "choose_from_datasets", "copy_to_device", "enumerate_dataset", "get_next_as_optional", "get_single_element",
     "group_by_window", "ignore_errors", "make_batched_features_dataset", "make_csv_dataset", "map_and_batch",
-    "parallel_interleave", "prefetch_to_device", "sample_from_datasets", "scan", "shuffle_and_repeat",
-    "sloppy_interleave", "take_while", "unbatch", "unique",
+    "parallel_interleave", "prefetch_to_device", "rejection_resample", "sample_from_datasets", "scan",
+    "shuffle_and_repeat", "sloppy_interleave", "take_while", "unbatch", "unique",
 ]  # fmt: skip
 __getattr__ = guard(__name__)

@@ -12,29 +12,30 @@ import numpy as np
 
 from corenn import dtypes
 from corenn_tensorflow.data import nodes
-from corenn_tensorflow.data.dataset import Dataset, Source, _leaves, _text
-from corenn_tensorflow.data.elements import Leaf, dtype_of
+from corenn_tensorflow.data.dataset import Dataset, Source
+from corenn_tensorflow.data.elements import Leaf, dtype_of, host
+from corenn_tensorflow.data.sources import arrays_of, text_of
 
 
 def _names(files: Any) -> list[str]:
     if isinstance(files, Dataset):
-        return [_text(e) for e in files._node.elements()]
+        return [text_of(e) for e in files._node.elements()]
     found = files
     if isinstance(found, (str, bytes)):
-        return [_text(found)]
+        return [text_of(found)]
     if isinstance(found, (list, tuple)):
         return [n for f in found for n in _names(f)]
     if isinstance(found, np.ndarray):
-        return [_text(n) for n in found.reshape(-1)]
+        return [text_of(n) for n in found.reshape(-1)]
     array = np.asarray(getattr(found, "data", found), dtype=object)
-    return [_text(n) for n in array.reshape(-1)]
+    return [text_of(n) for n in array.reshape(-1)]
 
 
 class _FromFiles(Dataset):
     """Base: one file after another."""
 
     def __init__(self, filenames: Any, known: Any) -> None:
-        source = Source(_leaves(filenames)) if not isinstance(filenames, Dataset) else None
+        source = Source(arrays_of(filenames)) if not isinstance(filenames, Dataset) else None
 
         def elements() -> Iterator[Any]:
             for name in _names(filenames if source is None else source.arrays()):
@@ -53,7 +54,7 @@ class TextLineDataset(_FromFiles):
         self, filenames: Any, compression_type: Any = None, buffer_size: Any = None, num_parallel_reads: Any = None,
         name: str | None = None,
     ) -> None:  # fmt: skip
-        self._compression = "" if compression_type is None else _text(compression_type)
+        self._compression = "" if compression_type is None else text_of(compression_type)
         super().__init__(filenames, Leaf(((), dtypes.string)))
 
     def _read(self, name: str) -> Iterator[Any]:
@@ -76,7 +77,7 @@ class TFRecordDataset(_FromFiles):
         self, filenames: Any, compression_type: Any = None, buffer_size: Any = None, num_parallel_reads: Any = None,
         name: str | None = None,
     ) -> None:  # fmt: skip
-        self._compression = "" if compression_type is None else _text(compression_type)
+        self._compression = "" if compression_type is None else text_of(compression_type)
         super().__init__(filenames, Leaf(((), dtypes.string)))
 
     def _read(self, name: str) -> Iterator[Any]:
@@ -97,7 +98,7 @@ class FixedLengthRecordDataset(_FromFiles):
         buffer_size: Any = None, compression_type: Any = None, num_parallel_reads: Any = None, name: str | None = None,
     ) -> None:  # fmt: skip
         self._sizes = int(record_bytes), int(header_bytes or 0), int(footer_bytes or 0)
-        self._compression = "" if compression_type is None else _text(compression_type)
+        self._compression = "" if compression_type is None else text_of(compression_type)
         super().__init__(filenames, Leaf(((), dtypes.string)))
 
     def _read(self, name: str) -> Iterator[Any]:
@@ -120,7 +121,7 @@ class CsvDataset(_FromFiles):
     ) -> None:  # fmt: skip
         self._defaults = list(record_defaults)
         self._header, self._delimiter, self._na, self._chosen = header, field_delim, na_value, select_cols
-        kinds = [d if not _is_value(d) else np.asarray(d).dtype for d in self._defaults]
+        kinds = [d if not _is_value(d) else host(d).dtype for d in self._defaults]
         self._kinds = [dtypes.string if getattr(k, "kind", "") in "SUO" else dtype_of(k) for k in kinds]
         super().__init__(filenames, tuple(Leaf(((), k)) for k in self._kinds))
 

@@ -6,7 +6,6 @@ A dense column gives ``[batch, width]`` floats; a categorical one gives ids ``[b
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from corenn.graph.kinds import HostCallKind
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
+from corenn_tensorflow.functions.hashing import fingerprint64
 from corenn_tensorflow.writing import writable
 
 
@@ -296,7 +296,7 @@ class IdentityColumn(_LookedUp):
 
 
 class HashedColumn(_LookedUp):
-    """Ids by a hash of the value.  The hash is stable, and another than TensorFlow's."""
+    """Ids by a hash of the value, which is TensorFlow's."""
 
     def __init__(self, key: str, hash_bucket_size: int, dtype: Any) -> None:
         if hash_bucket_size is None or hash_bucket_size < 1:
@@ -385,9 +385,8 @@ class WeightedColumn(CategoricalColumn):
 
 @writable("feature_column.bucket")
 def bucket_of(value: Any, buckets: int) -> int:
-    """A stable hash of bytes or an int, below ``buckets``."""
-    data = value if isinstance(value, bytes) else str(value).encode()
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") % buckets
+    """TensorFlow's hash of bytes, or of an int's digits, below ``buckets``."""
+    return fingerprint64(value if isinstance(value, bytes) else str(value).encode()) % buckets
 
 
 __all__ = [

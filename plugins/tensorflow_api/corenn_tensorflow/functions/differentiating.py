@@ -385,6 +385,14 @@ class RegisterGradient:
         return f
 
 
+def _as_it_is(op: Any, *grads: Any) -> Any:
+    """The gradient of ``Identity``: of use to let gradients through what has none, such as ``Sign``."""
+    return grads[0] if len(grads) == 1 else list(grads)
+
+
+register_gradient("Identity", _as_it_is)
+
+
 def NotDifferentiable(op_type: str) -> None:
     """Nothing: ops of which corenn has no gradient stop it by themselves."""
 

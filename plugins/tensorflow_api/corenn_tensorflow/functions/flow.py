@@ -11,6 +11,7 @@ import numpy as np
 
 import corenn
 from corenn import dtypes, tree
+from corenn.errors import GraphError
 from corenn.graph import building as core
 from corenn.graph import control
 from corenn.graph.operations import Operation
@@ -18,7 +19,7 @@ from corenn.graph.scopes import AUTO_REUSE, store_of
 from corenn.graph.subgraph import trace
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
-from corenn_tensorflow import mode
+from corenn_tensorflow import errors, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor, eager_constant
 from corenn_tensorflow.functions.arrays import identity
 from corenn_tensorflow.functions.calling import operand, python_value
@@ -109,7 +110,15 @@ def cond(
         return yes() if pred else no()
     with graph.as_default():
         branches = [functools.partial(_plain, function, strict) for function in (yes, no)]
-        return control.cond(operand(pred), *branches, name=name)
+        try:
+            return control.cond(operand(pred), *branches, name=name)
+        except GraphError as error:
+            if error.where != "cond":  # an error of what a branch does
+                raise
+            raise errors.BranchError(
+                "", "Outputs of true_fn and false_fn must have the same number, structure and types: " + error.what,
+                error.operands, hint=error.hint, site=error.site,
+            ) from None  # fmt: skip
 
 
 def smart_cond(pred: Any, true_fn: Any = None, false_fn: Any = None, name: str | None = None) -> Any:
@@ -402,6 +411,8 @@ def py_function(func: Any = None, inp: Any = None, Tout: Any = None, name: str |
     if mode.graph_for(inputs) is None:
         found = func(*[operand(i) for i in inputs])
         if isinstance(Tout, (list, builtin_tuple)):
+            if len(Tout) == 1 and not isinstance(found, (list, builtin_tuple)):
+                found = [found]
             return [convert_to_tensor(v, as_dtype(d)) for v, d in zip(found, Tout, strict=True)]
         return convert_to_tensor(found, as_dtype(Tout)) if Tout is not None else None
 

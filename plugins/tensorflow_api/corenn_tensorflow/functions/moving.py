@@ -1,4 +1,6 @@
-"""Text in functions that only move elements about: the numbers of the elements are moved, and then looked up."""
+"""Text that has its value, in functions that only move elements: as in graphs (``corenn.graph.text``), the positions of
+the elements are moved, and the text is taken by them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes, tree
+from corenn.graph import text
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.creation import tensor
-from corenn.tensor import Tensor
 from corenn_tensorflow.converting import convert_to_tensor, eager_constant
 
 #: The functions of ``tf`` that this is for.
@@ -20,9 +22,9 @@ MOVING = ("boolean_mask", "concat", "expand_dims", "reshape", "reverse", "squeez
 
 
 def _is_text(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return not isinstance(value, GraphTensor) and value.dtype is dtypes.string
-    return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype.kind in "OSU")
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "OSU"
+    return not isinstance(value, GraphTensor) and text.is_text(value)
 
 
 def takes_text(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,17 +39,16 @@ def takes_text(function: Callable[..., Any]) -> Callable[..., Any]:
         parts = [convert_to_tensor(part) for part in first] if listed else [convert_to_tensor(first)]
         if any(isinstance(p, GraphTensor) for p in parts):
             return function(*args, **options)
-        pool = np.concatenate([p.data.reshape(-1) for p in parts])
-        start, numbers = 0, []
-        for part in parts:
-            numbers.append(tensor(np.arange(start, start + part.data.size, dtype=np.int64).reshape(part.data.shape)))
-            start += part.data.size
+        arrays = [p.data for p in parts]
+        numbers = [tensor(places) for places in text.positions(*arrays)]
         moved: Any = numbers if listed else numbers[0]
         if args:
             found = function(moved, *args[1:], **options)
         else:
             found = function(**{**options, next(iter(options)): moved})
-        return tree.tree_map(lambda n: eager_constant(pool[n.numpy()], dtypes.string), found)
+        places = [leaf.numpy() for leaf in tree.leaves(found)]
+        results = text.taken(*places, *arrays, count=len(places), fill=b"")
+        return tree.rebuild(found, iter([eager_constant(r, dtypes.string) for r in results]))
 
     return call
 

@@ -218,7 +218,7 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
     extents = python_value(size)
     with mode.scope(name, "random_crop", x):
         from corenn_tensorflow.functions.arrays import shape
-        from corenn_tensorflow.functions.arrays import slice as block
+        from corenn_tensorflow.functions.slicing import slice as block
 
         room = shape(x) - convert_to_tensor(size, "int32") + 1
         drawn = corenn.random.uniform((len(extents),), 0.0, 1.0, "float64", **stream(seed))

@@ -90,6 +90,8 @@ def _place(type_name: str, least: bool, doc: str) -> Callable[..., Any]:
         if not isinstance(name, (str, type(None))):  # generation 2 has the type in the third place
             name, output_type = None, name
         x = operand(input)
+        if x.dtype.name == "bool":  # False < True
+            x = corenn.cast(x, dtype="int32")
         along = python_value(either(axis, dimension, "axis", "dimension"))
         wanted = as_dtype(output_type)
         if wanted.name == "int64":

@@ -14,6 +14,7 @@ from corenn_tensorflow.keras import (
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     optimizers,
     preprocessing,
@@ -29,7 +30,7 @@ __version__ = "2.3.1"
 objectives = losses
 __all__ = [
     "Input", "Model", "Sequential", "activations", "applications", "backend", "callbacks", "constraints", "datasets",
-    "engine", "estimator", "experimental", "initializers", "layers", "losses", "metrics", "models", "objectives",
-    "optimizers", "preprocessing", "regularizers", "utils", "wrappers",
+    "engine", "estimator", "experimental", "initializers", "layers", "losses", "metrics", "mixed_precision", "models",
+    "objectives", "optimizers", "preprocessing", "regularizers", "utils", "wrappers",
 ]  # fmt: skip
 __getattr__ = guard(__name__)

@@ -28,7 +28,21 @@ from corenn_tensorflow.missing import guard
 from corenn_tensorflow.writing import writable
 
 
-class Metric(core.Metric):
+def came_from(value: Any, metrics: list[Any]) -> bool:
+    """Whether a tensor is what calling one of the metrics gave last."""
+    return any(m.__dict__.get("_last_given") is value for m in metrics)
+
+
+class Calling:
+    """Metrics remember what their last call gave."""
+
+    def __call__(self: Any, *args: Any, **options: Any) -> Any:
+        found = super().__call__(*args, **options)  # type: ignore[misc]  # the core's
+        self.__dict__["_last_given"] = found
+        return found
+
+
+class Metric(Calling, core.Metric):
     """Base of metrics: ``add_weight``, ``update_state``, ``result``, ``reset_states``."""
 
     def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
@@ -80,6 +94,9 @@ class Metric(core.Metric):
 
     trainable_weights: Any = ()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
     def get_config(self) -> dict[str, Any]:
         """Name and dtype."""
         return {"name": self.name, "dtype": getattr(self.dtype, "name", self.dtype)}
@@ -90,8 +107,11 @@ class Metric(core.Metric):
         return cls(**config)
 
 
-class Both:
+class Both(Calling):
     """What the core's metrics get: Keras's names of methods, float32 results."""
+
+    def __repr__(self: Any) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
 
     def add(self: Any, key: str, value: Any) -> None:
         """Add to the state; while a function is traced its variables are made outside, for what runs later."""
@@ -277,7 +297,7 @@ def get(identifier: Any) -> Any:
             identifier.name = name
         return identifier
     if callable(identifier):
-        return MeanMetricWrapper(identifier, name=name)
+        return MeanMetricWrapper(identifier, name=name or getattr(identifier, "name", None))
     raise ValueError(f"Could not interpret metric function identifier: {identifier}")
 
 

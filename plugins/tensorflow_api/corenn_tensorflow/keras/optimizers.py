@@ -54,6 +54,7 @@ class Count(int):
     """The number of updates, and a variable's methods: ``optimizer.iterations.numpy()``."""
 
     _change: Callable[[int], None]
+    name = "iter:0"
     dtype = int64
     shape = TensorShape([])
 
@@ -85,6 +86,15 @@ class Count(int):
     def eval(self, session: Any = None) -> np.int64:
         """The number."""
         return np.int64(self)
+
+
+class Variables(list[Any]):
+    """An optimizer's variables; ``optimizer.variables()`` gives the number of updates in front of them."""
+
+    _count: Any = None
+
+    def __call__(self) -> list[Any]:
+        return [self._count, *self]
 
 
 class Optimizer(core.Optimizer):
@@ -149,9 +159,16 @@ class Optimizer(core.Optimizer):
         return Rate.of(self._decay, self._keras)
 
     @property
+    def variables(self) -> Any:
+        """The optimizer's own variables, a list; Keras 2 called it, and had the number of updates as the first."""
+        found = Variables(core.Optimizer.variables.fget(self))  # type: ignore[attr-defined]
+        found._count = self.iterations
+        return found
+
+    @property
     def weights(self) -> list[Any]:
-        """The optimizer's own variables."""
-        return list(self.variables)
+        """The number of updates and the optimizer's own variables."""
+        return [self.iterations, *self.variables]
 
     def get_weights(self) -> list[Any]:
         """The number of updates and the values of the optimizer's variables."""

@@ -30,6 +30,14 @@ class LearningRateSchedule(core.Schedule):
         return cls(**config)
 
 
+class Number(float):
+    """A rate that scripts may treat as a tensor."""
+
+    def numpy(self) -> np.float32:
+        """The value."""
+        return np.float32(self)
+
+
 def _class(name: str, base: type, *order: str) -> Any:
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         given = {**dict(zip((*order, "name"), args, strict=False)), **options}
@@ -37,9 +45,12 @@ def _class(name: str, base: type, *order: str) -> Any:
         base.__init__(self, **{k: _plain(v) for k, v in given.items()})  # type: ignore[misc]
 
     def __call__(self: Any, step: Any) -> Any:
-        """The rate at a step: a float for a number, a tensor for a tensor."""
-        found = base.__call__(self, int(np.asarray(step._host())) if isinstance(step, Tensor) else int(step))  # type: ignore[operator]
-        return tensor(np.float32(found)) if isinstance(step, Tensor) else float(found)
+        """The rate at a step: a number for a number, a tensor for a tensor or an array (of steps)."""
+        if isinstance(step, (Tensor, np.ndarray)):
+            steps = np.asarray(step._host() if isinstance(step, Tensor) else step)
+            rates = [float(base.__call__(self, int(s))) for s in steps.reshape(-1)]  # type: ignore[operator]
+            return tensor(np.asarray(rates, np.float32).reshape(steps.shape))
+        return Number(base.__call__(self, int(step)))  # type: ignore[operator]
 
     def get_config(self: Any) -> dict[str, Any]:
         """The arguments."""

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from corenn.errors import MissingExtraError
 from corenn_tensorflow.keras._lookup import CUSTOM, custom_object_scope, get_custom_objects, serialized
-from corenn_tensorflow.missing import guard
+from corenn_tensorflow.missing import MissingPackageError, guard
 
 CustomObjectScope = custom_object_scope
 
@@ -175,13 +174,18 @@ def get_file(
     return path
 
 
-def plot_model(model: Any, to_file: str = "model.png", **options: Any) -> None:
-    """MissingExtraError: drawing needs graphviz; ``model.summary()`` prints the same as text."""
-    raise MissingExtraError("plot_model", "drawing models needs pydot and graphviz, which corenn does not use",
-                            hint="model.summary() prints the layers and their connections")  # fmt: skip
+def plot_model(model: Any, to_file: Any = "model.png", *args: Any, **options: Any) -> Any:
+    """Draw a model into a file; see ``keras.drawing``."""
+    from corenn_tensorflow.keras.drawing import plot_model as draw
+
+    return draw(model, to_file, *args, **options)
 
 
-model_to_dot = plot_model
+def model_to_dot(model: Any, *args: Any, **options: Any) -> Any:
+    """MissingPackageError: graphviz is not used; ``plot_model`` draws."""
+    raise MissingPackageError("model_to_dot", "pydot and graphviz are not used", hint="plot_model(model, 'model.png')")
+
+
 _told: list[bool] = []
 
 
@@ -247,16 +251,26 @@ def get_source_inputs(tensor: Any, layer: Any = None, node_index: Any = None) ->
     return list(found.values())
 
 
-def image_dataset_from_directory(*args: Any, **options: Any) -> Any:
-    """``keras.preprocessing.image_dataset_from_directory``."""
-    from corenn_tensorflow.keras.preprocessing import image_dataset_from_directory as make
+def _moved(name: str) -> Callable[..., Any]:
+    def make(*args: Any, **options: Any) -> Any:
+        from corenn_tensorflow.keras import preprocessing
 
-    return make(*args, **options)
+        return getattr(preprocessing, name)(*args, **options)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"``keras.preprocessing.{name}``."
+    return make
+
+
+image_dataset_from_directory = _moved("image_dataset_from_directory")
+text_dataset_from_directory = _moved("text_dataset_from_directory")
+timeseries_dataset_from_array = _moved("timeseries_dataset_from_array")
 
 
 __all__ = [
     "CustomObjectScope", "OrderedEnqueuer", "Progbar", "Sequence", "custom_object_scope", "get_custom_objects",
-    "get_file", "get_source_inputs", "model_to_dot", "multi_gpu_model", "normalize", "plot_model", "print_summary",
-    "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical",
+    "get_file", "get_source_inputs", "image_dataset_from_directory", "model_to_dot", "multi_gpu_model", "normalize",
+    "plot_model", "print_summary", "register_keras_serializable", "serialize_keras_object", "set_random_seed",
+    "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical",
 ]  # fmt: skip
 __getattr__ = guard(__name__)

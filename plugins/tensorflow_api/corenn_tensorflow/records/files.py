@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import gzip
 import os
-import struct
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
-from corenn.summary._crc import masked_crc
+from corenn.records.framing import CorruptRecordError, CutShortError, frame, frames
 from corenn_tensorflow import errors
-
-_HEADER, _FOOTER = struct.Struct("<QI"), struct.Struct("<I")
 
 
 class TFRecordCompressionType:
@@ -68,11 +65,7 @@ class TFRecordWriter:
         """Append a record, of ``bytes``."""
         if isinstance(record, str):
             raise TypeError("TFRecordWriter.write() takes bytes: call SerializeToString() or encode()")
-        data = bytes(record)
-        length = _HEADER.pack(len(data), 0)[:8]
-        self._put(length + _FOOTER.pack(masked_crc(length)) + data + _FOOTER.pack(masked_crc(data)))
-
-    def _put(self, data: bytes) -> None:
+        data = frame(bytes(record))
         self._file.write(self._zlib.compress(data) if self._zlib is not None else data)
 
     def flush(self) -> None:
@@ -118,22 +111,14 @@ def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
             import io
 
             file = io.BytesIO(zlib.decompress(raw.read()))
-        offset = 0
-        while header := file.read(_HEADER.size):
-            if len(header) < _HEADER.size:
-                raise errors.DataLossError(None, None, f"truncated record at {offset}")
-            length, crc = _HEADER.unpack(header)
-            if masked_crc(header[:8]) != crc:
-                raise errors.DataLossError(
-                    None, None, f"corrupted record at {offset}", hint=f"is {name} a TFRecord file, and not compressed?"
-                )
-            data, footer = file.read(length), file.read(_FOOTER.size)
-            if len(footer) < _FOOTER.size:
-                raise errors.DataLossError(None, None, f"truncated record at {offset}")
-            if masked_crc(data) != _FOOTER.unpack(footer)[0]:
-                raise errors.DataLossError(None, None, f"corrupted record at {offset}")
-            yield data
-            offset += _HEADER.size + length + _FOOTER.size
+        try:
+            for _, data in frames(file):
+                yield data
+        except CutShortError as error:
+            raise errors.DataLossError(None, None, f"truncated record at {error.offset}") from error
+        except CorruptRecordError as error:
+            hint = f"is {name} a TFRecord file, and not compressed?" if error.part == "length" else None
+            raise errors.DataLossError(None, None, f"corrupted record at {error.offset}", hint=hint) from error
 
 
 __all__ = ["TFRecordCompressionType", "TFRecordOptions", "TFRecordWriter", "tf_record_iterator"]

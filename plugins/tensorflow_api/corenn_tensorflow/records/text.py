@@ -16,6 +16,7 @@ from corenn.tensor import Tensor
 from corenn_tensorflow import errors, mode
 from corenn_tensorflow.feature_column.columns import extents_of, host
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
+from corenn_tensorflow.functions.calling import python_value
 from corenn_tensorflow.records.arrays import make_ndarray, make_tensor_proto
 from corenn_tensorflow.records.summaries import TensorProto
 from corenn_tensorflow.writing import writable
@@ -109,9 +110,14 @@ def _default(default: Any) -> tuple[Any, Any]:
     """The dtype of a column, and its default, ``None`` where there is none."""
     if isinstance(default, (dtypes.DType, type)):
         return as_dtype(default), None
-    value = default.numpy() if isinstance(default, Tensor) else default
-    array = np.asarray(value)
-    kind = convert_to_tensor(value).dtype if array.size else as_dtype(getattr(default, "dtype", "float32"))
+    if isinstance(default, Tensor):
+        value = python_value(default)
+        if isinstance(value, Tensor):
+            raise ValueError(f"decode_csv: the default {default} is not known while the graph is built")
+        kind, array = default.dtype, np.asarray(value)
+        return kind, array.reshape(-1)[0] if array.size else None
+    array = np.asarray(default)
+    kind = convert_to_tensor(default).dtype if array.size else as_dtype(getattr(default, "dtype", "float32"))
     return kind, array.reshape(-1)[0] if array.size else None
 
 

@@ -1,6 +1,6 @@
 """Messages of Protocol Buffers as Python objects: fields by name, repeated fields as lists, maps as dicts.
 
-A class lists its fields; the wire format is that of ``corenn.summary``.  Methods have the names that programs know from
+A class lists its fields; the wire format is in ``corenn.records``.  Methods have the names that programs know from
 the official library: ``SerializeToString``, ``ParseFromString``, ``HasField``, ``WhichOneof``, ``CopyFrom`` ...
 """
 
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from corenn.errors import DataError
-from corenn.summary import _proto as pb
+from corenn.records import protobuf as pb
 
 _DEFAULTS: dict[str, Any] = {"double": 0.0, "float": 0.0, "int": 0, "bool": False, "string": "", "bytes": b""}
 _WIRE = {"double": 1, "float": 5, "int": 0, "bool": 0, "string": 2, "bytes": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,10 +36,16 @@ class FileWriter(EventWriter):
         event = Event(wall_time=time.time(), summary=Summary.FromString(message))
         if global_step is not None:
             event.step = int(global_step)
-        super().add_event(event.SerializeToString())
+        self.add_event(event)
 
     def add_event(self, event: Any) -> None:
-        """Write an ``Event``."""
+        """Write an ``Event``; a closed writer warns and writes nothing."""
+        if self.closed:
+            warnings.warn(
+                "Attempting to use a closed FileWriter. The operation will be a noop unless the FileWriter is "
+                "explicitly reopened.", stacklevel=3,
+            )  # fmt: skip
+            return
         super().add_event(event if isinstance(event, bytes) else event.SerializeToString())
 
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
@@ -65,11 +72,12 @@ class FileWriter(EventWriter):
         self.add_event(event)
 
     def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
-        """Note that statistics of a run were asked for; runs here keep none, so the record is empty."""
+        """Write the statistics of a run."""
         if tag in self.__dict__.setdefault("_tags", set()):
             raise ValueError("The provided tag was already used for this event type")
         self._tags.add(tag)
-        event = Event(wall_time=time.time(), tagged_run_metadata={"tag": tag, "run_metadata": b""})
+        data = run_metadata.SerializeToString()
+        event = Event(wall_time=time.time(), tagged_run_metadata={"tag": tag, "run_metadata": data})
         if global_step is not None:
             event.step = int(global_step)
         self.add_event(event)
@@ -103,7 +111,7 @@ class FileWriterCache:
         key = os.fspath(logdir)
         with FileWriterCache._lock:
             found = FileWriterCache._cache.get(key)
-            if found is None or found.closed:
+            if found is None or found.closed or not os.path.isdir(key):  # a script may have removed it
                 found = FileWriterCache._cache[key] = FileWriter(key)
             return found
 

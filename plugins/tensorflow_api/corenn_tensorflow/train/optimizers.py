@@ -9,9 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from corenn.graph import state
 from corenn.ops.transcendental import sqrt
 from corenn_tensorflow.train.optimizer import Optimizer
+
+
+def _in_float32(value: Any) -> Any:
+    """A number as the float32 tensor that TensorFlow makes of it, whatever the variables' dtype.
+
+    It matters where ``1 - value`` is small: 1 - 0.999 differs by 5e-5 from what is left of 1 beside 0.999 in float32,
+    and Adam's correction, a power of the latter, would not cancel the weight of the first gradient.
+    """
+    return float(np.float32(value)) if isinstance(value, int | float) else value
 
 
 class GradientDescentOptimizer(Optimizer):
@@ -44,7 +55,7 @@ class MomentumOptimizer(Optimizer):
 
     def _prepare(self) -> None:
         self._learning_rate_tensor = self._number(self._learning_rate, "learning_rate")
-        self._momentum_tensor = self._call_if_callable(self._momentum)
+        self._momentum_tensor = _in_float32(self._call_if_callable(self._momentum))
 
     def _apply_dense(self, grad: Any, var: Any) -> Any:
         return self._update(
@@ -80,8 +91,9 @@ class AdamOptimizer(Optimizer):
 
     def _prepare(self) -> None:
         self._lr_t = self._number(self._lr, "learning_rate")
-        self._beta1_t, self._beta2_t = self._call_if_callable(self._beta1), self._call_if_callable(self._beta2)
-        self._epsilon_t = self._call_if_callable(self._epsilon)
+        self._beta1_t, self._beta2_t, self._epsilon_t = (
+            _in_float32(self._call_if_callable(value)) for value in (self._beta1, self._beta2, self._epsilon)
+        )
         power1, power2 = self._get_beta_accumulators()
         #: The rate with both corrections, which all updates share.
         self._alpha = self._lr_t * sqrt(1 - power2) / (1 - power1)
@@ -124,8 +136,9 @@ class RMSPropOptimizer(Optimizer):
 
     def _prepare(self) -> None:
         self._learning_rate_tensor = self._number(self._learning_rate, "learning_rate")
-        self._decay_tensor, self._momentum_tensor = map(self._call_if_callable, (self._decay, self._momentum))
-        self._epsilon_tensor = self._call_if_callable(self._epsilon)
+        self._decay_tensor, self._momentum_tensor, self._epsilon_tensor = (
+            _in_float32(self._call_if_callable(value)) for value in (self._decay, self._momentum, self._epsilon)
+        )
 
     def _apply_dense(self, grad: Any, var: Any) -> Any:
         slots = ("rms", "mg", "momentum") if self._centered else ("rms", "momentum")

@@ -133,10 +133,13 @@ class Saver:
             if os.path.basename(given) == latest_filename and not self._sharded:
                 raise ValueError(f"'latest_filename' collides with 'save_path': '{latest_filename}' and '{given}'")
         directory = os.path.dirname(prefix)
-        if directory and not os.path.isdir(directory):
-            raise ValueError(f"Parent directory of {given} doesn't exist, can't save.")
         if not variables:
             return None
+        if directory and not os.path.isdir(directory):
+            try:
+                os.mkdir(directory)  # as TensorFlow's writer: the last directory of a path, not those above it
+            except FileNotFoundError:
+                raise ValueError(f"Parent directory of {given} doesn't exist, can't save.") from None
         self._write(prefix, self._values(sess, variables), as_safetensors)
         if write_state:
             dropped = self._record(prefix)

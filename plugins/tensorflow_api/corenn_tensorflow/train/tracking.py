@@ -1,14 +1,14 @@
 """``tf.train.Checkpoint`` and ``CheckpointManager``: objects saved by how they hold each other.
 
 Files are TensorFlow's: variables under the paths of attributes that lead to them, and the graph of objects beside, so
-that either side finds them.  Field numbers: tensorflow/core/protobuf/trackable_object_graph.proto.
+that either side finds them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,45 +18,24 @@ from corenn.errors import CheckpointError
 from corenn.graph.session import get_default_session
 from corenn.graph.state import GraphVariable
 from corenn.layers.base import Layer
-from corenn.metrics.base import Metric
-from corenn.optimizers.base import Optimizer as CoreOptimizer
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import errors
-from corenn_tensorflow.records.wire import Field, Message
 from corenn_tensorflow.train import checkpoints
-from corenn_tensorflow.train.optimizer import Optimizer, eager_variable, op_name
-
-_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-_STATE = "/.ATTRIBUTES/PY_STATE"
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, type)
-
-
-class ObjectReference(Message):
-    """A child of an object."""
-
-    FIELDS = (Field("node_id", 1, "int"), Field("local_name", 2, "string"))
-
-
-class SerializedTensor(Message):
-    """A value of an object."""
-
-    FIELDS = (Field("name", 1, "string"), Field("full_name", 2, "string"), Field("checkpoint_key", 3, "string"))
-
-
-class TrackableObject(Message):
-    """An object."""
-
-    FIELDS = (
-        Field("children", 1, ObjectReference, repeated=True), Field("attributes", 2, SerializedTensor, repeated=True),
-    )  # fmt: skip
-
-
-class TrackableObjectGraph(Message):
-    """Objects; the first is the root."""
-
-    FIELDS = (Field("nodes", 1, TrackableObject, repeated=True),)
+from corenn_tensorflow.train.objects import (
+    GRAPH_KEY,
+    PLAIN,
+    Root,
+    TrackableObject,
+    TrackableObjectGraph,
+    Walk,
+    children_of,
+    has_state,
+    is_tracked,
+    saved_values,
+    unpacked,
+)
+from corenn_tensorflow.train.optimizer import eager_variable
 
 
 class CheckpointOptions:
@@ -64,154 +43,6 @@ class CheckpointOptions:
 
     def __init__(self, experimental_io_device: Any = None, **settings: Any) -> None:
         self.experimental_io_device = experimental_io_device
-
-
-# ---------------------------------------------------------------- what objects hold
-
-
-def _children(held: Any) -> Iterator[tuple[str, Any]]:
-    """The objects in one, by name."""
-    if isinstance(held, (Variable, GraphVariable)):
-        return
-    if isinstance(held, Checkpoint):
-        yield from held._objects.items()
-        if held._counter is not None:
-            yield "save_counter", held._counter
-    elif isinstance(held, Mapping):
-        yield from ((str(k), v) for k, v in held.items())
-    elif isinstance(held, (list, tuple)):
-        yield from ((str(i), v) for i, v in enumerate(held))
-    elif isinstance(held, CoreOptimizer):
-        yield from ()
-    elif isinstance(held, Optimizer):
-        for slot, named in held._slots.items():
-            yield from ((f"{op_name(var)}/{slot}", kept) for var, kept in named.values())
-        yield from ((name, kept) for (name, _), (kept, _) in held._non_slot.items())
-    elif isinstance(held, Metric):
-        yield from ((v.name.rpartition("/")[2].partition(":")[0], v) for v in held.variables)
-    elif isinstance(held, Layer):
-        yield from ((v.name.rpartition("/")[2].partition(":")[0], v) for v in held._own_weights)
-        numbered = _numbered(held)
-        yield from numbered
-        listed = {id(layer) for _, layer in numbered}
-        yield from ((name, child) for name, child in held.children() if id(child) not in listed)
-        own = {id(v) for v in held._own_weights}
-        for name, value in vars(held).items():
-            if isinstance(value, (Variable, GraphVariable)) and id(value) not in own:
-                yield name, value
-    elif hasattr(held, "__dict__"):
-        yield from ((n, v) for n, v in vars(held).items() if not n.startswith("__"))
-
-
-def _numbered(held: Layer) -> list[tuple[str, Any]]:
-    """The layers of a functional or sequential model under TensorFlow's names, which do not hang on layers' names."""
-    from corenn_tensorflow.keras.models import Model, Sequential  # imported when Keras is in use
-
-    layers = held.layers if isinstance(held, Model) and (held._plan is not None or isinstance(held, Sequential)) else []
-    weighted = [layer for layer in layers if layer.weights]
-    return [
-        *((f"layer_with_weights-{i}", layer) for i, layer in enumerate(weighted)),
-        *((f"layer-{i}", layer) for i, layer in enumerate(layers)),
-    ]
-
-
-def _tracked(value: Any) -> bool:
-    if isinstance(value, (Variable, GraphVariable, Layer, CoreOptimizer, Optimizer, Metric, Checkpoint)):
-        return True
-    if isinstance(value, (*_PLAIN, Tensor)) or callable(value):
-        return bool(isinstance(value, Layer))
-    if isinstance(value, (list, tuple, Mapping)):
-        items = value.values() if isinstance(value, Mapping) else value
-        return any(_tracked(v) for v in items)
-    return _has_state(value) or any(_tracked(v) for n, v in _safe_vars(value) if not n.startswith("_"))
-
-
-def _safe_vars(value: Any) -> list[tuple[str, Any]]:
-    """Attributes of objects of a program's own classes: going through libraries' objects would lead anywhere."""
-    module = type(value).__module__.partition(".")[0]
-    if not hasattr(value, "__dict__") or (module == "corenn" and not _has_state(value)):
-        return []
-    return list(vars(value).items())
-
-
-def _has_state(value: Any) -> bool:
-    return callable(getattr(value, "get_state", None)) and callable(getattr(value, "set_state", None))
-
-
-def _escaped(name: str) -> str:
-    return name.replace(".", "..").replace("/", ".S")
-
-
-class _Walk:
-    """Objects below a root, each once, with the shortest path to it."""
-
-    def __init__(self, root: Any) -> None:
-        self.objects: list[tuple[str, Any]] = [("", root)]
-        self.edges: list[list[tuple[str, int]]] = []
-        known = {id(root): 0}
-        at = 0
-        while at < len(self.objects):
-            path, held = self.objects[at]
-            found = []
-            for name, child in _children(held):
-                if not _tracked(child):
-                    continue
-                if id(child) not in known:
-                    known[id(child)] = len(self.objects)
-                    self.objects.append((f"{path}/{_escaped(name)}" if path else _escaped(name), child))
-                found.append((name, known[id(child)]))
-            self.edges.append(found)
-            at += 1
-
-
-def _values(walk: _Walk, session: Any) -> tuple[dict[str, Any], bytes]:
-    """What a checkpoint of the objects holds: arrays by key, and the graph of objects."""
-    graph = TrackableObjectGraph()
-    found: dict[str, Any] = {}
-    for (path, held), edges in zip(walk.objects, walk.edges, strict=True):
-        node = graph.nodes.add()
-        for name, place in edges:
-            node.children.add(node_id=place, local_name=name)
-        if isinstance(held, (Variable, GraphVariable)):
-            node.attributes.add(name="VARIABLE_VALUE", full_name=op_name(held), checkpoint_key=path + _VALUE)
-            found[path + _VALUE] = _value(held, session)
-        elif isinstance(held, CoreOptimizer) or (_has_state(held) and not isinstance(held, (Layer, Metric))):
-            node.attributes.add(name="PY_STATE", full_name=path, checkpoint_key=path + _STATE)
-            found.update(_packed(held.get_state(), path + _STATE))
-    return found, graph.SerializeToString()
-
-
-def _value(variable: Any, session: Any) -> Any:
-    if isinstance(variable, Variable):
-        return variable.numpy()
-    chosen = session if session is not None else get_default_session()
-    if chosen is None:
-        raise RuntimeError(
-            "tf.train.Checkpoint in graph mode needs a session: `with session:` or save(..., session=session)"
-        )
-    return np.asarray(chosen.run(variable))
-
-
-def _packed(state: Any, prefix: str) -> dict[str, Any]:
-    import json
-
-    from corenn.checkpoint import pack_state
-
-    tensors, metadata = pack_state(state)
-    return {f"{prefix}/{_escaped(k)}": v for k, v in tensors.items()} | {prefix: json.dumps(metadata)}
-
-
-def _unpacked(reader: checkpoints.CheckpointReader, prefix: str) -> Any:
-    import json
-
-    from corenn.checkpoint import unpack_state
-
-    begin = prefix + "/"
-    tensors = {
-        n.removeprefix(begin).replace(".S", "/").replace("..", "."): reader.get_tensor(n)
-        for n in reader._names() if n.startswith(begin)
-    }  # fmt: skip
-    return unpack_state(tensors, json.loads(reader.get_tensor(prefix)))
 
 
 # ---------------------------------------------------------------- restoring
@@ -268,12 +99,12 @@ class _Restore:
     def __init__(self, path: str, session: Any) -> None:
         self.reader = checkpoints.load_checkpoint(path)
         self.session, self.status = session, LoadStatus(path)
-        if not self.reader.has_tensor(_GRAPH):
+        if not self.reader.has_tensor(GRAPH_KEY):
             raise CheckpointError(
                 path, "was not written by tf.train.Checkpoint",
                 hint="tf.compat.v1.train.Saver restores variables by name",
             )  # fmt: skip
-        self.graph = TrackableObjectGraph.FromString(bytes(np.asarray(self.reader.get_tensor(_GRAPH), object)[()]))
+        self.graph = TrackableObjectGraph.FromString(bytes(np.asarray(self.reader.get_tensor(GRAPH_KEY), object)[()]))
         self.status._all = {a.checkpoint_key for n in self.graph.nodes for a in n.attributes if a.checkpoint_key}
         self.seen: set[tuple[int, int]] = set()
 
@@ -292,7 +123,7 @@ class _Restore:
         node = self.graph.nodes[number]
         self._attributes(held, node, path)
         links = {c.local_name: c.node_id for c in node.children}
-        mine = {n: c for n, c in _children(held) if _tracked(c)}
+        mine = {n: c for n, c in children_of(held) if is_tracked(c)}
         for name, child in mine.items():
             if name in links:
                 self.put(child, links[name], f"{path}/{name}" if path else name)
@@ -306,8 +137,8 @@ class _Restore:
             key = attribute.checkpoint_key
             if isinstance(held, (Variable, GraphVariable)) and attribute.name == "VARIABLE_VALUE":
                 self._assign(held, key)
-            elif attribute.name == "PY_STATE" and _has_state(held):
-                held.set_state(_unpacked(self.reader, key))
+            elif attribute.name == "PY_STATE" and has_state(held):
+                held.set_state(unpacked(self.reader, key))
             else:
                 continue
             self.status._used.add(key)
@@ -345,7 +176,7 @@ class _Restore:
 # ---------------------------------------------------------------- what people use
 
 
-class Checkpoint:
+class Checkpoint(Root):
     """Saves and restores the objects given by name: models, optimizers, variables, lists and dicts of them.
 
     ``Checkpoint(model)`` (a root) or ``Checkpoint(model=model, optimizer=optimizer)``.
@@ -362,7 +193,7 @@ class Checkpoint:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
-            if not _tracked(value) and isinstance(value, (*_PLAIN, Tensor)):
+            if not is_tracked(value) and isinstance(value, (*PLAIN, Tensor)):
                 raise ValueError(
                     f"`Checkpoint` was expecting {name} to be a trackable object (an object derived from "
                     f"`Trackable`), got "
@@ -382,9 +213,9 @@ class Checkpoint:
         """Write a checkpoint with exactly this prefix."""
         prefix = os.fspath(file_prefix)
         os.makedirs(os.path.dirname(prefix) or ".", exist_ok=True)
-        walk = _Walk(self)
-        values, graph = _values(walk, session)
-        tensor_bundle.write_bundle(prefix, {**values, _GRAPH: graph})
+        walk = Walk(self)
+        values, graph = saved_values(walk, session)
+        tensor_bundle.write_bundle(prefix, {**values, GRAPH_KEY: graph})
         return prefix
 
     def save(self, file_prefix: Any, session: Any = None, options: Any = None) -> str:

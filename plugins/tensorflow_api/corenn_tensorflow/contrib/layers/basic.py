@@ -8,7 +8,11 @@ from corenn.ops.contraction import matmul
 from corenn.ops.convolution import conv, conv_transpose
 from corenn.ops.convolution_forms import depthwise_conv
 from corenn.ops.elementwise import subtract
+from corenn.ops.reduction import max as max_of
+from corenn.ops.reduction import sum as sum_of
 from corenn.ops.scatter import one_hot
+from corenn.ops.shaping import reshape
+from corenn.ops.transcendental import sqrt
 from corenn.tensor import Tensor
 from corenn_tensorflow.contrib.framework.arg_scope import add_arg_scope
 from corenn_tensorflow.contrib.framework.variables import model_variable
@@ -19,8 +23,7 @@ from corenn_tensorflow.layers.core import flat
 from corenn_tensorflow.layers.pooling import Pooling
 from corenn_tensorflow.mode import one
 from corenn_tensorflow.nn import activations
-from corenn_tensorflow.nn.normalization import l2_normalize
-from corenn_tensorflow.operands import extents, ints, known, tensor
+from corenn_tensorflow.operands import dynamic_shape, extents, ints, known, tensor
 from corenn_tensorflow.scopes import variable_scope
 
 _LAYOUTS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
@@ -266,7 +269,27 @@ def one_hot_encoding(
 def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Any:
     """Vectors of length 1 along ``dim``."""
     with variable_scope(scope, "UnitNorm", [inputs]):
-        return l2_normalize(inputs, dim, epsilon**2)
+        x = tensor(inputs)
+        return x / sqrt(sum_of(x * x, axis=dim, keepdims=True) + epsilon)
+
+
+@add_arg_scope
+def maxout(inputs: Any, num_units: int, axis: int = -1, scope: Any = None) -> Any:
+    """The largest of every ``channels / num_units`` neighbours, of which ``num_units`` are left along ``axis``.
+
+    As in TensorFlow 1, the neighbours are those of the last axis, whichever ``axis`` becomes shorter.
+    """
+    with variable_scope(scope, "MaxOut", [inputs]):
+        x = tensor(inputs)
+        shape = list(extents(x) or ())
+        if not shape or shape[axis] is None:
+            raise ValueError("maxout needs a known number of channels")
+        if shape[axis] % num_units:
+            raise ValueError(f"number of features({shape[axis]}) is not a multiple of num_units({num_units})")
+        actual = dynamic_shape(x)
+        wanted = [actual[i] if n is None else n for i, n in enumerate(shape)]
+        wanted[axis] = num_units
+        return max_of(reshape(x, shape=(*wanted, shape[axis] // num_units)), axis=-1)
 
 
 @add_arg_scope
@@ -339,6 +362,6 @@ __all__ = [
     "avg_pool2d", "avg_pool3d", "bias_add", "conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
     "convolution", "convolution1d", "convolution2d", "convolution2d_transpose", "convolution3d",
     "convolution3d_transpose", "dropout", "elu", "flatten", "fully_connected", "legacy_fully_connected",
-    "legacy_linear", "legacy_relu", "linear", "max_pool2d", "max_pool3d", "one_hot_encoding", "relu", "relu6", "repeat",
-    "separable_conv2d", "separable_convolution2d", "softmax", "stack", "unit_norm",
+    "legacy_linear", "legacy_relu", "linear", "max_pool2d", "max_pool3d", "maxout", "one_hot_encoding", "relu", "relu6",
+    "repeat", "separable_conv2d", "separable_convolution2d", "softmax", "stack", "unit_norm",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from corenn_tensorflow.mode import default_graph
 from corenn_tensorflow.nn.normalization import bessel, moments_of
 from corenn_tensorflow.operands import extents, known, tensor
 from corenn_tensorflow.scopes import variable_scope
+from corenn_tensorflow.train.moving_averages import assign_moving_average
 
 
 def _size(x: Tensor, axis: int) -> int:
@@ -52,7 +53,8 @@ def batch_norm(
     """Each channel to mean ``beta`` and standard deviation ``gamma`` (1, unless ``scale``).
 
     In training (a bool or a tensor) by the batch, and the moving averages are updated: by operations in
-    ``updates_collections``, or before the result is there if that is ``None``.
+    ``updates_collections``, or before the result is there if that is ``None``.  ``zero_debias_moving_mean``: the moving
+    mean is the average of the batches alone, whatever it began with.
     """
     if batch_weights is not None or renorm or adjustment is not None:
         raise UsageError("contrib.layers.batch_norm", "batch_weights, renorm and adjustment are not offered",
@@ -89,9 +91,15 @@ def batch_norm(
 
         outputs, average, spread = smart_cond(is_training, by_batch, by_averages)
         if known(is_training) is None or known(is_training):
-            updates = [
-                move_average(held, found, decay, is_training) for held, found in ((mean, average), (variance, spread))
-            ]
+            first = (
+                smart_cond(
+                    is_training, lambda: assign_moving_average(mean, average, decay, zero_debias=True),
+                    lambda: identity(mean),
+                )
+                if zero_debias_moving_mean
+                else move_average(mean, average, decay, is_training)
+            )  # fmt: skip
+            updates = [first, move_average(variance, spread, decay, is_training)]
             graph = default_graph()
             if updates_collections is None:
                 with graph.control_dependencies(updates):

@@ -17,6 +17,7 @@ from corenn_tensorflow.nn.embedding import lookup
 from corenn_tensorflow.operands import dynamic_shape, extents, tensor
 from corenn_tensorflow.scopes import get_variable, variable_scope
 
+#: What ``optimize_loss`` can summarise.
 OPTIMIZER_SUMMARIES = [
     "learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm",
 ]  # fmt: skip
@@ -53,9 +54,17 @@ def optimize_loss(
     name: str | None = None, summaries: Any = None, colocate_gradients_with_ops: bool = False,
     increment_global_step: bool = True,
 ) -> Any:  # fmt: skip
-    """An operation that takes a step of an optimizer (given by name, class, object or function) and gives the loss."""
-    from corenn_tensorflow import train
-    from corenn_tensorflow.functions.differentiating import clip_by_global_norm
+    """An operation that takes a step of an optimizer (given by name, class, object or function) and gives the loss.
+
+    ``summaries``: which of ``OPTIMIZER_SUMMARIES`` to add; by default loss, learning rate and the gradients' norm.
+    """
+    from corenn_tensorflow import summary, train
+    from corenn_tensorflow.functions.differentiating import clip_by_global_norm, global_norm
+
+    chosen = ("loss", "learning_rate", "global_gradient_norm") if summaries is None else tuple(summaries)
+    for wanted in chosen:
+        if wanted not in OPTIMIZER_SUMMARIES:
+            raise ValueError(f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {wanted}.")
 
     graph = default_graph()
     with variable_scope(name, "OptimizeLoss", [loss, global_step]):
@@ -71,6 +80,8 @@ def optimize_loss(
             if step is None:
                 raise ValueError("global_step is required for learning_rate_decay_fn.")
             rate = learning_rate_decay_fn(rate, step)
+        if rate is not None and "learning_rate" in chosen:
+            summary.scalar("learning_rate", rate)
         found = _optimizer(optimizer, rate)
         pairs = [(g, v) for g, v in found.compute_gradients(loss, variables) if g is not None]
         if gradient_noise_scale is not None:
@@ -83,6 +94,8 @@ def optimize_loss(
                 (multiply(g, gradient_multipliers.get(v, gradient_multipliers.get(v.op.name, 1.0))), v)
                 for g, v in pairs
             ]
+        if {"global_gradient_norm", "gradient_norm"} & {*chosen}:
+            summary.scalar("global_norm/gradient_norm", global_norm([g for g, _ in pairs]))
         if isinstance(clip_gradients, (int, float)):
             clipped, _ = clip_by_global_norm([g for g, _ in pairs], clip_gradients)
             pairs = list(zip(clipped, [v for _, v in pairs], strict=True))
@@ -90,6 +103,16 @@ def optimize_loss(
             pairs = clip_gradients(pairs)
         elif clip_gradients is not None:
             raise ValueError(f"Unknown type {type(clip_gradients)} for clip_gradients")
+        if "loss" in chosen:
+            summary.scalar("loss", loss)
+        for g, v in pairs:
+            label, values = v.name.replace(":", "_"), getattr(g, "values", g)
+            if "gradients" in chosen:
+                summary.histogram(f"gradients/{label}", values)
+            if "gradient_norm" in chosen:
+                summary.scalar(f"gradient_norm/{label}", global_norm([g]))
+        if clip_gradients is not None and {"global_gradient_norm", "gradient_norm"} & {*chosen}:
+            summary.scalar("global_norm/clipped_gradient_norm", global_norm([g for g, _ in pairs]))
         update = found.apply_gradients(pairs, global_step=step if increment_global_step else None, name="train")
         with graph.control_dependencies([update]):
             return identity(loss)

@@ -1,6 +1,7 @@
 """``tf.contrib.rnn``: cells, and cells over lists of steps."""
 
 from corenn_tensorflow import missing
+from corenn_tensorflow.contrib.rnn import more_cells
 from corenn_tensorflow.contrib.rnn.cells import (
     AttentionCellWrapper,
     CompiledWrapper,
@@ -15,6 +16,7 @@ from corenn_tensorflow.contrib.rnn.cells import (
     stack_bidirectional_rnn,
     transpose_batch_time,
 )
+from corenn_tensorflow.contrib.rnn.more_cells import *  # noqa: F403
 from corenn_tensorflow.nn.cell_wrappers import DeviceWrapper, DropoutWrapper, ResidualWrapper
 from corenn_tensorflow.nn.cells import (
     BasicLSTMCell,
@@ -42,5 +44,5 @@ __all__ = [
     "LSTMCell", "LSTMStateTuple", "LayerNormBasicLSTMCell", "LayerRNNCell", "MultiRNNCell", "OutputProjectionWrapper",
     "RNNCell", "ResidualWrapper", "bidirectional_dynamic_rnn", "dynamic_rnn", "stack_bidirectional_dynamic_rnn",
     "stack_bidirectional_rnn", "static_bidirectional_rnn", "static_rnn", "static_state_saving_rnn",
-    "transpose_batch_time",
+    "transpose_batch_time", *more_cells.__all__,
 ]  # fmt: skip

@@ -16,12 +16,25 @@ from corenn_tensorflow.contrib.seq2seq.attention import (
     BahdanauAttention,
     LuongAttention,
 )
+from corenn_tensorflow.contrib.seq2seq.beam_search import (
+    BeamSearchDecoder,
+    BeamSearchDecoderOutput,
+    BeamSearchDecoderState,
+    FinalBeamSearchDecoderOutput,
+    gather_tree,
+)
 from corenn_tensorflow.contrib.seq2seq.decoders import BasicDecoder, BasicDecoderOutput, Decoder, dynamic_decode
 from corenn_tensorflow.contrib.seq2seq.helpers import (
     GreedyEmbeddingHelper,
     Helper,
     SampleEmbeddingHelper,
     TrainingHelper,
+)
+from corenn_tensorflow.contrib.seq2seq.scheduled import (
+    CustomHelper,
+    InferenceHelper,
+    ScheduledEmbeddingTrainingHelper,
+    ScheduledOutputTrainingHelper,
 )
 from corenn_tensorflow.mode import scope
 from corenn_tensorflow.nn.entropy import sparse_entropy
@@ -68,6 +81,8 @@ __getattr__ = missing.guard(__name__)
 
 __all__ = [
     "AttentionMechanism", "AttentionWrapper", "AttentionWrapperState", "BahdanauAttention", "BasicDecoder",
-    "BasicDecoderOutput", "Decoder", "GreedyEmbeddingHelper", "Helper", "LuongAttention", "SampleEmbeddingHelper",
-    "TrainingHelper", "dynamic_decode", "sequence_loss", "tile_batch",
+    "BasicDecoderOutput", "BeamSearchDecoder", "BeamSearchDecoderOutput", "BeamSearchDecoderState", "CustomHelper",
+    "Decoder", "FinalBeamSearchDecoderOutput", "GreedyEmbeddingHelper", "Helper", "InferenceHelper", "LuongAttention",
+    "SampleEmbeddingHelper", "ScheduledEmbeddingTrainingHelper", "ScheduledOutputTrainingHelper", "TrainingHelper",
+    "dynamic_decode", "gather_tree", "sequence_loss", "tile_batch",
 ]  # fmt: skip

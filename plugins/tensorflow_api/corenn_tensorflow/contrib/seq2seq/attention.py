@@ -14,6 +14,7 @@ from corenn.ops.logic import less
 from corenn.ops.reduction import sum as sum_over
 from corenn.ops.shaping import concatenate, expand_dims, reshape
 from corenn.ops.softmax import softmax
+from corenn.ops.transcendental import rsqrt
 from corenn.tensor import Tensor
 from corenn_tensorflow import initializers
 from corenn_tensorflow.layers.core import Dense
@@ -82,22 +83,27 @@ class LuongAttention(AttentionMechanism):
 
 
 class BahdanauAttention(AttentionMechanism):
-    """``v . tanh(key + query)`` (Bahdanau, Cho & Bengio 2014)."""
+    """``v . tanh(key + query)`` (Bahdanau, Cho & Bengio 2014); ``normalize``: v by length and direction, and a bias."""
 
     def __init__(
         self, num_units: int, memory: Any, memory_sequence_length: Any = None, normalize: bool = False,
         probability_fn: Any = None, score_mask_value: Any = None, dtype: Any = None, name: str = "BahdanauAttention",
     ) -> None:  # fmt: skip
-        if normalize:
-            raise NotImplementedError("BahdanauAttention(normalize=True) is not offered: leave normalize out")
         super().__init__(num_units, memory, memory_sequence_length, probability_fn, "bahdanau_attention")
         self._units, self.query_layer = int(num_units), Dense(num_units, use_bias=False, name="query_layer")
+        self._normalize = bool(normalize)
 
     def score(self, query: Tensor) -> Tensor:
         """A small network of key and query."""
         wanted = expand_dims(self.query_layer(query), axis=1)
         v = get_variable("attention_v", (self._units,))
-        return sum_over(multiply(v, tanh(add(self.keys, wanted))), axis=2)
+        both = add(self.keys, wanted)
+        if self._normalize:  # Salimans & Kingma 2016: the direction of v, and its length apart
+            start = initializers.Constant((1.0 / self._units) ** 0.5)
+            g = get_variable("attention_g", (), initializer=start)
+            both = add(both, get_variable("attention_b", (self._units,), initializer=initializers.Zeros()))
+            v = multiply(multiply(g, v), rsqrt(sum_over(multiply(v, v))))
+        return sum_over(multiply(v, tanh(both)), axis=2)
 
 
 class AttentionWrapperState(NamedTuple):

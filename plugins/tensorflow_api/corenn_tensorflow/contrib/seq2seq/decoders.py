@@ -81,9 +81,17 @@ def dynamic_decode(
             outputs, state, lengths = _whole(graph, decoder, impute_finished)
         else:
             outputs, state, lengths = _stepwise(decoder, impute_finished, maximum_iterations)
+        if hasattr(decoder, "finalize"):
+            outputs, state = decoder.finalize(tree.tree_map(_swapped, outputs), state, lengths)
+            outputs = tree.tree_map(_swapped, outputs)
         if output_time_major:
-            outputs = tree.tree_map(lambda x: transpose(x, axes=(1, 0, *range(2, len(extents(x) or (0, 0))))), outputs)
+            outputs = tree.tree_map(_swapped, outputs)
         return outputs, state, lengths
+
+
+def _swapped(x: Tensor) -> Tensor:
+    """Steps and examples exchanged."""
+    return transpose(x, axes=(1, 0, *range(2, len(extents(x) or (0, 0)))))
 
 
 def _whole(graph: Any, decoder: Any, impute: bool) -> tuple[Any, Any, Any]:
@@ -111,11 +119,12 @@ def _stepwise(decoder: Any, impute: bool, most: Any) -> tuple[Any, Any, Any]:
     arrays = [
         TensorArray(leaf.dtype, size=0, dynamic_size=True, element_shape=extents(leaf)) for leaf in tree.leaves(sample)
     ]
-    lengths = full((decoder.batch_size,), 0, "int32")
+    lengths = where(finished, 0, full((), 0, "int32"))
+    own = getattr(decoder, "tracks_own_finished", False)
 
     def body(time: Any, inputs: Any, state: Any, over: Any, counts: Any, outputs: Any) -> Any:
         emitted, after, following, done = step(time, inputs, state)
-        done = logical_or(over, done)
+        done = done if own else logical_or(over, done)
         counts = where(over, counts, add(time, 1))
         leaves = tree.leaves(emitted)
         if impute:
@@ -138,7 +147,7 @@ def _stepwise(decoder: Any, impute: bool, most: Any) -> tuple[Any, Any, Any]:
         (rows,) = array.__corenn_parts__()
         rows.set_shape((None, *(extents(leaf) or ())))
         found = array.stack()
-        stacked.append(transpose(found, axes=(1, 0, *range(2, len(extents(found) or (0, 0))))))
+        stacked.append(_swapped(found))
     return tree.rebuild(sample, iter(stacked)), state, lengths
 
 

@@ -26,7 +26,9 @@ from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import mode
+from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import constraints, initializers, regularizers, world
+from corenn_tensorflow.keras.engine import masks
 from corenn_tensorflow.keras.engine.weights import Weight, present, seeded
 from corenn_tensorflow.layer_base import Layer as OlderLayer
 from corenn_tensorflow.shapes import TensorShape
@@ -291,8 +293,10 @@ class Layer(core.Layer):
 
     def add_metric(self, value: Any, aggregation: str | None = "mean", name: str | None = None) -> None:
         """Report the mean of ``value`` under ``name``."""
-        from corenn_tensorflow.keras.metrics import Mean
+        from corenn_tensorflow.keras.metrics import Mean, came_from
 
+        if came_from(value, self.metrics):  # what a metric of this layer has just given: it is reported anyway
+            return
         name = name or getattr(value, "name", None) or "metric"
         if isinstance(value, GraphTensor) and not world.runs_inline(value.graph):
             self._metric_values[name] = value
@@ -304,6 +308,13 @@ class Layer(core.Layer):
             structure_changed()
         if not is_abstract() and not world._world.inferring:
             found[name].update_state(value)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that this layer and those inside it hold or report."""
+        from corenn.training.model import Collected
+
+        return list(Collected(self).metrics)
 
     @property
     def losses(self) -> list[Any]:
@@ -340,8 +351,12 @@ class Layer(core.Layer):
     def compute(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call it on values."""
         inputs, options = self._arranged(inputs, options)
+        if is_abstract():  # only shapes are asked for
+            return super().__call__(*inputs, **options)
+        marks, options = masks.given(self, inputs, options)
         result = super().__call__(*inputs, **options)
-        if self.activity_regularizer is not None and not is_abstract() and not world._world.inferring:
+        masks.mark(self, inputs, marks, result)
+        if self.activity_regularizer is not None and not world._world.inferring:
             for leaf in tree.leaves(result):
                 core.Layer.add_loss(self, self.activity_regularizer(leaf) / float(leaf.spec.shape[0]))
         return result
@@ -371,6 +386,8 @@ class Layer(core.Layer):
     def _as_input(self, value: Any) -> Any:
         if value is None or isinstance(value, (str, bool)) or (callable(value) and not isinstance(value, Tensor)):
             return value
+        if isinstance(value, np.ndarray) and value.dtype.kind in "OSU":  # text
+            return convert_to_tensor(value)
         return super()._as_input(value)
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
@@ -480,6 +497,8 @@ class Layer(core.Layer):
     # ---- Python
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "supports_masking":  # a user's layer that hands its input's mask on
+            self.__dict__["keeps_mask"] = bool(value)
         own = self.__dict__.get("_own_weights")
         if own is not None and isinstance(value, Variable) and not any(value is w for w in own):
             own.append(value)

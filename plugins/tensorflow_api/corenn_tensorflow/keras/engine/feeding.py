@@ -12,10 +12,13 @@ from corenn.data import Dataset
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn.training import feeding
+from corenn_tensorflow.framework import convert_to_tensor
 
 
-def prepared(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Arrays, or a core dataset or generator in the place of ``x``."""
+def prepared(
+    x: Any, y: Any, sample_weight: Any, batch_size: int | None = None, shuffle: bool = False
+) -> tuple[Any, Any, Any]:
+    """Arrays, or a core dataset or generator in the place of ``x``; text comes as a data set of batches."""
     own = getattr(x, "core_batches", None)
     if own is not None:  # a tf.data.Dataset
         return own(), None, None
@@ -28,7 +31,28 @@ def prepared(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
         return _chained(parts, x), None, None
     if is_sequence(x):
         return _passes(x), None, None
-    return columns(x), columns(y), sample_weight
+    if is_text(found := columns(x)):
+        from corenn_tensorflow.data import Dataset as TextDataset
+
+        given = tuple(p for p in (found, columns(y), columns(sample_weight)) if p is not None)
+        made = TextDataset.from_tensor_slices(given if len(given) > 1 else given[0])
+        made = made.shuffle(len(made)) if shuffle else made
+        return made.batch(batch_size or feeding.BATCH_SIZE).core_batches(), None, None
+    return found, columns(y), sample_weight
+
+
+def is_text(structure: Any) -> bool:
+    """Whether there are strings among arrays."""
+    leaves = () if structure is None or hasattr(structure, "__next__") else tree.leaves(structure)
+    return any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSU" and leaf.size
+               and isinstance(leaf.flat[0], (str, bytes)) for leaf in leaves)  # fmt: skip
+
+
+def text(structure: Any) -> Any:
+    """Arrays of strings as tensors of strings."""
+    if structure is None or not is_text(structure):
+        return structure
+    return tree.tree_map(lambda v: convert_to_tensor(v) if is_text(v) else v, structure)
 
 
 def world_graph(value: Any) -> bool:
@@ -117,4 +141,4 @@ def with_axis(structure: Any) -> Any:
     return tree.tree_map(widened, structure)
 
 
-__all__ = ["columns", "is_sequence", "prepared", "with_axis", "world_graph"]
+__all__ = ["columns", "is_sequence", "is_text", "prepared", "text", "with_axis", "world_graph"]

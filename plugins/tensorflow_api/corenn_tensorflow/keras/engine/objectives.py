@@ -18,6 +18,13 @@ class Objectives(core.Objectives):
 
     def __init__(self, names: Any, loss: Any, metric: Any, weighted: Any, weights: Any) -> None:
         self._names = names
+        self._given = (loss, metric, weighted, weights)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Losses and metrics for the outputs as they are known."""
+        loss, metric, weighted, weights = self._given
+        names = self._names
         self._single = len(names()) < 2
         if self._single:
             loss, metric, weighted, weights = (_only(v) for v in (loss, metric, weighted, weights))
@@ -30,7 +37,7 @@ class Objectives(core.Objectives):
             metric, weighted = _mapped(metric, made), _mapped(weighted, made)
         else:
             metric, weighted = _for_each(names(), metric, made), _for_each(names(), weighted, made)
-        super().__init__(loss, metric, weighted, weights)
+        core.Objectives.__init__(self, loss, metric, weighted, weights)
         self.parts: dict[str, Any] = {}
         self._part_values: dict[str, Tensor] = {}
 
@@ -53,7 +60,12 @@ class Objectives(core.Objectives):
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
         """The weighted sum of the outputs' losses; ``None`` if no loss is compiled or there are no targets."""
+        if isinstance(y_pred, (list, tuple)) and len(y_pred) > 1 and not self._names():
+            found = [f"output_{i}" for i in range(1, len(y_pred) + 1)]  # of a subclass, which are known by now
+            self._names = lambda: found
+            self._arrange()
         y, y_pred, sample_weight = self._by_name(y), self._by_name(y_pred), self._by_name(sample_weight)
+        y = self._for_only_loss(y, y_pred)
         if not isinstance(y_pred, Mapping):
             self._single = True
             return super().loss(y, y_pred, sample_weight) if y is not None else self._without_targets(y_pred)
@@ -71,6 +83,14 @@ class Objectives(core.Objectives):
             total = value if total is None else add(total, value)
         return total
 
+    def _for_only_loss(self, y: Any, y_pred: Any) -> Any:
+        """Targets of several outputs of which one has a loss, by its name."""
+        if y is None or isinstance(y, (Mapping, list, tuple)) or not isinstance(y_pred, Mapping):
+            return y
+        bound = self._losses if self._losses is not None else self._bind(list(y_pred))
+        named = [key for key, function in bound.items() if function is not None]
+        return {named[0]: y} if len(named) == 1 else y
+
     def _without_targets(self, y_pred: Any) -> None:
         if self._losses is None:
             self._bind([""])
@@ -78,6 +98,7 @@ class Objectives(core.Objectives):
     def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: Tensor) -> None:
         """Add one batch to the metrics."""
         y, y_pred, sample_weight = self._by_name(y), self._by_name(y_pred), self._by_name(sample_weight)
+        y = self._for_only_loss(y, y_pred)
         if y is None and not isinstance(y_pred, Mapping):
             self.tracker.update_state(loss, sample_weight=float(y_pred.shape[0]))
             return

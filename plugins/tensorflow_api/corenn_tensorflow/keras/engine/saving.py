@@ -17,9 +17,11 @@ import numpy as np
 from corenn import tree
 from corenn.checkpoint import load_file, save_file
 from corenn.checkpoint.tensor_bundle import BundleReader, exists, write_bundle
-from corenn.errors import MissingExtraError
 from corenn.graph.tensors import GraphTensor
+from corenn.ops.creation import tensor
+from corenn.spec import Spec
 from corenn_tensorflow.keras import _lookup, world
+from corenn_tensorflow.missing import MissingPackageError
 
 _VERSION = "2.3.0"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -354,7 +356,35 @@ def _container(path: str, model: Any, described: str | None, training: str | Non
     arrays = {f"weights/{i:06d}": w for i, w in enumerate(model.get_weights())}
     if training is not None and hasattr(model.optimizer, "get_weights"):
         arrays |= {f"optimizer/{i:06d}": np.asarray(w) for i, w in enumerate(model.optimizer.get_weights())}
-    save_file(path, arrays, {"model_config": described or "", "training_config": training or ""})
+    notes = {"model_config": described or "", "training_config": training or ""}
+    if model._plan is None and model.input_specs:  # a subclass, which only a call builds
+        notes["input_specs"] = json.dumps(_described(list(model.input_specs)))
+    save_file(path, arrays, notes)
+
+
+def _described(specs: Any) -> Any:
+    """Shapes and dtypes of the arguments of a call, as JSON has them."""
+    if isinstance(specs, Spec):
+        return {"shape": [int(n) for n in specs.shape], "dtype": specs.dtype.name}
+    if isinstance(specs, (list, tuple)):
+        return [_described(s) for s in specs]
+    if isinstance(specs, dict):
+        return {"named": {k: _described(v) for k, v in specs.items()}}
+    return None
+
+
+def _build(model: Any, specs: Any) -> None:
+    """Call a model on zeros of the shapes it was saved with."""
+
+    def zeros(spec: Any) -> Any:
+        if isinstance(spec, list):
+            return [zeros(s) for s in spec]
+        if "named" in spec:
+            return {k: zeros(v) for k, v in spec["named"].items()}
+        return tensor(np.zeros(spec["shape"], spec["dtype"]))
+
+    if specs:
+        model(*[zeros(s) for s in specs if s is not None])
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, options: Any = None) -> Any:
@@ -379,6 +409,8 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
             raise ValueError("No model found in config file: it holds weights only; make the model and load_weights")
         model = layer_from(json.loads(metadata["model_config"]), custom_objects)
         with world.eagerly():
+            if not model.built or not model.weights:
+                _build(model, json.loads(metadata.get("input_specs") or "null"))
             _assign_listed(model, [arrays[k] for k in sorted(arrays) if k.startswith("weights/")])
             if compile:
                 _compiled(model, metadata.get("training_config") or None, custom_objects)
@@ -462,8 +494,9 @@ def _attribute(group: Any, name: str) -> list[str]:
 def _read_h5_weights(path: str, model: Any, by_name: bool, skip_mismatch: bool) -> None:
     h5py = _h5py()
     if h5py is None:
-        raise MissingExtraError("load_weights", f"{path} is an HDF5 file, and h5py is not installed",
-                                hint="pip install corenn[keras]")  # fmt: skip
+        raise MissingPackageError(
+            "load_weights", f"{path} is an HDF5 file, and h5py is not installed", hint="pip install h5py"
+        )
     with h5py.File(path, "r") as file:
         _assign_h5(file.get("model_weights", file), model, by_name, skip_mismatch)
 
@@ -494,8 +527,9 @@ def _assign_h5(group: Any, model: Any, by_name: bool, skip_mismatch: bool) -> No
 def _load_h5(path: str, custom: Any, compile_: bool) -> Any:
     h5py = _h5py()
     if h5py is None:
-        raise MissingExtraError("load_model", f"{path} is an HDF5 file, and h5py is not installed",
-                                hint="pip install corenn[keras]")  # fmt: skip
+        raise MissingPackageError(
+            "load_model", f"{path} is an HDF5 file, and h5py is not installed", hint="pip install h5py"
+        )
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise ValueError("No model found in config file: it holds weights only; make the model and load_weights")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from corenn.dtypes import string
 from corenn.graph.tensors import GraphTensor
 from corenn.layers.base import Layer as CoreLayer
 from corenn.layers.masking import mask_after, options_for
@@ -100,7 +101,7 @@ class Sequential(Model):
         x = inputs
         if self._plan is not None and not isinstance(x, (list, tuple, dict)):
             wanted = self._plan.inputs[0].dtype
-            x = x if x.dtype is wanted or isinstance(x, (list, tuple)) else x.cast(wanted)
+            x = x if x.dtype in (wanted, string) else x.cast(wanted)
         for layer in self.layers:
             if mask is None and type(layer).compute_mask is CoreLayer.compute_mask:
                 x = layer(x)
@@ -116,7 +117,7 @@ class Sequential(Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of this shape."""
-        if self._plan is None and input_shape is not None:
+        if self._plan is None and input_shape is not None and not isinstance(input_shape, dict):
             from corenn_tensorflow.keras.engine.base_layer import plain_shape
 
             made = Input(batch_shape=plain_shape(input_shape))

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from corenn import tree
-from corenn.device import current_device
 from corenn.dtypes import as_dtype, uint64
 from corenn.errors import CorennError
 from corenn.graph import state
@@ -27,15 +26,15 @@ from corenn.graph.operations import Kind, Known, Operation
 from corenn.graph.partial import generalize
 from corenn.graph.tensors import GraphTensor
 from corenn.layers.phase import _phase, call_signature
-from corenn.layers.symbolic import Abstract, Outline
+from corenn.layers.symbolic import abstract_call
 from corenn.ops import random
 from corenn.ops.creation import tensor
-from corenn.ops.dispatch import _interpreter
 from corenn.ops.elementwise import add, identity, where
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn_tensorflow.keras import world
 from corenn_tensorflow.keras.engine.base_layer import Layer, plain_shape
+from corenn_tensorflow.keras.engine.masks import keep, masks_of
 from corenn_tensorflow.keras.engine.weights import twin
 
 #: Extents tried for unknown ones: (batch, other axes).
@@ -179,17 +178,12 @@ def infer(layer: Any, call: Callable[..., Any], known: Sequence[Known]) -> tuple
 
 
 def _spec(leaf: Any) -> Spec:
-    return leaf.spec.at(None)  # type: ignore[no-any-return]  # a tensor
+    return (leaf if isinstance(leaf, Spec) else leaf.spec).at(None)  # type: ignore[no-any-return]  # else a tensor
 
 
 def _outlined(call: Callable[..., Any], specs: list[Spec]) -> Any:
-    token = _interpreter.set(Abstract())
-    try:
-        with world.eagerly(leave_graph=False):
-            device = current_device()
-            return call(*[Outline(None, s.at(device)) for s in specs])
-    finally:
-        _interpreter.reset(token)
+    with world.eagerly(leave_graph=False):
+        return abstract_call(call, tuple(specs), {})
 
 
 def _traced(call: Callable[..., Any], specs: list[Spec]) -> Any:
@@ -241,12 +235,7 @@ def apply(layer: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
 
 def _masks(args: tuple[Any, ...]) -> Any:
     """The mask of the input, or a list of one for each where there are several; ``None`` if none has one."""
-    first = args[0] if args else None
-    listed = list(first) if isinstance(first, (list, tuple)) else [first]
-    found = [getattr(x, "_keras_mask", None) if isinstance(x, GraphTensor) else None for x in listed]
-    if all(m is None for m in found):
-        return None
-    return found if isinstance(first, (list, tuple)) else found[0]
+    return masks_of(args[0] if args else None)
 
 
 def _mark(layer: Any, graph: Graph, args: tuple[Any, ...], masks: Any, outputs: Any) -> None:
@@ -259,7 +248,7 @@ def _mark(layer: Any, graph: Graph, args: tuple[Any, ...], masks: Any, outputs: 
     marks = found if isinstance(found, (list, tuple)) else [found]
     for leaf, mask in zip(leaves, marks, strict=False):
         if mask is not None and isinstance(leaf, GraphTensor):
-            leaf._keras_mask = mask  # type: ignore[attr-defined]
+            keep(leaf, mask)
 
 
 def _penalise(layer: Any, graph: Graph, outputs: Any) -> None:

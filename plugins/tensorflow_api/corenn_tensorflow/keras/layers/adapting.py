@@ -88,6 +88,11 @@ class BuiltIn(Layer):
         dtype = as_dtype(self.first_dtype) if self._first_dtype is None else self._first_dtype
         return Spec(tuple(1 if n is None else n for n in plain_shape(given)), dtype)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if value is None and name == "activation":  # scripts take a model's last activation off
+            value = activations.get(None)
+        super().__setattr__(name, value)
+
     def changed_weights(self) -> list[Any]:
         """Weights that a call in training assigns."""
         return []

@@ -142,5 +142,42 @@ class TimeseriesGenerator(Sequence):
         }
 
 
-__all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]
+def timeseries_dataset_from_array(
+    data: Any, targets: Any, sequence_length: int, sequence_stride: int = 1, sampling_rate: int = 1,
+    batch_size: int | None = 128, shuffle: bool = False, seed: int | None = None, start_index: int | None = None,
+    end_index: int | None = None,
+) -> Any:  # fmt: skip
+    """A ``tf.data.Dataset`` of batches of windows of ``data``, with ``targets[i]`` for the window that starts at i."""
+    import corenn_tensorflow as tf
+    from corenn_tensorflow.data import Dataset
+
+    for name, value in (("sequence_length", sequence_length), ("sampling_rate", sampling_rate),
+                        ("sequence_stride", sequence_stride)):  # fmt: skip
+        if value <= 0:
+            raise ValueError(f"`{name}` must be higher than 0. Received: {name}={value}")
+    rows = np.asarray(data)
+    first, last = start_index or 0, len(rows) if end_index is None else end_index
+    rows, marks = rows[first:last], None if targets is None else np.asarray(targets)[first:last]
+    span = (sequence_length - 1) * sampling_rate + 1
+    count = len(rows) - span + 1 if marks is None else min(len(rows) - span + 1, len(marks))
+    starts = np.arange(0, max(count, 0), sequence_stride)
+    if shuffle:
+        seed = np.random.randint(1_000_000) if seed is None else seed
+        np.random.RandomState(seed).shuffle(starts)
+    places = np.arange(sequence_length) * sampling_rate
+    found = Dataset.from_tensor_slices(starts)
+    size = batch_size or 1
+    if shuffle:
+        found = found.shuffle(size * 8, seed=seed)
+
+    def windows(chosen: Any) -> Any:
+        return tf.gather(rows, tf.expand_dims(chosen, -1) + places if batch_size is not None else chosen + places)
+
+    def both(chosen: Any) -> Any:
+        return windows(chosen) if marks is None else (windows(chosen), tf.gather(marks, chosen))
+
+    return (found if batch_size is None else found.batch(batch_size)).map(both)
+
+
+__all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams", "timeseries_dataset_from_array"]
 __getattr__ = guard(__name__)

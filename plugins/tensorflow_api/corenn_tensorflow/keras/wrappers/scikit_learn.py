@@ -22,6 +22,17 @@ class BaseWrapper:
         """The arguments."""
         return {**copy.deepcopy(self.sk_params), "build_fn": self.build_fn}
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn 1.6 and later ask of an estimator."""
+        from sklearn import base
+
+        kind = base.ClassifierMixin if isinstance(self, KerasClassifier) else base.RegressorMixin
+        return type("Estimator", (kind, base.BaseEstimator), {})().__sklearn_tags__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a model."""
+        return hasattr(self, "model")
+
     def set_params(self, **params: Any) -> BaseWrapper:
         """Change arguments."""
         self.sk_params.update(params)

@@ -1,0 +1,89 @@
+"""How fast a machine is, and the shortest time it could take for a program.
+
+The *floor* of a program is ``max(flops / (flops a second), least bytes / (bytes a second))``: every operation done at
+the speed of a large matrix product, every input, variable, constant and result moved once, intermediates never leaving
+the caches.  The *bound* adds that up instruction by instruction, each reading its operands from memory and writing its
+results there (the roofline of Williams, Waterman and Patterson 2009): intermediates that stay in a cache can beat it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from corenn.compiler.cost import Cost
+from corenn.device import Device
+from corenn.ops.contraction import matmul
+from corenn.ops.creation import tensor
+from corenn.ops.elementwise import add
+
+#: Rows of the square matrices, and elements of the vectors, that are timed.
+_ROWS, _LONG = 1024, 1 << 24
+
+
+@dataclass(frozen=True)
+class Machine:
+    """``flops`` a second in float32, and ``bytes`` a second to and from memory."""
+
+    flops: float
+    bytes: float
+
+    def floor(self, cost: Cost) -> float:
+        """Seconds below which no grouping of the instructions can get (see the module)."""
+        return max(cost.flops / self.flops, cost.least_bytes / self.bytes)
+
+    def bound(self, cost: Cost) -> float:
+        """Seconds that the instructions, as they are, take at least when all they use comes from memory."""
+        return sum(max(i.flops / self.flops, i.bytes / self.bytes) for i in cost.items)
+
+
+def calibrate(device: Device, seconds: float = 0.5) -> Machine:
+    """Measure a device, in about ``seconds`` for each figure: matrix products through its backend, sums of vectors."""
+    rng = np.random.default_rng(0)
+    a = tensor(rng.random((_ROWS, _ROWS), dtype=np.float32), device=device)
+    product = _shortest(lambda: matmul(a, a), device, seconds)
+    return Machine(2 * _ROWS**3 / product, 3 * 4 * _LONG / _shortest(_adding(device), device, seconds))
+
+
+def _adding(device: Device) -> Callable[[], Any]:
+    """A sum of two long vectors into a third; in the host's memory by as many threads as there are processors."""
+    x = tensor(np.zeros(_LONG, np.float32), device=device)
+    if not isinstance(x.data, np.ndarray):
+        return lambda: add(x, x)
+    count = processors()
+    a, b, out = (np.ones(_LONG, np.float32) for _ in range(3))
+    parts = [slice(i * _LONG // count, (i + 1) * _LONG // count) for i in range(count)]
+    pool = ThreadPoolExecutor(count)
+    return lambda: list(pool.map(lambda part: np.add(a[part], b[part], out=out[part]), parts))
+
+
+def processors() -> int:
+    """The threads that computations use: ``CORENN_THREADS``, else the processors this process may use."""
+    given = os.environ.get("CORENN_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shortest(step: Callable[[], Any], device: Device, seconds: float) -> float:
+    """The shortest of several runs: what else the machine does only adds."""
+    step()
+    device.synchronize()
+    shortest, end = float("inf"), time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        step()
+        device.synchronize()
+        now = time.perf_counter()
+        shortest = min(shortest, now - start)
+        if now > end:
+            return shortest
+
+
+__all__ = ["Machine", "calibrate", "processors"]
