@@ -15,9 +15,10 @@ from corenn.graph.kind_registry import register_function
 
 #: Modules with such functions that are imported only when a program uses them.
 _LATE = (
-    "contrib.crf", "contrib.seq2seq.attention", "contrib.seq2seq.beam_search", "estimator.heads", "image", "io",
-    "keras.ctc", "keras.engine.graph_files", "keras.engine.weights", "keras.layers.lookups", "keras.layers.vectorizing",
-    "keras.losses", "keras.metrics", "metrics.ranking", "nn.convolutions", "sets", "variable_slices",
+    "audio", "contrib.crf", "contrib.seq2seq.attention", "contrib.seq2seq.beam_search", "estimator.heads",
+    "functions.more_text", "image", "io", "keras.ctc", "keras.engine.graph_files", "keras.engine.weights",
+    "keras.layers.lookups", "keras.layers.vectorizing", "keras.losses", "keras.metrics", "metrics.ranking",
+    "nn.convolutions", "sets", "variable_slices",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
