@@ -7,7 +7,8 @@ repeated along.
 
 Any two axes of one extent may be run through together; whether the order of the calls then still works is a matter of
 levels: with the factors parted in two at a *split*, a value is FULL (it has all), a ROW (a number for each step of the
-outer ones), a COLUMN (a number for each step of the inner ones) or a SCALAR.  Reductions may go from FULL to any of the
+outer ones), a COLUMN (a number for each step of the inner ones), a LINE (it has all the outer ones and the last inner
+ones: a row in which the first of the inner ones are summed up) or a SCALAR.  Reductions may go from FULL to any of the
 others, and from ROW or COLUMN to SCALAR.
 """
 
@@ -26,7 +27,7 @@ RESHAPES = frozenset({"reshape", "expand_dims", "squeeze"})
 #: Ops that make values of nothing, or of operands that are not run through (a key).
 SOURCES = frozenset({"full", "arange", "random_uniform"})
 
-FULL, ROW, COLUMN, SCALAR = "full", "row", "column", "scalar"
+FULL, ROW, COLUMN, LINE, SCALAR = "full", "row", "column", "line", "scalar"
 
 #: Groups with more factors than this are not made: nests of so many loops are not worth it.
 _MOST_FACTORS = 8
@@ -83,6 +84,10 @@ def level(factors: Sequence[int], count: int, split: int) -> tuple[str, bool]:
         kind, of = ROW, split
     else:
         kind, of = FULL, count
+        rest = tuple(factors[split:])
+        if len(factors) < count and tuple(factors[:split]) == tuple(range(split)) and rest and rest[0] > split:
+            if rest == tuple(range(rest[0], count)):
+                return LINE, True
     if split in (0, count):
         kind = FULL
     return kind, len(factors) == of
@@ -341,7 +346,10 @@ def _works(
     needed: list[tuple[tuple[int, ...], tuple[int, ...]]], kept: list[tuple[int, ...]], count: int, split: int
 ) -> bool:
     """Whether all reductions and outputs are of the levels that loops have, with the factors parted at ``split``."""
-    if any(not level(factors, count, split)[1] for factors in kept):
+    levels = [level(factors, count, split) for factors in kept]
+    if any(not whole for _, whole in levels):
+        return False
+    if len({factors for factors, (at, _) in zip(kept, levels, strict=True) if at == LINE}) > 1:
         return False
     for x, y in needed:
         if x == y:
@@ -352,7 +360,7 @@ def _works(
     return True
 
 
-_STEPS = {(FULL, ROW), (FULL, COLUMN), (FULL, SCALAR), (ROW, SCALAR), (COLUMN, SCALAR)}
+_STEPS = {(FULL, ROW), (FULL, COLUMN), (FULL, LINE), (FULL, SCALAR), (ROW, SCALAR), (COLUMN, SCALAR)}
 
 
 def size(extents: Iterable[int]) -> int:
@@ -360,4 +368,4 @@ def size(extents: Iterable[int]) -> int:
     return math.prod(extents)
 
 
-__all__ = ["COLUMN", "FULL", "REDUCTIONS", "RESHAPES", "ROW", "SCALAR", "SOURCES", "Arrangement", "arrange", "level"]
+__all__ = ["COLUMN", "FULL", "LINE", "REDUCTIONS", "RESHAPES", "ROW", "SCALAR", "SOURCES", "Arrangement", "arrange", "level"]
