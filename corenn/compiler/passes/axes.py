@@ -84,10 +84,9 @@ def level(factors: Sequence[int], count: int, split: int) -> tuple[str, bool]:
         kind, of = ROW, split
     else:
         kind, of = FULL, count
-        rest = tuple(factors[split:])
-        if len(factors) < count and tuple(factors[:split]) == tuple(range(split)) and rest and rest[0] > split:
-            if rest == tuple(range(rest[0], count)):
-                return LINE, True
+        left = [f for f in range(count) if f not in factors]
+        if left and left[0] == split and left == list(range(split, split + len(left))):
+            return LINE, True
     if split in (0, count):
         kind = FULL
     return kind, len(factors) == of
@@ -368,4 +367,16 @@ def size(extents: Iterable[int]) -> int:
     return math.prod(extents)
 
 
-__all__ = ["COLUMN", "FULL", "LINE", "REDUCTIONS", "RESHAPES", "ROW", "SCALAR", "SOURCES", "Arrangement", "arrange", "level"]
+__all__ = [
+    "COLUMN",
+    "FULL",
+    "LINE",
+    "REDUCTIONS",
+    "RESHAPES",
+    "ROW",
+    "SCALAR",
+    "SOURCES",
+    "Arrangement",
+    "arrange",
+    "level",
+]
