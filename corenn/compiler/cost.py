@@ -17,10 +17,8 @@ from typing import Any
 from corenn.compiler.program import (
     Block,
     Call,
-    Fused,
     If,
     Instruction,
-    Joined,
     Program,
     Symbol,
     UnknownValueError,
@@ -215,11 +213,7 @@ def _costs(block: Block, times: int) -> Iterator[InstructionCost]:
 
 def calls_in(instruction: Instruction) -> tuple[Call, ...]:
     """The calls that an instruction stands for."""
-    if isinstance(instruction, Fused):
-        return instruction.body
-    if isinstance(instruction, Joined):
-        return instruction.calls
-    return (instruction,) if isinstance(instruction, Call) else ()
+    return instruction.parts()
 
 
 def bytes_of(instruction: Instruction) -> int:

@@ -17,17 +17,17 @@ WIDTH = 120
 _MARGIN = 20  # columns of flops and bytes
 _SHORT = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 _UNITS = ("", "k", "M", "G", "T", "P")
-_GROUPS = (Fused, Joined)
 
 
 def figures(lowered: Program, executable: Any, machine: Machine) -> dict[str, Any]:
     """The numbers of ``explain`` by name; times in seconds, memory in bytes."""
     program: Program = executable.program
     cost, memory = cost_of(program), lifetimes(program)
-    groups = [i for i in _walk(program.block) if isinstance(i, _GROUPS)]
+    compiled = _compiled(executable)
+    groups = [i for i in _walk(compiled.block) if _is_group(i)]
     return {
         "device": str(program.device), "lowered": len(list(_walk(lowered.block))),
-        "instructions": len(list(_walk(program.block))), "inputs": len(program.inputs), "state": len(program.state),
+        "instructions": len(list(_walk(compiled.block))), "inputs": len(program.inputs), "state": len(program.state),
         "writes": len(program.writes), "groups": len(groups), "fused_calls": sum(len(calls_in(g)) for g in groups),
         "flops": cost.flops, "bytes": cost.bytes, "least_bytes": cost.least_bytes, "peak": memory.peak,
         "total": memory.total, "flops_a_second": machine.flops, "bytes_a_second": machine.bytes,
@@ -40,8 +40,9 @@ def explain(
 ) -> str:
     """What became of ``lowered``: text of sections.
 
-    ``executable`` is what runs it (``corenn.compiler.compiling.Runs``); if it has ``memory``, a plan of buffers, that
-    is shown, and with ``source`` the code it generated, its ``source``.  Without ``instructions``, no programs.
+    ``executable`` is what runs it (``corenn.compiler.compiling.Runs``).  If it has ``compiled``, the program after its
+    backend's passes, and ``memory``, a plan of buffers, these are shown, and with ``source`` the code it generated, its
+    ``source``.  Without ``instructions``, no programs.
     """
     program: Program = executable.program
     found = figures(lowered, executable, machine)
@@ -51,11 +52,22 @@ def explain(
         f"{found['inputs']} inputs, {found['state']} variables read, {found['writes']} written"
     ]]  # fmt: skip
     if instructions:
-        sections += [["BEFORE THE PASSES", *listing(lowered)], ["AFTER THE PASSES", *listing(program)]]
-    sections += [_groups(program), _memory(executable), _work(cost, machine), _time(found)]
+        sections += [["BEFORE THE PASSES", *listing(lowered)], ["AFTER THE PASSES", *listing(_compiled(executable))]]
+    sections += [_groups(_compiled(executable)), _memory(executable), _work(cost, machine), _time(found)]
     if source:
         sections.append(["GENERATED CODE", *_source(executable)])
     return "\n\n".join("\n".join(section) for section in sections)
+
+
+def _compiled(executable: Any) -> Program:
+    """The program as it runs: after the backend's own passes, if it has any."""
+    found: Program = getattr(executable, "compiled", executable.program)
+    return found
+
+
+def _is_group(instruction: Instruction) -> bool:
+    """Whether calls were put together in it."""
+    return not isinstance(instruction, Call) and bool(instruction.parts())
 
 
 # ---------------------------------------------------------------- instructions
@@ -99,7 +111,7 @@ def _listed(block: Block, names: _Names, depth: int) -> Iterator[str]:
     for instruction in block.instructions:
         flops = _flops(instruction)
         yield _entry(_count(flops) if flops else "", _bytes(bytes_of(instruction)), _text(instruction, names), depth)
-        if isinstance(instruction, _GROUPS):
+        if _is_group(instruction):
             for call in calls_in(instruction):
                 flops = _flops(call)
                 yield _entry(_count(flops) if flops else "", "", _text(call, names), depth + 1)
@@ -156,7 +168,7 @@ def _entry(flops: str, moved: str, text: str, depth: int = 0) -> str:
 
 
 def _groups(program: Program) -> list[str]:
-    groups = [i for i in _walk(program.block) if isinstance(i, _GROUPS)]
+    groups = [i for i in _walk(program.block) if _is_group(i)]
     if not groups:
         return ["FUSED GROUPS", "  none"]
     lines = ["FUSED GROUPS", f"{'flops':>8} {'bytes':>9} {'unfused':>9}  calls"]

@@ -53,6 +53,10 @@ class Instruction:
         """The blocks inside."""
         return ()
 
+    def parts(self) -> tuple[Call, ...]:
+        """The calls that it stands for: itself, or those that were put together in it."""
+        return ()
+
     def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
         """The same instruction on other inputs and with other blocks; the outputs stay."""
         raise NotImplementedError
@@ -75,6 +79,10 @@ class Call(Instruction):
     def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
         """On other inputs."""
         return Call(self.plan, inputs, self.outputs, self.where)
+
+    def parts(self) -> tuple[Call, ...]:
+        """Itself."""
+        return (self,)
 
     @property
     def name(self) -> str:
@@ -105,6 +113,10 @@ class Fused(Instruction):
         body = [Call(c.plan, [put.get(i, i) for i in c.inputs], c.outputs, c.where) for c in self.body]
         return Fused(body, self.outputs, self.where)
 
+    def parts(self) -> tuple[Call, ...]:
+        """The calls inside."""
+        return self.body
+
     @property
     def name(self) -> str:
         """The names of the ops inside."""
@@ -131,6 +143,10 @@ class Joined(Instruction):
         return Joined(
             self.plan, [Call(c.plan, [next(given) for _ in c.inputs], c.outputs, c.where) for c in self.calls]
         )
+
+    def parts(self) -> tuple[Call, ...]:
+        """The calls it stands for."""
+        return self.calls
 
     @property
     def name(self) -> str:
