@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from corenn import tree
 from corenn.dtypes import as_dtype
-from corenn.errors import ShapeError
+from corenn.errors import ShapeError, UsageError
 from corenn.graph import state
 from corenn.graph.graph import Graph, building, get_default_graph
 from corenn.graph.kinds import DefaultPlaceholderKind, HostCallKind, NoOpKind, PlaceholderKind, ShapeKind
@@ -47,13 +48,28 @@ def as_extents(where: str, shape: Any) -> tuple[int | None, ...] | None:
 def placeholder_with_default(default: Any, shape: Any = None, name: str | None = None) -> GraphTensor:
     """A value that runs may be fed; otherwise it is ``default``, whose dtype it has.
 
-    ``shape``: as for ``placeholder``; by default that of ``default``, of which it may say less.  Raises as ``constant``
-    and ``placeholder`` do.
+    ``shape``: as for ``placeholder``; by default that of ``default``, of which it may say less.  Raises ShapeError
+    where it says something else, otherwise as ``constant`` and ``placeholder`` do.
     """
     graph = get_default_graph()
     given = graph.convert(default)
     known = (given.extents if shape is None else as_extents("placeholder_with_default", shape), given.dtype)
+    check_default(given, known[0])
     return graph.add(DefaultPlaceholderKind(), [given], [known], name=name).outputs[0]
+
+
+def check_default(default: GraphTensor, extents: tuple[int | None, ...] | None) -> None:
+    """ShapeError for a default that a placeholder of these extents cannot have."""
+    given = default.extents
+    if given is None or extents is None:
+        return
+    if len(given) != len(extents) or any(
+        a is not None and b is not None and a != b for a, b in zip(given, extents, strict=True)
+    ):
+        raise ShapeError(
+            "placeholder_with_default", "the default has another shape than the placeholder",
+            {"default": given, "shape": extents}, hint="None in the shape stands for an extent that may vary",
+        )  # fmt: skip
 
 
 def constant(value: Any, dtype: object = None, shape: Any = None, name: str | None = None) -> GraphTensor:
@@ -162,13 +178,17 @@ def py_function(
 
     ``dtype``: one, or a list for a function that returns several (an empty one: none).  ``shapes``: what is known of
     the results' shapes.  ``stateful=False`` says that the function has no effects and may be left out when its results
-    are not needed.  Gradients do not pass.  Raises DTypeError for no element type, ShapeError for a negative extent;
-    a run raises what the function raises, and GraphError where it returns another number of results.
+    are not needed.  Gradients do not pass.  Raises DTypeError for no element type, ShapeError for a negative extent,
+    UsageError where there are not as many shapes as dtypes; a run raises what the function raises, GraphError where it
+    returns another number of results, ShapeError where one contradicts what ``shapes`` says.
     """
     graph = get_default_graph()
     several = isinstance(dtype, (list, tuple))
     kinds = [as_dtype(d) for d in (dtype if several else [dtype])]
     stated = [None] * len(kinds) if shapes is None else list(shapes) if several else [shapes]
+    if len(stated) != len(kinds):
+        raise UsageError("py_function", f"{len(kinds)} dtypes but {len(stated)} shapes",
+                         hint="one shape for each dtype, None where nothing is known of it")  # fmt: skip
     known: list[Known] = [(as_extents("py_function", s), d) for s, d in zip(stated, kinds, strict=True)]
     given = [graph.convert(i) for i in inputs]
     operation = graph.add(HostCallKind(function, pure=not stateful), given, known, name=name)
@@ -196,7 +216,16 @@ def add_to_collection(name: str, value: Any) -> None:
 
 
 def get_collection(name: str, scope: str | None = None) -> list[Any]:
-    """The values of a collection of the default graph, ``[]`` where there is none; see ``Graph.get_collection``."""
+    """The values of a collection of the default graph, ``[]`` where there is none; see ``Graph.get_collection``.
+
+    Raises UsageError for a ``scope`` that is no regular expression.
+    """
+    if scope is not None:
+        try:
+            re.compile(scope)
+        except re.error as error:
+            raise UsageError("get_collection", f"the scope {scope!r} is no regular expression: {error}",
+                             hint="re.escape(scope) matches the text as it is") from None  # fmt: skip
     return get_default_graph().get_collection(name, scope)
 
 
@@ -234,8 +263,8 @@ def local_variables_initializer() -> Operation:
 
 
 __all__ = [
-    "add_to_collection", "as_extents", "constant", "control_dependencies", "get_collection", "global_variables",
-    "global_variables_initializer", "group", "identity", "local_variables", "local_variables_initializer", "name_scope",
-    "no_op", "placeholder", "placeholder_with_default", "py_function", "shape", "trainable_variables", "tuple_",
-    "variable", "variables_initializer",
+    "add_to_collection", "as_extents", "check_default", "constant", "control_dependencies", "get_collection",
+    "global_variables", "global_variables_initializer", "group", "identity", "local_variables",
+    "local_variables_initializer", "name_scope", "no_op", "placeholder", "placeholder_with_default", "py_function",
+    "shape", "trainable_variables", "tuple_", "variable", "variables_initializer",
 ]  # fmt: skip

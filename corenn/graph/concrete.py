@@ -55,7 +55,8 @@ class FunctionGraph(Graph):
         """As eagerly: a key that ``seed`` names, or the next of the generator."""
         if seed is not None:
             return self.convert(_outside(key, seed))
-        return super().random_key(generator=generator or _DefaultGenerator())
+        # Not super(): branches and loops inside (``SubGraph.random_key``) call this with themselves.
+        return Graph.random_key(self, generator=generator or _DefaultGenerator())
 
     def value_now(self, tensor: GraphTensor, where: str) -> Tensor:
         """The value of a tensor that depends on no argument, for a variable that is made while a function is traced.
@@ -91,11 +92,14 @@ class ConcreteFunction:
     """One trace: a graph, the parameters it takes, and what it returns.
 
     ``graph`` can be looked at, exported, shown; ``program(*args)`` is what runs for arguments of such shapes.
+    ``inputs`` are graph tensors of the shapes and dtypes it takes; ``outputs`` those it gives, ``None`` in the places
+    of what is no tensor.  Making one raises what the Python function raises; calls raise UsageError for another number
+    of tensors, and what operations raise, with a note that names the operation.
     """
 
     def __init__(
         self, name: str, function: Callable[..., Any], structure: Any, known: Sequence[Known],
-        graph: FunctionGraph | None = None,
+        graph: FunctionGraph | None = None, memory_budget: int | None = None,
     ) -> None:  # fmt: skip
         self.name, self.graph = name, graph if graph is not None else FunctionGraph()
         with self.graph.as_default():
@@ -107,7 +111,7 @@ class ConcreteFunction:
             self._kept = tree.leaves(result)
             self.outputs = [self.graph.convert(leaf) if isinstance(leaf, Tensor) else None for leaf in self._kept]
         self._fetches = [o for o in self.outputs if o is not None]
-        self._runs = _Runs(name, whole(self.graph, self._fetches), self._fetches)
+        self._runs = _Runs(name, whole(self.graph, self._fetches), self._fetches, memory_budget=memory_budget)
         self._backward: ConcreteGradient | None = None
 
     @property
@@ -120,7 +124,7 @@ class ConcreteFunction:
         return [v for v, _ in self.graph.reads.values()]
 
     def __call__(self, *args: Any) -> Any:
-        """Run it on tensors for its parameters."""
+        """Run it on tensors for its parameters; UsageError for another number of them."""
         values = [asarray(a) for a in args]
         if len(values) != len(self.graph.parameters):
             raise UsageError(self.name, f"takes {len(self.graph.parameters)} tensors, not {len(values)}")
@@ -208,15 +212,18 @@ class _Runs:
     """Operations of a function's graph, and the programs they become for the shapes at hand."""
 
     def __init__(
-        self, name: str, operations: Sequence[Operation], fetches: Sequence[GraphTensor], writes: bool = True
-    ) -> None:
-        self.name, self.fetches, self.writes = name, fetches, writes
+        self, name: str, operations: Sequence[Operation], fetches: Sequence[GraphTensor], writes: bool = True,
+        memory_budget: int | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.fetches, self.writes, self.memory_budget = name, fetches, writes, memory_budget
         self.operations = [o for o in operations if not isinstance(o.kind, ParameterKind)]
         self._compiled: dict[Any, Compiled | None] = {}
 
     def giving(self, further: Sequence[GraphTensor]) -> _Runs:
         """The same operations, giving further tensors after the fetches."""
-        return _Runs(self.name, self.operations, [*self.fetches, *further], self.writes) if further else self
+        if not further:
+            return self
+        return _Runs(self.name, self.operations, [*self.fetches, *further], self.writes, self.memory_budget)
 
     def compiled(self, parameters: Sequence[GraphTensor], values: Sequence[Tensor], where: Device) -> Compiled | None:
         """The program for such values; ``None``, said once in the log, if they run operation by operation."""
@@ -228,7 +235,10 @@ class _Runs:
         feeds = {p: v.spec for p, v in zip(parameters, values, strict=True)}
         made: Compiled | None = None
         try:
-            made = compile_run(self.operations, self.fetches, feeds, where, lambda cell: cell.spec, writes=self.writes)
+            made = compile_run(
+                self.operations, self.fetches, feeds, where, lambda cell: cell.spec, writes=self.writes,
+                memory_budget=self.memory_budget,
+            )  # fmt: skip
         except UnknownValueError as reason:
             _log.info("%s runs operation by operation: %s", self.name, reason.what)
         self._compiled[signature] = made
@@ -312,7 +322,9 @@ class ConcreteGradient:
         called = [o for o in needed(wanted, controls=False) if _calls(o)]
         self.kept = [output for operation in called for output in operation.outputs]
         operations = needed(wanted, {id(k) for k in self.kept}, controls=False)
-        self._runs = _Runs(f"the gradient of {forward.name}", operations, self._fetches, writes=False)
+        self._runs = _Runs(
+            f"the gradient of {forward.name}", operations, self._fetches, False, forward._runs.memory_budget
+        )
         self.forward_runs = forward._runs.giving(self.kept)
 
     def __call__(

@@ -189,7 +189,9 @@ def cond(predicate: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]
     """``true_fn()`` if ``predicate`` (a 0-d bool tensor) holds, else ``false_fn()``.
 
     In a graph both are traced, and only one runs; they must return the same structure of tensors of the same dtypes
-    (or operations, or ``None``).  Gradients flow through the branch that ran.
+    (or operations, or ``None``).  Extents in which the branches differ are unknown in the result.  Gradients flow
+    through the branch that ran.  Raises GraphError for branches that return different numbers of tensors or different
+    dtypes, and for a tensor of another graph.
     """
     graph = _graph(predicate)
     if graph is None:
@@ -231,7 +233,8 @@ def _rebuilt(structure: Any, operation: Operation) -> Any:
 def case(pairs: Any, default: Callable[[], Any] | None = None, exclusive: bool = False, name: str | None = None) -> Any:
     """The result of the first function whose predicate holds, else of ``default`` (by default the last function).
 
-    ``pairs``: (predicate, function) pairs, or a dict.
+    ``pairs``: (predicate, function) pairs, or a dict; predicates are 0-d bool tensors.  All functions return the same
+    structure of tensors of the same dtypes.  Raises UsageError for no pairs, otherwise as ``cond`` does.
     """
     listed = list(pairs.items()) if isinstance(pairs, dict) else list(pairs)
     if not listed:
@@ -256,8 +259,13 @@ def while_loop(
 ) -> Any:  # fmt: skip
     """``loop_vars = body(*loop_vars)`` while ``condition(*loop_vars)`` holds; the final loop_vars.
 
-    ``loop_vars``: a list or tuple of tensors or nested structures.  ``shape_invariants``: their shapes where an extent
-    changes from one iteration to the next (``None`` for it).  In a graph, condition and body are traced once.
+    ``loop_vars``: a list or tuple of tensors or nested structures; the body keeps their number and dtypes, and the
+    result has their structure.  ``condition`` gives a 0-d bool tensor.  ``shape_invariants``: their shapes where an
+    extent changes from one iteration to the next (``None`` for it).  ``maximum_iterations``: an int.  In a graph,
+    condition and body are traced, not run, and an extent that the body changes is unknown in the result.  Raises
+    GraphError for a body that returns another number of tensors or other dtypes, a condition that returns more than
+    one tensor, and a ``maximum_iterations`` that is no plain number; ValueError where there is not one of
+    ``shape_invariants`` for each of ``loop_vars``.
     """
     single = not isinstance(loop_vars, (list, tuple))
     given = [loop_vars] if single else list(loop_vars)
@@ -338,7 +346,10 @@ def scan(
 ) -> Any:
     """``fn(accumulated, row)`` over the rows of ``elems``: all accumulated values, stacked.
 
-    ``elems`` and the accumulated value are tensors or structures of them; ``initializer`` defaults to the first row.
+    ``elems``: a tensor ``[n, ...]``, or a structure of them of one ``n``; the accumulated value is a tensor or
+    structure that keeps its shapes and dtypes, and each in the result has ``[n, ...]`` of it.  ``initializer`` defaults
+    to the first row, which then is the first result.  ``reverse`` begins with the last row.  Raises ShapeError for
+    elements without rows or of different lengths, GraphError for a function that returns another number of tensors.
     """
     if initializer is None:
         first = -1 if reverse else 0
@@ -360,14 +371,22 @@ def scan(
 
 
 def map_fn(fn: Callable[..., Any], elems: Any, *, name: str | None = None) -> Any:
-    """``fn(row)`` for each row of ``elems`` (a tensor or a structure of them), the results stacked."""
+    """``fn(row)`` for each row of ``elems``, the results stacked.
+
+    ``elems``: a tensor ``[n, ...]``, or a structure of them of one ``n``.  ``fn`` gives a tensor or structure of one
+    shape and dtype for all rows; each in the result has ``[n, ...]`` of it.  Raises ShapeError for elements without
+    rows or of different lengths, and for results that cannot be stacked.
+    """
     return _scan(lambda state, row: ([], fn(row)), elems, [], False, name or "map")[1]
 
 
 def fold(
     fn: Callable[..., Any], elems: Any, initializer: Any = None, *, reverse: bool = False, name: str | None = None
 ) -> Any:
-    """``fn(accumulated, row)`` over the rows of ``elems``: the last accumulated value."""
+    """``fn(accumulated, row)`` over the rows of ``elems``: the last accumulated value.
+
+    Arguments, shapes and errors are those of ``scan``; the result has the shape and dtype of ``initializer``.
+    """
     if initializer is None:
         first = -1 if reverse else 0
         initializer = tree.tree_map(lambda e: asarray(e)[first], elems)

@@ -40,20 +40,28 @@ class RetraceWarning(UserWarning):
 
 
 class Function:
-    """A Python function that is traced; see ``corenn.function``.  ``traces`` has the concrete functions made so far."""
+    """A Python function that is traced; see ``corenn.function``.  ``traces`` has the concrete functions made so far.
+
+    A call takes what the Python function takes, and gives what it returns.  It raises what the function raises while it
+    is traced, UsageError for other numbers of tensors than ``input_signature`` states, ShapeError for one that does not
+    fit it (dtypes are cast), GraphError for a trace that needs values of its arguments, and warns with RetraceWarning
+    when it is traced for ever new Python values.
+    """
 
     #: What it is traced into: the TensorFlow facade's graphs have tensors of their own.
     graph_class: ClassVar[type[FunctionGraph]] = FunctionGraph
 
     def __init__(
-        self, python_function: Callable[..., Any], input_signature: Any = None, name: str | None = None
-    ) -> None:
+        self, python_function: Callable[..., Any], input_signature: Any = None, name: str | None = None,
+        memory_budget: int | None = None,
+    ) -> None:  # fmt: skip
         functools.update_wrapper(self, python_function)
         self.python_function = python_function
         self.name: str = name or str(getattr(python_function, "__name__", "function"))
         self.input_signature = (
             None if input_signature is None else [_known(s) for s in tree.leaves(list(input_signature))]
         )
+        self.memory_budget = memory_budget
         self.traces: dict[Any, ConcreteFunction] = {}
         self._signature = inspect.signature(python_function)
         self._warned = False
@@ -85,6 +93,7 @@ class Function:
         bound = instance.__dict__.get(name)
         if bound is None:
             bound = type(self)(self.python_function.__get__(instance, owner), None, self.name)
+            bound.memory_budget = self.memory_budget
             bound.input_signature = self.input_signature
             object.__setattr__(instance, name, bound)
         return bound
@@ -92,7 +101,7 @@ class Function:
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
         """The trace for such arguments: tensors, or specs (anything with ``shape`` and ``dtype``) in their places.
 
-        Without arguments: for those that ``input_signature`` states.
+        Without arguments: for those that ``input_signature`` states.  Raises what tracing raises, see the class.
         """
         if self.input_signature and not args and not kwargs:
             args = tuple(TensorSpec(shape, dtype) for shape, dtype in self.input_signature)
@@ -160,7 +169,7 @@ class Function:
         where = next((v.spec.device for v in values if isinstance(v, Tensor)), None)
         with where if where is not None else nullcontext():
             concrete = ConcreteFunction(self.name, self.python_function, _Places(structure), known,
-                                        self.graph_class())  # fmt: skip
+                                        self.graph_class(), self.memory_budget)  # fmt: skip
         self.traces[signature] = concrete
         by_values = [s for s in self.traces if any(p[0] == "python" for p in s[1])]
         if len(by_values) > _MANY_TRACES and not self._warned:
@@ -224,8 +233,9 @@ def _shape_of(structure: Any) -> Any:
 
 
 def function(
-    python_function: Callable[..., Any] | None = None, *, input_signature: Any = None, name: str | None = None
-) -> Any:
+    python_function: Callable[..., Any] | None = None, *, input_signature: Any = None, name: str | None = None,
+    memory_budget: int | None = None,
+) -> Any:  # fmt: skip
     """Trace a Python function written in corenn ops into a graph, and run that: ``@corenn.function``.
 
     It is traced once for each signature: shapes and dtypes of tensor arguments (arrays count as tensors), and values of
@@ -233,16 +243,28 @@ def function(
     there is one trace for all.  Variables are read and written as the function would; Python side effects, such as
     printing, happen while tracing only.  Gradients pass through.  ``get_concrete_function`` gives a trace, with its
     graph.
+
+    ``memory_budget``: bytes that intermediate results should fit into; where they do not, cheap elementwise ones are
+    computed again instead of being kept.  Results stay the same; what is left above the budget cannot be saved so.
+
+    Raises UsageError for what cannot be called; what calls raise: see ``corenn.graph.Function``.
     """
     if python_function is None:
-        return functools.partial(function, input_signature=input_signature, name=name)
+        return functools.partial(
+            function, input_signature=input_signature, name=name, memory_budget=memory_budget
+        )  # fmt: skip
     if not callable(python_function):
         raise UsageError("function", f"takes a Python function, not {type(python_function).__name__}")
-    return Function(python_function, input_signature, name)
+    if memory_budget is not None and memory_budget < 0:
+        raise UsageError("function", "memory_budget must not be negative", {"memory_budget": memory_budget})
+    return Function(python_function, input_signature, name, memory_budget)
 
 
 class TensorSpec:
-    """What is known of an argument: ``shape`` (``None`` for an unknown extent, or as a whole) and ``dtype``."""
+    """What is known of an argument: ``shape`` (``None`` for an unknown extent, or as a whole) and ``dtype``.
+
+    Raises DTypeError for no element type, TypeError or ValueError for a shape that is not made of ints and ``None``.
+    """
 
     def __init__(self, shape: Any = None, dtype: object = "float32", name: str | None = None) -> None:
         self.shape = None if shape is None else tuple(None if n is None else int(n) for n in shape)

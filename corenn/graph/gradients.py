@@ -119,9 +119,12 @@ def gradients(
     """d(sum of all elements of all ``ys``)/dx for each of ``xs``, as operations added to their graph.
 
     ``ys``, ``xs``: a graph tensor (or variable) or a list of them.  ``grad_ys``: what each y is multiplied by first
-    (its shape; ``None`` for ones).  Gradients do not pass through ``stop_gradients``.  ``None`` (or zeros, with
-    ``unconnected_gradients="zero"``) for an x that no y depends on.  Integers are constants and contribute nothing,
-    unless ``integers``: then the rules are applied to them as well, in their dtype.
+    (its shape; ``None`` for ones).  Gradients do not pass through ``stop_gradients``.  Each gradient has the shape and
+    dtype of its x; it is ``None`` (or zeros, with ``unconnected_gradients="zero"``) for an x that no y depends on.
+    Integers are constants and contribute nothing, unless ``integers``: then the rules are applied to them as well, in
+    their dtype.  Raises UsageError for other numbers of ``grad_ys`` than of ``ys`` and where nothing is a graph tensor,
+    ShapeError for a grad_y of another rank, GradientError for operations that have no gradient (Python functions) and
+    registered gradients that are missing or return another number, GraphError for tensors of different graphs.
     """
     targets, sources = _listed(ys), _listed(xs)
     graph = _graph_of([*targets, *sources])

@@ -34,6 +34,9 @@ class Graph:
     """Operations by name, the scopes they are made in, and collections of what is in it.
 
     ``with graph.as_default():`` makes ops add to it.  ``seed`` makes its random operations repeat in every session.
+    Adding raises GraphError after ``finalize()``, for names that operations cannot have, and for tensors of another
+    graph; what is known of shapes and dtypes is checked then, with the errors that the ops raise when they run.
+    Looking up raises KeyError for what is not there and ValueError for what is another graph's.
     """
 
     #: What its operations' results are: subclasses (the TensorFlow facade) may give them further methods.
@@ -399,7 +402,10 @@ class Graph:
         self.collections.setdefault(name, []).append(value)
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
-        """A copy of the collection; with ``scope``, only what has a name that the regular expression matches."""
+        """A copy of the collection; with ``scope``, only what has a name that the regular expression matches.
+
+        Raises ``re.error`` for a ``scope`` that is none; ``corenn.graph.get_collection`` says what is wrong with it.
+        """
         found = list(self.collections.get(name, ()))
         if scope is None:
             return found
@@ -460,7 +466,7 @@ _default = Graph()
 
 
 def get_default_graph() -> Graph:
-    """The graph of the innermost ``with graph.as_default():``, else the process's own."""
+    """The graph of the innermost ``with graph.as_default():``, else the process's own; never raises."""
     here = current()
     return here if isinstance(here, Graph) else _default
 

@@ -150,8 +150,18 @@ def register_kind(
     """Make operations whose kind is exactly ``cls`` writable, as ``name``; see ``KindFormat``.
 
     Names of packages outside corenn begin with the package's, as in ``"my_package.attention"``.  Raises UsageError for
-    a name or class that is registered already.
+    a name or class that is registered already, for a class that is no ``Kind``, and for what cannot be called.
     """
+    if not isinstance(name, str) or not name:
+        raise UsageError("register_kind", f"{name!r} is no name", hint="a string, such as 'my_package.my_kind'")
+    if not isinstance(cls, type) or not issubclass(cls, Kind):
+        raise UsageError(
+            "register_kind", f"{cls!r} is not a class of kinds", hint="a subclass of corenn.graph.operations.Kind"
+        )
+    for what, function in (("write", write), ("read", read), ("made", made)):
+        if not callable(function) and not (what == "made" and function is None):
+            raise UsageError("register_kind", f"{what!r} is a {type(function).__name__}, not a function",
+                             hint="write(kind, operation, writer), read(record, reader)")  # fmt: skip
     if name in _by_name or cls in _by_class:
         raise UsageError(
             "register_kind", f"{name!r} or {cls.__name__} is registered already", hint="choose another name"

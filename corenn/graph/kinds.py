@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes, tree
-from corenn.errors import GraphError
+from corenn.errors import GraphError, ShapeError
 from corenn.graph.operations import Kind, Operation, Run
+from corenn.graph.partial import compatible
 from corenn.tensor import Tensor
 
 
@@ -137,7 +138,8 @@ class CompositeKind(Kind):
 class HostCallKind(Kind):
     """A Python function of arrays; ``pure`` says that it may be dropped when nothing needs its results.
 
-    Results are cast to the dtypes stated.
+    Results are cast to the dtypes stated.  A run raises GraphError for another number of them, ShapeError for one whose
+    shape contradicts what is known of the output's.
     """
 
     type = "PyFunc"
@@ -157,7 +159,15 @@ class HostCallKind(Kind):
                     operation.name, f"the Python function returned {len(many)} values, not {len(results)}",
                     site=operation.where,
                 )  # fmt: skip
-            return [host_value(v, dtype) for v, (_, dtype) in zip(many, results, strict=True)]
+            values = [host_value(v, dtype) for v, (_, dtype) in zip(many, results, strict=True)]
+            for i, (array, (extents, _)) in enumerate(zip(values, results, strict=True)):
+                if not compatible(extents, array.shape):
+                    raise ShapeError(
+                        operation.name, f"result {i} of the Python function has another shape than was stated",
+                        {"stated": extents, "returned": array.shape},
+                        hint="None stands for an extent that may vary", site=operation.where,
+                    )  # fmt: skip
+            return values
 
         return run.call_host(operation, call, inputs, results)
 

@@ -69,7 +69,8 @@ class Session:
 
     ``graph`` defaults to the default graph, ``backend`` (a name such as ``"cuda"``) to the current device.  With
     ``check_numerics=True`` every run stops at the first operation that gives a NaN or infinity, and names it.
-    Sessions share nothing but the graph.  ``run`` may be called from several threads.
+    Sessions share nothing but the graph.  ``run`` may be called from several threads.  Raises BackendError for a
+    backend that is not there.
     """
 
     def __init__(
@@ -96,7 +97,13 @@ class Session:
         ``feed_dict``: values for tensors (placeholders or any others, variables too) in place of what the graph would
         compute.  Every operation needed runs once; nothing else runs.  ``trace=True`` runs operation by operation and
         prints each; a function ``trace(operation, inputs, results)`` is called instead.
-        Raises what operations raise, with a note naming the operation and the line that made it.
+
+        Values are NumPy arrays and scalars of the tensors' dtypes, in the structure of ``fetches``; they are copies.
+        Raises TypeError or ValueError for fetches and feeds that are none of this graph's, ShapeError or
+        DTypeError for a value that does not fit what it is fed to, GraphError for a placeholder that is needed and not
+        fed, a variable that has no value (UninitializedError), a NaN under ``check_numerics``
+        (NotFiniteError) and a closed session; otherwise what operations raise, with a note naming the operation and
+        the line that made it.  A run that raises changes no variable.
         """
         if self._closed:
             raise GraphError("", "Attempted to use a closed Session.", hint="make a new Session")

@@ -139,8 +139,10 @@ class IsInitializedKind(Kind):
 class GraphVariable(GraphTensor):
     """A variable of a graph; every session that initialises it has a value of its own.
 
-    It can be used wherever a graph tensor can, and then means its value.  ``initializer`` is the operation that sets
-    the initial value; ``trainable`` says whether optimizers update it by default.
+    It can be used wherever a graph tensor can, and then means its value, of its ``shape`` and ``dtype``.
+    ``initializer`` is the operation that sets the initial value; ``trainable`` says whether optimizers update it by
+    default.  Runs raise UninitializedError where it is read before it has a value; ``assign``, ``assign_add`` and
+    ``assign_sub`` raise DTypeError for a tensor of another dtype, ShapeError for one that does not fit its shape.
     """
 
     __slots__ = ("_read", "constraint", "initial_value", "initializer", "trainable")
@@ -211,7 +213,10 @@ class GraphVariable(GraphTensor):
         return assign(self._here(), self, delta, "AssignSub", name=name)
 
     def load(self, value: Any, session: Any = None) -> None:
-        """Set the value in ``session`` (by default the innermost ``with session:``) from Python."""
+        """Set the value in ``session`` (by default the innermost ``with session:``) from Python.
+
+        Raises ValueError where there is no session or it runs another graph, ShapeError for a value that does not fit.
+        """
         self.graph.session_for(f"{self.name}.load()", session).load(self, value)
 
     def __repr__(self) -> str:
@@ -278,6 +283,9 @@ def variable(
     ``initial_value``: a number, array, graph tensor, or a function returning one of those (called in a scope of the
     variable's name).  ``collections``: where to list it (default: the global variables); ``trainable`` variables are
     listed among the trainable ones, too.  ``full_name``: a name taken as it is, without the present scope.
+    Shape and dtype are the initial value's; ``dtype`` casts it, ``validate_shape=False`` leaves the shape open.  Raises
+    ShapeError for an initial value of unknown rank otherwise, DTypeError for no element type, GraphError for a name
+    that operations cannot have and for an initial value of another graph.
     """
     wanted = None if dtype is None else as_dtype(dtype)
     with (

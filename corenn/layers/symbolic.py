@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from corenn import tree
+from corenn.autodiff.reverse import refuse_target
 from corenn.device import current_device
 from corenn.errors import ShapeError, UsageError
 from corenn.ops.binding import prepare
@@ -107,6 +108,9 @@ class OpCall:
 class Abstract:
     """The interpreter that only infers: ops give tensors without data."""
 
+    def __init__(self) -> None:
+        self.reads: dict[int, Any] = {}  #: what a tape asks a graph for: there are no values to read here
+
     def __call__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Infer one call."""
         tensors, bound = prepare(op, args, attrs)
@@ -114,6 +118,16 @@ class Abstract:
         device = next((s.device for s in specs if s is not None and s.device is not None), None) or current_device()
         results = tuple(Outline(None, s.at(device)) for s in infer(op, specs, bound))
         return results if op.results is not None else results[0]
+
+    def tape_gradient(self, targets: Any, sources: Any, seeds: Any, zeros: bool) -> Any:
+        """What a tape opened in a layer's ``call`` gives: each gradient has its source's spec.
+
+        Whether a source is connected at all only a call on data can tell, which then gives ``None`` or zeros.
+        """
+        for target in targets:
+            if not target.dtype.is_inexact:
+                refuse_target(target.spec)
+        return tree.tree_map(lambda source: Outline(None, source.spec), sources)
 
 
 def is_abstract() -> bool:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from corenn import dtypes
 from corenn.errors import AttributeValueError, DTypeError, ShapeError
+from corenn.graph.building import get_collection
 from corenn.graph.graph import Graph, building, get_default_graph
 from corenn.graph.kind_registry import Reader, Record, Writer, register_kind
 from corenn.graph.kinds import HostCallKind
@@ -166,9 +167,10 @@ def merge(inputs: Sequence[Any], collections: Iterable[str] | None = None, name:
 def merge_all(key: str = SUMMARIES, scope: str | None = None, name: str | None = None) -> GraphTensor | None:
     """One summary of all in the collection ``key`` of the default graph; ``None`` where it is empty.
 
-    ``scope``: only those whose names begin with what this regular expression matches.
+    ``scope``: only those whose names begin with what this regular expression matches.  Raises UsageError for one that
+    is none.
     """
-    found = get_default_graph().get_collection(key, scope)
+    found = get_collection(key, scope)
     return merge(found, name=name) if found else None
 
 

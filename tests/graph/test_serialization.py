@@ -391,6 +391,26 @@ def test_registering_wrong(registered):
         G.register_kind("host_call", HostCallKind, lambda *a: {}, lambda *a: HostCallKind(print))
 
 
+class _OwnKind(HostCallKind):
+    """A kind of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((None, _OwnKind, print, print), "no name"),
+        (("tests.own", int, print, print), "not a class of kinds"),
+        (("tests.own", _OwnKind(print), print, print), "not a class of kinds"),
+        (("tests.own", _OwnKind, None, print), "'write' is a NoneType"),
+        (("tests.own", _OwnKind, print, "read"), "'read' is a str"),
+        (("tests.own", _OwnKind, print, print, 1), "'made' is a int"),
+    ],
+)
+def test_kinds_that_cannot_be_registered(arguments, text):
+    with pytest.raises(UsageError, match=text):
+        G.register_kind(*arguments)
+
+
 UNWRITABLE = {
     "py_function": (lambda: G.py_function(lambda: 1.0, [], "float32"), "runs the Python function", "register_function"),
     "composite": (

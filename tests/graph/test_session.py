@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import corenn
-from corenn.errors import CorennError, DTypeError, GraphError, ShapeError
+from corenn.errors import CorennError, DTypeError, GraphError, ShapeError, UsageError
 from corenn.graph import (
     Graph,
     InteractiveSession,
@@ -20,13 +20,16 @@ from corenn.graph import (
     Session,
     constant,
     control_dependencies,
+    get_collection,
     get_default_session,
+    global_variables,
     global_variables_initializer,
     no_op,
     placeholder,
     placeholder_with_default,
     py_function,
     shape,
+    trainable_variables,
     tuple_,
     variable,
 )  # fmt: skip
@@ -202,6 +205,17 @@ def test_placeholders_with_defaults():
         session.run(y, {y: np.ones((3, 3))})
 
 
+@pytest.mark.parametrize("shape", [[3], [], [None, 2], [2, 1]])
+def test_defaults_that_do_not_fit_are_refused(shape):
+    with pytest.raises(ShapeError, match="the default has another shape"):
+        placeholder_with_default([1.0, 2.0], shape)
+
+
+def test_a_default_of_unknown_extents_fits_what_it_may_be():
+    x = placeholder("float32", (None,))
+    assert placeholder_with_default(x, [3]).shape == (3,)
+
+
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
@@ -308,6 +322,31 @@ def test_python_functions(stated):
     with pytest.raises(ZeroDivisionError) as caught:
         session.run(py_function(lambda v: 1 // 0, [x], "float32", shapes=stated, name="division"), {x: 1})
     assert "in operation 'division'" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("shapes", [[()], [(), (), ()], []])
+def test_as_many_shapes_of_python_functions_as_dtypes(shapes):
+    with pytest.raises(UsageError, match=f"2 dtypes but {len(shapes)} shapes"):
+        py_function(lambda: (1, 2), [], ["float32", "float32"], shapes=shapes)
+
+
+@pytest.mark.parametrize(
+    ("stated", "fits"), [((), False), ((3,), False), ((2, 1), False), ((2,), True), ((None,), True)]
+)
+def test_what_python_returns_is_held_to_the_shapes_stated(stated, fits):
+    y = py_function(lambda: np.array([1.0, 2.0]), [], "float32", shapes=stated) + 1
+    if fits:
+        assert Session().run(y).tolist() == [2, 3]
+    else:
+        with pytest.raises(ShapeError, match="result 0 of the Python function"):
+            Session().run(y)
+
+
+@pytest.mark.parametrize("collected", [get_collection, trainable_variables, global_variables])
+def test_scopes_that_are_no_regular_expressions(collected):
+    arguments = ["things", "("] if collected is get_collection else ["("]
+    with pytest.raises(UsageError, match="no regular expression"):
+        collected(*arguments)
 
 
 def test_composite_operations(graph):

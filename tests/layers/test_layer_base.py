@@ -11,7 +11,7 @@ import corenn
 from corenn import layers as L
 from corenn import metrics
 from corenn.configurable import deserialize, serialize
-from corenn.errors import BackendError, ShapeError, UsageError
+from corenn.errors import BackendError, GradientError, ShapeError, UsageError
 from corenn.layers import Input, Layer
 from corenn.layers.naming import numbered, snake_case
 from corenn.testing import register_doubles
@@ -380,6 +380,42 @@ def test_values_are_refused_while_only_shapes_are_known() -> None:
 
     with pytest.raises(UsageError, match=r"looked at for its shapes(.|\n)*calling it on data"):
         Peeks()(Input((3,)))
+
+
+class Slope(Layer):
+    """The gradient of ``sum(tanh(x @ w) ** 2)`` with respect to its input."""
+
+    def build(self, spec: Any) -> None:
+        self.w = self.add_weight("w", (3, 3), "glorot_uniform")
+
+    def call(self, x: Any) -> Any:
+        with corenn.GradientTape() as tape:
+            tape.watch(x)
+            y = corenn.sum(corenn.tanh(x @ self.w) ** 2)
+        return tape.gradient(y, x)
+
+
+def test_a_layer_may_take_gradients_in_its_call() -> None:
+    x = Input((3,))
+    layer = Slope()
+    model = Model(x, layer(x))
+    w = layer.w.numpy()
+    y = np.tanh(X @ w)
+    np.testing.assert_allclose(model(X).numpy(), (2 * y * (1 - y**2)) @ w.T, rtol=1e-5, atol=1e-6)
+    model.compile(optimizer="sgd", loss="mse")
+    first, *_, last = model.fit(X, 2 * X, epochs=5, verbose=0).history["loss"]
+    assert last < first
+
+
+def test_gradients_of_integers_are_refused_while_only_shapes_are_known() -> None:
+    class Counts(Layer):
+        def call(self, x: Any) -> Any:
+            with corenn.GradientTape() as tape:
+                y = corenn.argmax(x, axis=-1)
+            return tape.gradient(y, x)
+
+    with pytest.raises(GradientError, match="only floating values"):
+        Counts()(Input((3,)))
 
 
 def test_a_result_without_a_batch_axis_is_refused() -> None:

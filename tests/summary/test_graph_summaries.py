@@ -12,7 +12,7 @@ import pytest
 import corenn
 from corenn import graph as G
 from corenn import summary
-from corenn.errors import AttributeValueError, CorennError, DTypeError, GraphError, ShapeError
+from corenn.errors import AttributeValueError, CorennError, DTypeError, GraphError, ShapeError, UsageError
 from corenn.summary import EventWriter, FileWriter, SummaryWarning, graph_ops, read_events
 from corenn.summary._graph_nodes import nodes_of
 
@@ -205,6 +205,8 @@ def test_merge_all(graph, records):
         "a", "deep/c", "b",
     ]  # fmt: skip
     assert len(graph.get_collection("all")) == 1 and graph_ops.merge_all("nothing") is None
+    with pytest.raises(UsageError, match="no regular expression"):
+        graph_ops.merge_all(scope="(")
 
 
 def test_summaries_under_their_first_names():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import sys
 from typing import Any
 
 from corenn_tensorflow import missing
@@ -24,6 +25,15 @@ def _gather() -> None:
         globals().update({name: getattr(names, name) for name in names.__all__})
 
 
+def _imports_parts(frame: Any) -> bool:
+    """Whether a module of this package is at its imports, ``from corenn_tensorflow import mode``.
+
+    Gathering all names in the middle of that would meet modules that are half made.
+    """
+    asks = "importlib" in frame.f_globals.get("__name__", "") and frame.f_back is not None
+    return asks and str(frame.f_back.f_globals.get("__name__", "")).startswith(f"{__name__}.")
+
+
 def __getattr__(name: str) -> Any:
     if name in ("__version__", "VERSION"):
         return importlib.import_module(f"{__name__}.version").of_generation()
@@ -32,6 +42,8 @@ def __getattr__(name: str) -> Any:
         return sorted(_gathered)
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _imports_parts(sys._getframe(1)):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r} yet")  # importlib imports it then
     _gather()
     if name in _gathered:
         return globals()[name]

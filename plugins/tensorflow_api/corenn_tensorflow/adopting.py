@@ -241,3 +241,5 @@ _DTYPE: dict[str, Any] = {
 _GIVEN: list[tuple[type, dict[str, Any]]] = [(Tensor, _TENSOR), (Variable, _VARIABLE), (DType, _DTYPE)]
 
 __all__ = ["adopt", "release"]
+
+adopt()

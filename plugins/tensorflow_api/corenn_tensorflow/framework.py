@@ -487,3 +487,5 @@ __all__ = [
     "eager_constant", "extents_of", "get_collection", "get_collection_ref", "get_default_graph", "is_symbolic",
     "is_tensor", "is_tensor_like", "matching", "static_shape", "text_array",
 ]  # fmt: skip
+
+import corenn_tensorflow.adopting  # noqa: E402, F401  # made of the names above; who uses them needs the manners

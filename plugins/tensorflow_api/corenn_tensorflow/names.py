@@ -108,6 +108,6 @@ _found.update({name: moving.takes_text(_found[name]) for name in moving.MOVING})
 _found.update(extras.taking(_found))
 
 globals().update(_found)
-adopting.adopt()
+adopting.adopt()  # again, where it was taken back
 
 __all__ = sorted(_found)  # all are strings

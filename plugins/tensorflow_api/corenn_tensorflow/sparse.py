@@ -19,7 +19,29 @@ SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense
 IndexedSlicesValue = namedtuple("IndexedSlicesValue", ["values", "indices", "dense_shape"])
 
 
-class SparseTensor:
+class _OfValues:
+    """What is asked of ``values`` in the place of the whole."""
+
+    values: Any
+
+    @property
+    def dtype(self) -> DType:
+        """Element type."""
+        found: DType = self.values.dtype
+        return found
+
+    @property
+    def op(self) -> Any:
+        """The operation of the values."""
+        return self.values.op
+
+    @property
+    def graph(self) -> Any:
+        """The graph it belongs to."""
+        return self.values.graph
+
+
+class SparseTensor(_OfValues):
     """A tensor by the coordinates (``indices``, int64 [n, rank]) and ``values`` of its elements that are not zero."""
 
     #: Operators of dense tensors leave the work to this class.
@@ -42,21 +64,6 @@ class SparseTensor:
     def __corenn_structure__(self) -> SparseTensorValue:
         """What fetching it gives, and feeding it takes."""
         return SparseTensorValue(self.indices, self.values, self.dense_shape)
-
-    @property
-    def dtype(self) -> DType:
-        """Element type."""
-        return self.values.dtype
-
-    @property
-    def op(self) -> Any:
-        """The operation of the values."""
-        return self.values.op
-
-    @property
-    def graph(self) -> Any:
-        """The graph it belongs to."""
-        return self.values.graph
 
     @property
     def shape(self) -> TensorShape:
@@ -101,7 +108,7 @@ class SparseTensor:
         return f"SparseTensor(indices={self.indices}, values={self.values}, dense_shape={self.dense_shape})"
 
 
-class IndexedSlices:
+class IndexedSlices(_OfValues):
     """Rows (``values``) of a larger tensor, with the places (``indices``) they belong to."""
 
     def __init__(self, values: Any, indices: Any, dense_shape: Any = None) -> None:
@@ -118,22 +125,6 @@ class IndexedSlices:
         from corenn_tensorflow.functions.segments import unsorted_segment_sum
 
         return unsorted_segment_sum(self.values, self.indices, self.dense_shape[0])
-
-    @property
-    def dtype(self) -> DType:
-        """Element type."""
-        found: DType = self.values.dtype
-        return found
-
-    @property
-    def op(self) -> Any:
-        """The operation of the values."""
-        return self.values.op
-
-    @property
-    def graph(self) -> Any:
-        """The graph it belongs to."""
-        return self.values.graph
 
     def __neg__(self) -> IndexedSlices:
         return IndexedSlices(-self.values, self.indices, self.dense_shape)

@@ -164,3 +164,28 @@ def test_errors(tf1: Any) -> None:
 
         mode.start(2)
         tf1.placeholder(tf1.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "stated", "shape"),
+    [
+        (lambda tf, s, u: tf.reduce_join(s, 0), [3], [3]),
+        (lambda tf, s, u: tf.reduce_join(s, [0, 1]), [], []),
+        (lambda tf, s, u: tf.reduce_join(s, -1, keep_dims=True), [2, 1], [2, 1]),
+        (lambda tf, s, u: tf.reduce_join(s), [], []),
+        (lambda tf, s, u: tf.reduce_join(u, 0), None, [2]),
+        (lambda tf, s, u: tf.string_join([s[:, :1], s, "x"]), [2, 3], [2, 3]),
+        (lambda tf, s, u: tf.string_join([u, s]), None, [3, 2, 3]),
+        (lambda tf, s, u: tf.substr("hello", [[0], [1]], [[2], [3]]), [2, 1], [2, 1]),
+        (lambda tf, s, u: tf.bitcast(tf.constant([1.0, 2.0]), tf.uint8), [2, 4], [2, 4]),
+        (lambda tf, s, u: tf.bitcast(tf.zeros([5, 4], tf.uint8), tf.float32), [5], [5]),
+        (lambda tf, s, u: tf.bitcast(tf.zeros([5, 4]), tf.int32), [5, 4], [5, 4]),
+    ],
+)
+def test_shapes_of_what_the_host_computes(make: Any, stated: Any, shape: list[int], tf1: Any) -> None:
+    s, u = tf1.constant([["a", "b", "c"], ["d", "e", "f"]]), tf1.placeholder(tf1.string)
+    made = make(tf1, s, u)
+    assert made.shape.dims is None if stated is None else made.shape.as_list() == stated
+    fed = np.full((3, 2, 3) if shape == [3, 2, 3] else (3, 2), "u", object)
+    with tf1.Session() as session:
+        assert list(np.shape(session.run(made, {u: fed}))) == shape

@@ -227,3 +227,10 @@ def test_importing_the_facade_installs_nothing():
         subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True) for c in (code, bare)
     ]
     assert found[0].stdout == found[1].stdout
+
+
+@pytest.mark.parametrize("first", ["keras", "layers", "losses", "framework"])
+def test_any_namespace_can_be_the_first_import_of_a_process(first):
+    code = f"import corenn_tensorflow.{first}, corenn; print(hasattr(corenn.Tensor, 'get_shape'))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True"

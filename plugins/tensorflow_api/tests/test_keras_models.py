@@ -21,9 +21,9 @@ def tf(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Names counted from the beginning."""
-    from corenn_tensorflow.keras import backend
+    import corenn_tensorflow as tf
 
-    backend.reset_uids()
+    tf.keras.backend.reset_uids()
 
 
 def data(count: int = 32, features: int = 8) -> tuple[Any, Any]:

@@ -51,6 +51,7 @@ ERRORS: list[tuple[str, Any, str, str]] = [
      "bad : Tensor had Inf and NaN values"),
     ("operation", lambda tf, s, x: s.run(tf.matmul(x, tf.placeholder_with_default(np.ones((3, 1), "f"), None)),
                                          {x: [[1.0, 2.0]]}), "InvalidArgumentError", r"\[\[node MatMul "),
+    ("default", lambda tf, s, x: tf.placeholder_with_default([1.0, 2.0], [3]), "ValueError", "another shape"),
     ("session", lambda tf, s, x: tf.constant(1).eval(), "ValueError", "No default session is registered"),
 ]  # fmt: skip
 

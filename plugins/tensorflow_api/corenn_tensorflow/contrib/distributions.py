@@ -147,8 +147,8 @@ class Uniform(Distribution):
         return log(subtract(self.high, self.low))
 
 
-class Bernoulli(Distribution):
-    """1 with probability ``probs`` (or ``sigmoid(logits)``), else 0."""
+class _OfLogits(Distribution):
+    """A distribution given by ``logits`` or by ``probs``, each of which says what the other is."""
 
     def __init__(
         self,
@@ -160,14 +160,30 @@ class Bernoulli(Distribution):
         name: str | None = None,
     ) -> None:
         if (logits is None) == (probs is None):
-            raise UsageError("Bernoulli", "Must pass probs or logits, but not both.")
+            raise UsageError(type(self).__name__, "Must pass probs or logits, but not both.")
         if probs is not None:
             self.probs = tensor(probs)
-            self.logits = log(divide(self.probs, subtract(1.0, self.probs)))
+            self.logits = self._to_logits(self.probs)
         else:
             self.logits = tensor(logits)
-            self.probs = sigmoid(self.logits)
+            self.probs = self._to_probs(self.logits)
         super().__init__(dtype, name)
+
+    def _to_logits(self, probs: Tensor) -> Tensor:
+        raise NotImplementedError(type(self).__name__)
+
+    def _to_probs(self, logits: Tensor) -> Tensor:
+        raise NotImplementedError(type(self).__name__)
+
+
+class Bernoulli(_OfLogits):
+    """1 with probability ``probs`` (or ``sigmoid(logits)``), else 0."""
+
+    def _to_logits(self, probs: Tensor) -> Tensor:
+        return log(divide(probs, subtract(1.0, probs)))
+
+    def _to_probs(self, logits: Tensor) -> Tensor:
+        return sigmoid(logits)
 
     def mean(self, name: str | None = None) -> Tensor:
         """``probs``."""
@@ -197,27 +213,14 @@ class Bernoulli(Distribution):
         return subtract(softplus(self.logits), multiply(self.logits, self.probs))
 
 
-class Categorical(Distribution):
+class Categorical(_OfLogits):
     """Class numbers with probabilities ``probs`` [..., classes] (or ``softmax(logits)``)."""
 
-    def __init__(
-        self,
-        logits: Any = None,
-        probs: Any = None,
-        dtype: Any = "int32",
-        validate_args: bool = False,
-        allow_nan_stats: bool = True,
-        name: str | None = None,
-    ) -> None:
-        if (logits is None) == (probs is None):
-            raise UsageError("Categorical", "Must pass probs or logits, but not both.")
-        if probs is not None:
-            self.probs = tensor(probs)
-            self.logits = log(self.probs)
-        else:
-            self.logits = tensor(logits)
-            self.probs = softmax(self.logits)
-        super().__init__(dtype, name)
+    def _to_logits(self, probs: Tensor) -> Tensor:
+        return log(probs)
+
+    def _to_probs(self, logits: Tensor) -> Tensor:
+        return softmax(logits)
 
     @property
     def event_size(self) -> Any:

@@ -47,8 +47,8 @@ class _FromFiles(Dataset):
         raise NotImplementedError(type(self).__name__)
 
 
-class TextLineDataset(_FromFiles):
-    """The lines of text files, without line ends."""
+class _FromPackedFiles(_FromFiles):
+    """Strings from files that may be compressed: ``compression_type`` is "", "ZLIB" or "GZIP"."""
 
     def __init__(
         self, filenames: Any, compression_type: Any = None, buffer_size: Any = None, num_parallel_reads: Any = None,
@@ -56,6 +56,10 @@ class TextLineDataset(_FromFiles):
     ) -> None:  # fmt: skip
         self._compression = "" if compression_type is None else text_of(compression_type)
         super().__init__(filenames, Leaf(((), dtypes.string)))
+
+
+class TextLineDataset(_FromPackedFiles):
+    """The lines of text files, without line ends."""
 
     def _read(self, name: str) -> Iterator[Any]:
         if self._compression == "ZLIB":
@@ -70,15 +74,8 @@ class TextLineDataset(_FromFiles):
                 yield made
 
 
-class TFRecordDataset(_FromFiles):
+class TFRecordDataset(_FromPackedFiles):
     """The records of TFRecord files."""
-
-    def __init__(
-        self, filenames: Any, compression_type: Any = None, buffer_size: Any = None, num_parallel_reads: Any = None,
-        name: str | None = None,
-    ) -> None:  # fmt: skip
-        self._compression = "" if compression_type is None else text_of(compression_type)
-        super().__init__(filenames, Leaf(((), dtypes.string)))
 
     def _read(self, name: str) -> Iterator[Any]:
         from corenn_tensorflow.records.files import TFRecordCompressionType, TFRecordOptions, tf_record_iterator

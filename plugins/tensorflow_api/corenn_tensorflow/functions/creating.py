@@ -36,6 +36,7 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
     graph = mode.default_graph()
     given = convert_to_tensor(input, name=f"{name}/input" if name else None)
     extents = extents_of(shape) if shape is not None else None
+    core.check_default(given, extents)
     return graph.add(DefaultPlaceholderKind(), [given], [(extents, given.dtype)], name=name).outputs[0]
 
 

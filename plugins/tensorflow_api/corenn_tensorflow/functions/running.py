@@ -18,7 +18,7 @@ from corenn import dtypes, tree
 from corenn.graph.tensors import GraphTensor
 from corenn.tensor import Tensor
 from corenn_tensorflow import mode
-from corenn_tensorflow.framework import as_dtype, convert_to_tensor, is_tensor_like
+from corenn_tensorflow.framework import as_dtype, convert_to_tensor, is_tensor_like, static_shape
 from corenn_tensorflow.functions.calling import composite, operand, python_value
 from corenn_tensorflow.functions.text import as_bytes, as_text, on_host
 from corenn_tensorflow.scopes import AUTO_REUSE, variable_scope
@@ -165,7 +165,12 @@ def _bitcast_view(array: Any, *, wanted: Any) -> Any:
 def bitcast(input: Any, type: Any, name: str | None = None) -> Any:  # TensorFlow's names
     """The same bytes seen as another dtype."""
     wanted, x = as_dtype(type), operand(input)
-    return on_host("Bitcast", name, functools.partial(_bitcast_view, wanted=wanted), [x], wanted)
+    known = static_shape(x)
+    if known is not None and wanted.itemsize != x.dtype.itemsize:
+        ratio = x.dtype.itemsize // wanted.itemsize
+        known = [*known, ratio] if ratio else known[:-1]
+    shape = None if known is None else tuple(known)
+    return on_host("Bitcast", name, functools.partial(_bitcast_view, wanted=wanted), [x], wanted, shape)
 
 
 @writable("unravel_index")

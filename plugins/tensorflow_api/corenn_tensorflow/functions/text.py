@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -163,15 +164,16 @@ def string_join(inputs: Any, separator: str = "", name: str | None = None) -> An
     """Strings joined, element by element."""
     joint = as_bytes(separator)
     listed = [operand(i) for i in inputs]
-    shape = next((static_shape(t) for t in listed if static_shape(t)), [])
-    return on_host(
-        "StringJoin",
-        name,
-        functools.partial(_joined, joint=joint),
-        listed,
-        "string",
-        tuple(shape) if shape is not None else None,
-    )
+    return on_host("StringJoin", name, functools.partial(_joined, joint=joint), listed, "string", _broadcast(listed))
+
+
+def _broadcast(inputs: Iterable[Any]) -> Any:
+    """What is known of the shape that these are broadcast to; ``None`` while a rank is not known."""
+    shapes = [_extents(i) for i in inputs]
+    if None in shapes:
+        return None
+    axes = itertools.zip_longest(*[reversed(s) for s in shapes], fillvalue=1)
+    return builtin_tuple(max((n for n in a if n != 1), key=lambda n: n is not None, default=1) for a in axes)[::-1]
 
 
 @writable("reduce_join")
@@ -192,14 +194,14 @@ def reduce_join(
     """Strings joined along axes (all by default)."""
     axes = axis if axis is not None else reduction_indices
     joint, kept = as_bytes(separator), bool(keepdims if keepdims is not None else keep_dims)
-    return on_host(
-        "ReduceJoin",
-        name,
-        functools.partial(_join_along, axes=axes, joint=joint, kept=kept),
-        [input_of(inputs)],
-        "string",
-        () if axes is None and not kept else None,
-    )
+    given = input_of(inputs)
+    shape = _extents(given)
+    known = () if axes is None and not kept else None
+    if shape is not None:
+        chosen = {a % len(shape) for a in (range(len(shape)) if axes is None else np.atleast_1d(axes))}
+        known = builtin_tuple(1 if i in chosen else n for i, n in enumerate(shape) if kept or i not in chosen)
+    function = functools.partial(_join_along, axes=axes, joint=joint, kept=kept)
+    return on_host("ReduceJoin", name, function, [given], "string", known)
 
 
 builtin_tuple = tuple
@@ -221,7 +223,7 @@ def _part(s: bytes, start: int, count: int, *, unit: str) -> bytes:
 def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = "BYTE") -> Any:
     """``len`` bytes (or characters) of each string, from ``pos`` on."""
     function = _each(functools.partial(_part, unit=unit))
-    return on_host("Substr", name, function, [input, pos, len], "string", _extents(input))
+    return on_host("Substr", name, function, [input, pos, len], "string", _broadcast([input, pos, len]))
 
 
 def _extents(x: Any) -> Any:

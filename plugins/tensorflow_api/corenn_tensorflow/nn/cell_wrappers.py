@@ -15,17 +15,12 @@ from corenn_tensorflow.nn.cells import LSTMStateTuple, RNNCell, map_sizes
 from corenn_tensorflow.operands import known, like, tensor
 
 
-class Wrapper(RNNCell):
-    """A cell that adds to another; the variables are the other's, under its names."""
+class Around(RNNCell):
+    """A cell around another, of its sizes and its first state."""
 
-    def __init__(self, cell: Any) -> None:
-        super().__init__()
+    def __init__(self, cell: Any, reuse: Any = None) -> None:
+        super().__init__(_reuse=reuse)
         self._cell = cell
-
-    @property
-    def wrapped_cell(self) -> Any:
-        """The other cell."""
-        return self._cell
 
     @property
     def state_size(self) -> Any:
@@ -40,6 +35,18 @@ class Wrapper(RNNCell):
     def zero_state(self, batch_size: Any, dtype: Any = "float32") -> Any:
         """That of the cell."""
         return self._cell.zero_state(batch_size, dtype)
+
+
+class Wrapper(Around):
+    """A cell that adds to another; the variables are the other's, under its names."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__(cell)
+
+    @property
+    def wrapped_cell(self) -> Any:
+        """The other cell."""
+        return self._cell
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -189,4 +196,4 @@ class DeviceWrapper(Wrapper):
             return self._cell(inputs, state, scope)
 
 
-__all__ = ["DeviceWrapper", "DropoutWrapper", "ResidualWrapper", "Wrapper"]
+__all__ = ["Around", "DeviceWrapper", "DropoutWrapper", "ResidualWrapper", "Wrapper"]

@@ -68,41 +68,14 @@ def decode_csv(
     given = records if isinstance(records, Tensor) else convert_to_tensor(records, "string")
     known = extents_of(given)
     graph = mode.graph_for(given)
+    columns = functools.partial(
+        _decoded_columns, use_quote_delim=use_quote_delim, field_delim=field_delim, kinds=kinds,
+        select_cols=select_cols, na_value=na_value, defaults=defaults,
+    )  # fmt: skip
     if graph is None:
-        return [
-            convert_to_tensor(a, k)
-            for a, k in zip(
-                functools.partial(
-                    _decoded_columns,
-                    use_quote_delim=use_quote_delim,
-                    field_delim=field_delim,
-                    kinds=kinds,
-                    select_cols=select_cols,
-                    na_value=na_value,
-                    defaults=defaults,
-                )(given.data),
-                kinds,
-                strict=True,
-            )
-        ]
-    made = graph.add(
-        HostCallKind(
-            functools.partial(
-                _decoded_columns,
-                use_quote_delim=use_quote_delim,
-                field_delim=field_delim,
-                kinds=kinds,
-                select_cols=select_cols,
-                na_value=na_value,
-                defaults=defaults,
-            ),
-            True,
-            "DecodeCSV",
-        ),
-        [given],
-        [(known, k) for k in kinds],
-        name=name or "DecodeCSV",
-    )
+        return [convert_to_tensor(a, k) for a, k in zip(columns(given.data), kinds, strict=True)]
+    kind = HostCallKind(columns, True, "DecodeCSV")
+    made = graph.add(kind, [given], [(known, k) for k in kinds], name=name or "DecodeCSV")
     return list(made.outputs)
 
 

@@ -248,7 +248,29 @@ class CheckpointSaverListener:
         """At the end."""
 
 
-class CheckpointSaverHook(SessionRunHook):
+class _TimedHook(SessionRunHook):
+    """Does something whenever its timer says so, by the global step."""
+
+    _timer: SecondOrStepTimer
+    _global_step_tensor: Any
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Fetch the step."""
+        return SessionRunArgs(self._global_step_tensor)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Do it where it is time."""
+        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
+            step = int(run_context.session.run(self._global_step_tensor))
+            if self._timer.should_trigger_for_step(step):
+                self._due(run_context, step, *self._timer.update_last_triggered_step(step))
+
+    def _due(self, run_context: SessionRunContext, step: int, seconds: float | None, steps: int | None) -> None:
+        """What is done; ``seconds`` and ``steps``: since the last time."""
+        raise NotImplementedError(type(self).__name__)
+
+
+class CheckpointSaverHook(_TimedHook):
     """Saves a checkpoint at the beginning, every so many steps or seconds, and at the end."""
 
     def __init__(
@@ -279,18 +301,9 @@ class CheckpointSaverHook(SessionRunHook):
         self._save(session, step)
         self._timer.update_last_triggered_step(step)
 
-    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Fetch the step."""
-        return SessionRunArgs(self._global_step_tensor)
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Save where it is time."""
-        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
-            step = int(run_context.session.run(self._global_step_tensor))
-            if self._timer.should_trigger_for_step(step):
-                self._timer.update_last_triggered_step(step)
-                if self._save(run_context.session, step):
-                    run_context.request_stop()
+    def _due(self, run_context: SessionRunContext, step: int, seconds: float | None, steps: int | None) -> None:
+        if self._save(run_context.session, step):
+            run_context.request_stop()
 
     def end(self, session: Any) -> None:
         """Save the last step."""
@@ -328,7 +341,7 @@ class CheckpointSaverHook(SessionRunHook):
         return self._saver
 
 
-class StepCounterHook(SessionRunHook):
+class StepCounterHook(_TimedHook):
     """Logs steps per second, and writes them as the summary ``global_step/sec``."""
 
     def __init__(
@@ -347,18 +360,9 @@ class StepCounterHook(SessionRunHook):
         self._global_step_tensor = _required_step("StepCounterHook")
         self._summary_tag = _name(self._global_step_tensor).partition(":")[0] + "/sec"
 
-    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Fetch the step."""
-        return SessionRunArgs(self._global_step_tensor)
-
-    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Log where it is time."""
-        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
-            step = int(run_context.session.run(self._global_step_tensor))
-            if self._timer.should_trigger_for_step(step):
-                seconds, steps = self._timer.update_last_triggered_step(step)
-                if seconds:
-                    self._log_and_record(steps or 0, seconds, step)
+    def _due(self, run_context: SessionRunContext, step: int, seconds: float | None, steps: int | None) -> None:
+        if seconds:
+            self._log_and_record(steps or 0, seconds, step)
 
     def _log_and_record(self, elapsed_steps: int, elapsed_time: float, global_step: int) -> None:
         rate = elapsed_steps / elapsed_time

@@ -137,6 +137,17 @@ def layer_norm(
         return collect_named_outputs(outputs_collections, sc.name, y)
 
 
+def _weights(
+    count: int, center: bool, scale: bool, param_initializers: Any, variables_collections: Any, trainable: bool
+) -> tuple[Any, Any]:
+    """``beta`` and ``gamma`` [count] in the present scope; ``None`` for one that is not wanted."""
+
+    def made(name: str, start: str) -> Any:
+        return _made(name, (count,), start, param_initializers, variables_collections, trainable, None)
+
+    return made("beta", "zeros") if center else None, made("gamma", "ones") if scale else None
+
+
 @add_arg_scope
 def instance_norm(
     inputs: Any, center: bool = True, scale: bool = True, epsilon: float = 1e-6, activation_fn: Any = None,
@@ -150,16 +161,7 @@ def instance_norm(
         axis = 1 if data_format.startswith("NC") else rank - 1
         count = _size(x, axis)
         wide = tuple(count if a == axis else 1 for a in range(rank))
-        beta = (
-            _made("beta", (count,), "zeros", param_initializers, variables_collections, trainable, None)
-            if center
-            else None
-        )
-        gamma = (
-            _made("gamma", (count,), "ones", param_initializers, variables_collections, trainable, None)
-            if scale
-            else None
-        )
+        beta, gamma = _weights(count, center, scale, param_initializers, variables_collections, trainable)
         mean, variance = moments_of(x, [a for a in range(1, rank) if a != axis], True, None)
         y = multiply(subtract(x, mean), rsqrt(add(variance, epsilon)))
         y = y if gamma is None else multiply(y, reshape(gamma, shape=wide))
@@ -179,16 +181,7 @@ def group_norm(
     with variable_scope(scope, "GroupNorm", [inputs], reuse=reuse) as sc:
         x = tensor(inputs)
         count = _size(x, channels_axis)
-        beta = (
-            _made("beta", (count,), "zeros", param_initializers, variables_collections, trainable, None)
-            if center
-            else None
-        )
-        gamma = (
-            _made("gamma", (count,), "ones", param_initializers, variables_collections, trainable, None)
-            if scale
-            else None
-        )
+        beta, gamma = _weights(count, center, scale, param_initializers, variables_collections, trainable)
         y = group_op(x, gamma, beta, groups=int(groups), axis=int(channels_axis), epsilon=float(epsilon))
         y = activation_fn(y) if activation_fn is not None else y
         return collect_named_outputs(outputs_collections, sc.name, y)

@@ -13,6 +13,7 @@ from corenn.ops.softmax import softmax
 from corenn_tensorflow import initializers
 from corenn_tensorflow.layer_base import activation_of, channels
 from corenn_tensorflow.nn.activations import bias_add, dropped, sigmoid, tanh
+from corenn_tensorflow.nn.cell_wrappers import Around
 from corenn_tensorflow.nn.cells import GRUCell, LSTMCell, LSTMStateTuple, RNNCell
 from corenn_tensorflow.nn.embedding import lookup
 from corenn_tensorflow.nn.recurrent import bidirectional_dynamic_rnn, static_bidirectional_rnn
@@ -99,34 +100,12 @@ class LayerNormBasicLSTMCell(RNNCell):
         return h, LSTMStateTuple(c, h)
 
 
-class _Around(RNNCell):
-    """A cell around another, with variables of its own."""
-
-    def __init__(self, cell: Any, reuse: Any = None) -> None:
-        super().__init__(_reuse=reuse)
-        self._cell = cell
-
-    @property
-    def state_size(self) -> Any:
-        """That of the cell."""
-        return self._cell.state_size
-
-    @property
-    def output_size(self) -> Any:
-        """That of the cell."""
-        return self._cell.output_size
-
-    def zero_state(self, batch_size: Any, dtype: Any = "float32") -> Any:
-        """That of the cell."""
-        return self._cell.zero_state(batch_size, dtype)
-
-
 def _projected(x: Any, size: int) -> Any:
     kernel = get_variable("kernel", [channels("projection", tensor(x).get_shape()), size])
     return bias_add(matmul(x, kernel), get_variable("bias", [size], initializer=initializers.Zeros()))
 
 
-class OutputProjectionWrapper(_Around):
+class OutputProjectionWrapper(Around):
     """The cell's output times a matrix."""
 
     def __init__(self, cell: Any, output_size: int, activation: Any = None, reuse: Any = None) -> None:
@@ -145,7 +124,7 @@ class OutputProjectionWrapper(_Around):
         return found if self._activation is None else self._activation(found), new
 
 
-class InputProjectionWrapper(_Around):
+class InputProjectionWrapper(Around):
     """The input times a matrix goes into the cell."""
 
     def __init__(
@@ -160,7 +139,7 @@ class InputProjectionWrapper(_Around):
         return self._cell(found if self._activation is None else self._activation(found), state)
 
 
-class EmbeddingWrapper(_Around):
+class EmbeddingWrapper(Around):
     """The embeddings of class numbers go into the cell."""
 
     def __init__(
@@ -176,7 +155,7 @@ class EmbeddingWrapper(_Around):
         return self._cell(lookup(table, reshape(inputs, shape=(-1,)), "mod", None, None), state)
 
 
-class AttentionCellWrapper(_Around):
+class AttentionCellWrapper(Around):
     """A cell that attends to its last ``attn_length`` outputs (Bahdanau, Cho & Bengio 2014, over its own past)."""
 
     def __init__(
@@ -231,7 +210,7 @@ class AttentionCellWrapper(_Around):
             return found, past[:, 1:]
 
 
-class CompiledWrapper(_Around):
+class CompiledWrapper(Around):
     """The cell itself: sessions compile whole runs."""
 
     def call(self, inputs: Any, state: Any) -> Any:

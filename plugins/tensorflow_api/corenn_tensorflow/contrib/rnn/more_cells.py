@@ -11,9 +11,9 @@ from corenn.ops.convolution import conv
 from corenn.ops.elementwise import add, multiply, subtract
 from corenn.ops.shaping import concatenate, parts
 from corenn_tensorflow import initializers
-from corenn_tensorflow.contrib.rnn.cells import _Around
 from corenn_tensorflow.layer_base import activation_of, channels
 from corenn_tensorflow.nn.activations import bias_add, relu, sigmoid, tanh
+from corenn_tensorflow.nn.cell_wrappers import Around
 from corenn_tensorflow.nn.cells import LSTMStateTuple, RNNCell
 from corenn_tensorflow.scopes import get_variable, get_variable_scope, variable_scope
 from corenn_tensorflow.shapes import TensorShape
@@ -157,7 +157,7 @@ class NASCell(RNNCell):
         return m, LSTMStateTuple(new, m)
 
 
-class HighwayWrapper(_Around):
+class HighwayWrapper(Around):
     """The input carried past the cell, as much of it as a gate says (Srivastava, Greff & Schmidhuber 2015)."""
 
     def __init__(self, cell: Any, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:

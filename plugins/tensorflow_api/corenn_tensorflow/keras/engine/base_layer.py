@@ -22,13 +22,14 @@ from corenn.layers.phase import call_signature, structure_changed
 from corenn.layers.symbolic import is_abstract
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import _interpreter
-from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 from corenn_tensorflow import mode
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.keras import constraints, initializers, regularizers, world
 from corenn_tensorflow.keras.engine import masks
+from corenn_tensorflow.keras.engine.calls import Called
+from corenn_tensorflow.keras.engine.shapes import InputSpec, first_shape, plain_shape, shape_of
 from corenn_tensorflow.keras.engine.weights import Weight, present, seeded
 from corenn_tensorflow.layer_base import Layer as OlderLayer
 from corenn_tensorflow.shapes import TensorShape
@@ -36,52 +37,7 @@ from corenn_tensorflow.shapes import TensorShape
 CORE = ("corenn.",)  #: where layers live whose ``build`` takes specs
 
 
-class InputSpec:
-    """What a layer expects of an input: rank, shape, dtype, extents of axes.  Kept, and checked by nobody."""
-
-    def __init__(
-        self, dtype: Any = None, shape: Any = None, ndim: int | None = None, max_ndim: int | None = None,
-        min_ndim: int | None = None, axes: Mapping[int, int] | None = None,
-    ) -> None:  # fmt: skip
-        self.dtype, self.shape, self.max_ndim, self.min_ndim = dtype, shape, max_ndim, min_ndim
-        self.ndim = len(shape) if shape is not None else ndim
-        self.axes = dict(axes or {})
-
-
-def shape_of(value: Any) -> Any:
-    """The shape of a tensor or spec as ``TensorShape``; lists and dicts of them for structures."""
-    if isinstance(value, (list, tuple)):
-        return [shape_of(v) for v in value]
-    if isinstance(value, dict):
-        return {k: shape_of(v) for k, v in value.items()}
-    if value is None:
-        return None
-    spec = value if isinstance(value, Spec) else value.spec
-    return TensorShape.of(tuple(None if n is None else int(n) for n in spec.shape))
-
-
-def plain_shape(shape: Any) -> tuple[int | None, ...]:
-    """A shape as a tuple of ints and ``None``."""
-    listed = shape.as_list() if hasattr(shape, "as_list") else shape
-    if isinstance(listed, (int, np.integer)):
-        listed = (listed,)
-    return tuple(None if n is None or getattr(n, "value", n) is None else int(n) for n in listed)
-
-
-def first_shape(config: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """``batch_input_shape`` from the arguments of a first layer, which are taken out of ``config``."""
-    batch = config.pop("batch_size", None)
-    shape = config.pop("input_shape", None)
-    whole = config.pop("batch_input_shape", None)
-    width, length = config.pop("input_dim", None), config.pop("input_length", None)
-    if whole is not None:
-        return plain_shape(whole)
-    if shape is None and width is not None:
-        shape = (width,) if length is None else (length, width)
-    return None if shape is None else (batch, *plain_shape(shape))
-
-
-class Layer(core.Layer):
+class Layer(Called, core.Layer):
     """Base of all layers; see the module."""
 
     casts_inputs = True
@@ -419,67 +375,6 @@ class Layer(core.Layer):
         if not self._trainable:
             self.trainable = False
 
-    # ---- what it was called on
-
-    def _node(self, index: int, what: str) -> Any:
-        if not self._nodes:
-            raise AttributeError(f"Layer {self.name} has never been called and thus has no defined {what}.")
-        if index >= len(self._nodes):
-            raise ValueError(f"Asked to get {what} at node {index}, but the layer has only {len(self._nodes)} nodes.")
-        return self._nodes[index]
-
-    @property
-    def input(self) -> Any:
-        """The symbolic input of the first call."""
-        return self._node(0, "input").inputs
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output of the first call."""
-        return self._node(0, "output").outputs
-
-    @property
-    def input_shape(self) -> Any:
-        """The shape of the input, a tuple."""
-        if self._nodes:
-            return _shapes(self._nodes[0].inputs)
-        if self._batch_input_shape is not None:
-            return self._batch_input_shape
-        return _shapes(self._specs(self.input_specs, "input shape")[0])
-
-    @property
-    def output_shape(self) -> Any:
-        """The shape of the output, a tuple."""
-        return _shapes(self._nodes[0].outputs if self._nodes else self._specs(self.output_specs, "output shape"))
-
-    def _specs(self, specs: Any, what: str) -> Any:
-        if specs is None:
-            raise AttributeError(f"The layer {self.name} has never been called and thus has no defined {what}.")
-        return specs
-
-    def get_input_at(self, node_index: int) -> Any:
-        """The symbolic input of a call."""
-        return self._node(node_index, "input").inputs
-
-    def get_output_at(self, node_index: int) -> Any:
-        """The symbolic output of a call."""
-        return self._node(node_index, "output").outputs
-
-    def get_input_shape_at(self, node_index: int) -> Any:
-        """The shape of a call's input."""
-        return _shapes(self._node(node_index, "input shape").inputs)
-
-    def get_output_shape_at(self, node_index: int) -> Any:
-        """The shape of a call's output."""
-        return _shapes(self._node(node_index, "output shape").outputs)
-
-    @property
-    def inbound_nodes(self) -> list[Any]:
-        """The symbolic calls."""
-        return list(self._nodes)
-
-    _inbound_nodes = inbound_nodes
-
     @property
     def stateful(self) -> bool:
         """Whether it keeps states from batch to batch."""
@@ -512,15 +407,6 @@ def _in_graph(layer: Any) -> list[Any]:
     penalties = [penalty(present(weight)) for weight, penalty in layer._regularized]
     functions = [f() for f in getattr(layer, "_loss_functions", ())]
     return [*penalties, *functions, *getattr(layer, "_graph_losses", ())]
-
-
-def _shapes(value: Any) -> Any:
-    if isinstance(value, (list, tuple)) and not isinstance(value, (TensorShape, Spec)):
-        return [_shapes(v) for v in value]
-    extents = value.extents if isinstance(value, GraphTensor) else value.shape
-    if isinstance(value, Spec):
-        extents = (None, *extents[1:])
-    return None if extents is None else tuple(None if n is None else int(n) for n in extents)
 
 
 def _is_dtype(value: Any) -> bool:

@@ -64,7 +64,7 @@ def _write(kind: LayerCallKind, operation: Operation, writer: Writer) -> dict[st
 
 
 def _read(record: Record, reader: Reader) -> LayerCallKind:
-    from corenn_tensorflow.keras.engine.saving import layer_from
+    from corenn_tensorflow.keras.engine.architecture import layer_from
 
     config = record.config
     count, weights, changed = (config.get(name) for name in ("count", "weights", "changed"))

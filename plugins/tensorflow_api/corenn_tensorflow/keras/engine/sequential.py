@@ -153,7 +153,7 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
         """A model from its configuration."""
-        from corenn_tensorflow.keras.engine.saving import layer_from
+        from corenn_tensorflow.keras.engine.architecture import layer_from
 
         given = config if isinstance(config, dict) else {"layers": config}
         model = cls(name=given.get("name"))

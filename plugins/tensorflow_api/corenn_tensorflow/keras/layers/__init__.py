@@ -37,7 +37,7 @@ def serialize(layer: object) -> object:
 
 def deserialize(config: object, custom_objects: object = None) -> object:
     """The layer that ``serialize`` wrote."""
-    from corenn_tensorflow.keras.engine.saving import layer_from
+    from corenn_tensorflow.keras.engine.architecture import layer_from
 
     return layer_from(config, custom_objects)
 

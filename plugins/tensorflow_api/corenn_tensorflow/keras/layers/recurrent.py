@@ -173,7 +173,7 @@ class _Stacked(BuiltIn):
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
         """The cells from their configurations."""
-        from corenn_tensorflow.keras.engine.saving import layer_from
+        from corenn_tensorflow.keras.engine.architecture import layer_from
 
         return cls(**{**config, "cells": [layer_from(c, custom_objects) for c in config["cells"]]})
 
@@ -201,11 +201,11 @@ class RNN(_Sequence, core.RNN):
         stateful: bool = False, unroll: bool = False, time_major: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         if isinstance(cell, dict):
-            from corenn_tensorflow.keras.engine.saving import layer_from
+            from corenn_tensorflow.keras.engine.architecture import layer_from
 
             cell = layer_from(cell)
         elif isinstance(cell, list) and cell and isinstance(cell[0], dict):
-            from corenn_tensorflow.keras.engine.saving import layer_from
+            from corenn_tensorflow.keras.engine.architecture import layer_from
 
             cell = [layer_from(c) for c in cell]
         settings = {
@@ -238,7 +238,7 @@ class _Wrapper(BuiltIn):
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
         """A wrapper from its configuration."""
-        from corenn_tensorflow.keras.engine.saving import layer_from
+        from corenn_tensorflow.keras.engine.architecture import layer_from
 
         given = dict(config)
         for name in ("layer", "backward_layer"):
