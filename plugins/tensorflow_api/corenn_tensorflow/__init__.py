@@ -25,13 +25,16 @@ def _gather() -> None:
         globals().update({name: getattr(names, name) for name in names.__all__})
 
 
-def _imports_parts(frame: Any) -> bool:
-    """Whether a module of this package is at its imports, ``from corenn_tensorflow import mode``.
+def _asked_from_inside(frame: Any) -> bool:
+    """Whether a module of this package asks, at its imports: ``from corenn_tensorflow import mode``.
 
     Gathering all names in the middle of that would meet modules that are half made.
     """
-    asks = "importlib" in frame.f_globals.get("__name__", "") and frame.f_back is not None
-    return asks and str(frame.f_back.f_globals.get("__name__", "")).startswith(f"{__name__}.")
+    if "importlib" in frame.f_globals.get("__name__", ""):
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "<module>":
+        return False
+    return str(frame.f_globals.get("__name__", "")).startswith(f"{__name__}.")
 
 
 def __getattr__(name: str) -> Any:
@@ -42,8 +45,8 @@ def __getattr__(name: str) -> Any:
         return sorted(_gathered)
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _imports_parts(sys._getframe(1)):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r} yet")  # importlib imports it then
+    if name not in _gathered and _asked_from_inside(sys._getframe(1)):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r} yet")  # importlib finds the module then
     _gather()
     if name in _gathered:
         return globals()[name]
