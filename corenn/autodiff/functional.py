@@ -126,6 +126,7 @@ class _CustomPlan:
     """What the reverse pass needs of a plan and its op, for a function with a gradient of its own."""
 
     name, rules, attrs = "custom_gradient", MappingProxyType[int, Any]({}), MappingProxyType[str, Any]({})
+    partial = False
 
     def __init__(
         self, pull: Callable[..., Any], operands: list[Tensor], outputs: tuple[Tensor, ...], single: bool

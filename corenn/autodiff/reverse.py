@@ -70,7 +70,8 @@ def backpropagate(
             target = entry.targets[0]
             g: Any = gradients.get(target) if target in wanted else gradients.pop(target, None)
         else:
-            g = _arriving(entry, gradients, wanted)
+            partial = op.joint_rule is not None and op.joint_rule.partial
+            g = _arriving(entry, gradients, wanted, partial)
         if g is None or reached.isdisjoint(nodes):
             continue
         specs = plan.inputs
@@ -104,11 +105,18 @@ def _reached_from(wanted: Set[Node], entries: list[Entry]) -> set[Node | None]:
     return reached
 
 
-def _arriving(entry: Entry, gradients: dict[Node | None, Tensor], wanted: Set[Node]) -> tuple[Tensor, ...] | None:
-    """Gradients of an op with several results, zeros for those nothing depends on; ``None`` if that is all of them."""
+def _arriving(
+    entry: Entry, gradients: dict[Node | None, Tensor], wanted: Set[Node], partial: bool
+) -> tuple[Tensor | None, ...] | None:
+    """Gradients of an op with several results; ``None`` if nothing depends on any of them.
+
+    For those that nothing depends on there are zeros, or ``None`` if ``partial``.
+    """
     found = [gradients.get(t) if t in wanted else gradients.pop(t, None) for t in entry.targets]
     if all(g is None for g in found):
         return None
+    if partial:
+        return tuple(found)
     return tuple(
         zeros(s.static, s.dtype, device=s.device) if g is None else g
         for g, s in zip(found, entry.plan.specs, strict=True)

@@ -19,14 +19,17 @@ from corenn.ops._recurrence import (
     columns,
     for_projection,
     for_recurrence,
+    for_weights,
     logistic,
     order,
+    plus,
     previous,
     project,
     result,
     run_reference,
     sigmoid_slope,
     step,
+    step_of,
     tanh_slope,
     terms,
     time_first,
@@ -34,7 +37,7 @@ from corenn.ops._recurrence import (
 )
 from corenn.ops.activations import sigmoid
 from corenn.ops.contraction import matmul
-from corenn.ops.reduction import sum as sum_over
+from corenn.ops.creation import zeros_like
 from corenn.ops.sampling import error, literal, real, sample
 from corenn.ops.shaping import concatenate, stack
 from corenn.ops.table import Call, Result, TensorLike, op
@@ -128,80 +131,89 @@ def _(
 
 @gru_sequence.vjp
 def _(
-    g: tuple[Tensor, Tensor, Tensor], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
+    arrived: tuple[Tensor | None, ...], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
     lengths: Tensor | None, out: tuple[Tensor, ...], reset_after: bool, reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     outputs, _, gates = out
-    before = previous(h0, time_first(outputs), valid_steps(lengths, x.shape[1]), reverse)
-    g_outputs, g_h, g_gates = g
+    g_outputs, g_h, g_gates = arrived
     of_input, of_state, by_h = gru_grad(
-        g_outputs, g_h, g_gates, before, recurrent_kernel, gates, lengths, reset_after=reset_after, reverse=reverse
-    )
+        h0, outputs, recurrent_kernel, gates, g_outputs, g_h, g_gates, lengths, reset_after=reset_after,
+        reverse=reverse,
+    )  # fmt: skip
+    if reset_after:
+        by_x, *by_weights = for_weights(
+            of_input, x, h0, kernel, outputs, lengths, reverse, (needs[0], needs[2:5]), of_state
+        )
+        return by_x, by_h, *by_weights, None
     by_x, by_kernel, by_bias = for_projection(of_input, x, kernel, (needs[0], needs[2], needs[4]))
     by_recurrent = None
-    if needs[3] and reset_after:
-        by_recurrent = for_recurrence(of_state, before)
-    elif needs[3]:
+    if needs[3]:
         units = h0.shape[1]
+        before = previous(h0, time_first(outputs), valid_steps(lengths, x.shape[1]), reverse)
         reset = columns(gates, units, units) * before
         parts = (columns(of_state, 0, 2 * units), before), (columns(of_state, 2 * units, units), reset)
         by_recurrent = concatenate(*[for_recurrence(*part) for part in parts], axis=-1)
-    if by_bias is not None and reset_after:
-        by_bias = stack(by_bias, sum_over(of_state, axis=(0, 1)))
     return by_x, by_h, by_kernel, by_recurrent, by_bias, None
 
 
-def _grad(call: Call, g_outputs: Spec, g_h: Spec, *rest: Spec | None) -> Result:
-    batch, steps, units = g_outputs.static
-    slopes = Spec((steps, batch, 3 * units), g_h.dtype)
-    return slopes, slopes, g_h.at(None)
+def _grad(call: Call, h0: Spec, outputs: Spec, *rest: Spec | None) -> Result:
+    batch, steps, units = outputs.static
+    slopes = Spec((steps, batch, 3 * units), outputs.dtype)
+    return slopes, slopes, Spec((batch, units), outputs.dtype)
 
 
 @op(infer=_grad, dtypes=DTYPES, results=("input_slopes", "state_slopes", "h0"), namespace="_")
 def gru_grad(
-    g_outputs: TensorLike, g_h: TensorLike, g_gates: TensorLike, before: TensorLike, recurrent_kernel: TensorLike,
-    gates: TensorLike, lengths: TensorLike | None = None, /, *, reset_after: bool, reverse: bool,
+    h0: TensorLike, outputs: TensorLike, recurrent_kernel: TensorLike, gates: TensorLike,
+    g_outputs: TensorLike | None = None, g_h: TensorLike | None = None, g_gates: TensorLike | None = None,
+    lengths: TensorLike | None = None, /, *, reset_after: bool, reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of ``gru`` by the projections of the inputs and of the states [time, batch, 3 units], which differ
     with ``reset_after``, and by the first state.
 
-    ``g_...`` are those by its results, ``before`` the state each step began from [time, batch, units], ``gates`` what
-    it returned.
+    ``g_...`` are those by its results, as far as anything depends on them; ``outputs`` and ``gates`` are two of those
+    results.
     """
 
 
 def _retreat(
-    dh: Tensor, before: Tensor, gates: Tensor, kept: Tensor, recurrent: Tensor, reset_after: bool
+    dh: Tensor, before: Tensor, gates: Tensor, kept: Tensor | None, recurrent: Tensor, reset_after: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One step back: gradients by the input's projection, the state's, and by the state before but for the latter."""
     units = dh.shape[1]
     z, r, n = (columns(gates, k * units, units) for k in range(3))
-    by_n = (dh * (1 - z) + columns(kept, 2 * units, units)) * tanh_slope(n)
-    by_z = (dh * (before - n) + columns(kept, 0, units)) * sigmoid_slope(z)
+
+    def total(made: Tensor, k: int) -> Tensor:
+        return made if kept is None else made + columns(kept, k * units, units)
+
+    by_n = total(dh * (1 - z), 2) * tanh_slope(n)
+    by_z = total(dh * (before - n), 0) * sigmoid_slope(z)
     rest = dh * z
     if reset_after:
-        by_r = (by_n * columns(gates, 3 * units, units) + columns(kept, units, units)) * sigmoid_slope(r)
-        by_s = by_n * r + columns(kept, 3 * units, units)
+        by_r = total(by_n * columns(gates, 3 * units, units), 1) * sigmoid_slope(r)
+        by_s = total(by_n * r, 3)
         return concatenate(by_z, by_r, by_n, axis=-1), concatenate(by_z, by_r, by_s, axis=-1), rest
     scaled = matmul(by_n, columns(recurrent, 2 * units, units), transpose_b=True)
-    by_r = (scaled * before + columns(kept, units, units)) * sigmoid_slope(r)
+    by_r = total(scaled * before, 1) * sigmoid_slope(r)
     both = concatenate(by_z, by_r, by_n, axis=-1)
     return both, both, rest + scaled * r
 
 
 @gru_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, g_gates: Tensor, before: Tensor, recurrent_kernel: Tensor, gates: Tensor,
-    lengths: Tensor | None, *, reset_after: bool, reverse: bool,
+    h0: Tensor, outputs: Tensor, recurrent_kernel: Tensor, gates: Tensor, g_outputs: Tensor | None, g_h: Tensor | None,
+    g_gates: Tensor | None, lengths: Tensor | None, *, reset_after: bool, reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    steps, _, units = before.shape
-    valid, by_output = valid_steps(lengths, steps), time_first(g_outputs)
+    _, steps, units = outputs.shape
+    valid, by_output = valid_steps(lengths, steps), None if g_outputs is None else time_first(g_outputs)
+    before = previous(h0, time_first(outputs), valid, reverse)
     projecting = recurrent_kernel if reset_after else columns(recurrent_kernel, 0, 2 * units)
-    dh, by_input, by_state = g_h, [g_h] * steps, [g_h] * steps
+    dh = zeros_like(h0) if g_h is None else g_h
+    by_input, by_state = [dh] * steps, [dh] * steps
     for t in reversed(order(steps, reverse)):
-        dh_t = dh + step(by_output, t)
+        dh_t = plus(dh, step_of(by_output, t))
         first, second, rest = _retreat(
-            dh_t, step(before, t), step(gates, t), step(g_gates, t), recurrent_kernel, reset_after
+            dh_t, step(before, t), step(gates, t), step_of(g_gates, t), recurrent_kernel, reset_after
         )
         by_input[t], by_state[t] = chosen(valid, t, first, 0.0), chosen(valid, t, second, 0.0)
         through = second if reset_after else columns(second, 0, 2 * units)
@@ -277,12 +289,16 @@ gru_sequence.samples(
     sample(*_operands, _bias, reset_after=False, reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), *_weights),
 )  # fmt: skip
-_arriving, _before = (real(shape=(2, 3, 3)), real(shape=(2, 3))), real(shape=(3, 2, 3))
+_arriving, _states = (real(shape=(2, 3, 3)), real(shape=(2, 3))), (real(shape=(2, 3)), real(shape=(2, 3, 3)))
 gru_grad.samples(
-    sample(*_arriving, real(shape=(3, 2, 12)), _before, _weights[1], real(0, 1, shape=(3, 2, 12)), reset_after=True,
+    sample(*_states, _weights[1], real(0, 1, shape=(3, 2, 12)), *_arriving, real(shape=(3, 2, 12)), reset_after=True,
            reverse=False, grad=False),
-    sample(*_arriving, real(shape=(3, 2, 9)), _before, _weights[1], real(0, 1, shape=(3, 2, 9)), _lengths,
+    sample(*_states, _weights[1], real(0, 1, shape=(3, 2, 9)), *_arriving, real(shape=(3, 2, 9)), _lengths,
            reset_after=False, reverse=True, grad=False),
+    sample(*_states, _weights[1], real(0, 1, shape=(3, 2, 12)), None, _arriving[1], reset_after=True, reverse=True,
+           grad=False),
+    sample(*_states, _weights[1], real(0, 1, shape=(3, 2, 9)), _arriving[0], None, None, _lengths, reset_after=False,
+           reverse=False, grad=False),
 )  # fmt: skip
 gru_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), *_weights, _biases_after),

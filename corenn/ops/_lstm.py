@@ -13,16 +13,17 @@ from corenn.ops._recurrence import (
     check,
     chosen,
     columns,
-    for_projection,
-    for_recurrence,
+    for_weights,
     logistic,
     order,
+    plus,
     previous,
     project,
     result,
     run_reference,
     sigmoid_slope,
     step,
+    step_of,
     tanh_slope,
     terms,
     time_first,
@@ -30,6 +31,7 @@ from corenn.ops._recurrence import (
 )
 from corenn.ops.activations import sigmoid
 from corenn.ops.contraction import matmul
+from corenn.ops.creation import zeros_like
 from corenn.ops.sampling import error, integer, literal, real, sample
 from corenn.ops.shaping import concatenate, stack
 from corenn.ops.table import Call, Result, TensorLike, op
@@ -104,65 +106,57 @@ def _(
 
 @lstm_sequence.vjp
 def _(
-    g: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor,
+    arrived: tuple[Tensor | None, ...], x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor,
     recurrent_kernel: Tensor, lengths: Tensor | None, out: tuple[Tensor, ...], reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     outputs, _, _, cells, gates = out
-    g_outputs, g_h, g_c, g_cells, g_gates = g
+    g_outputs, g_h, g_c, g_cells, g_gates = arrived
     slopes, by_h, by_c = lstm_grad(
-        g_outputs, g_h, g_c, g_cells, g_gates, c0, recurrent_kernel, cells, gates, lengths, reverse=reverse
+        c0, recurrent_kernel, cells, gates, g_outputs, g_h, g_c, g_cells, g_gates, lengths, reverse=reverse
     )
-    by_x, by_kernel, by_bias = for_projection(slopes, x, kernel, (needs[0], needs[3], needs[5]))
-    by_recurrent = None
-    if needs[4]:
-        valid = valid_steps(lengths, x.shape[1])
-        by_recurrent = for_recurrence(slopes, previous(h0, time_first(outputs), valid, reverse))
-    return by_x, by_h, by_c, by_kernel, by_recurrent, by_bias, None
+    by_x, *by_weights = for_weights(slopes, x, h0, kernel, outputs, lengths, reverse, (needs[0], needs[3:6]))
+    return by_x, by_h, by_c, *by_weights, None
 
 
 def _grad(call: Call, *specs: Spec | None) -> Result:
-    gates, state = specs[8], specs[5]
+    state, gates = specs[0], specs[3]
     assert gates is not None and state is not None  # neither is optional
     return tuple(Spec(s.shape, s.dtype) for s in (gates, state, state))
 
 
 @op(infer=_grad, dtypes=DTYPES, results=("slopes", "h0", "c0"), namespace="_")
 def lstm_grad(
-    g_outputs: TensorLike, g_h: TensorLike, g_c: TensorLike, g_cells: TensorLike, g_gates: TensorLike, c0: TensorLike,
-    recurrent_kernel: TensorLike, cells: TensorLike, gates: TensorLike, lengths: TensorLike | None = None, /, *,
+    c0: TensorLike, recurrent_kernel: TensorLike, cells: TensorLike, gates: TensorLike,
+    g_outputs: TensorLike | None = None, g_h: TensorLike | None = None, g_c: TensorLike | None = None,
+    g_cells: TensorLike | None = None, g_gates: TensorLike | None = None, lengths: TensorLike | None = None, /, *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of ``lstm`` by the arguments of its gates (``slopes`` [time, batch, 4 units]) and the first states.
 
-    ``g_...`` are the gradients by its results, ``cells`` and ``gates`` two of those results.
+    ``g_...`` are the gradients by its results, as far as anything depends on them; ``cells`` and ``gates`` are two of
+    those results.
     """
 
 
 @lstm_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, g_c: Tensor, g_cells: Tensor, g_gates: Tensor, c0: Tensor, recurrent_kernel: Tensor,
-    cells: Tensor, gates: Tensor, lengths: Tensor | None, *, reverse: bool,
+    c0: Tensor, recurrent_kernel: Tensor, cells: Tensor, gates: Tensor, g_outputs: Tensor | None, g_h: Tensor | None,
+    g_c: Tensor | None, g_cells: Tensor | None, g_gates: Tensor | None, lengths: Tensor | None, *, reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     steps, units = cells.shape[0], c0.shape[1]
-    valid, by_output = valid_steps(lengths, steps), time_first(g_outputs)
+    valid, by_output = valid_steps(lengths, steps), None if g_outputs is None else time_first(g_outputs)
     before = previous(c0, cells, None, reverse)  # cells hold what was carried past a step
     squashed = tanh(cells)
-    dh, dc = g_h, g_c
+    dh, dc = zeros_like(c0) if g_h is None else g_h, zeros_like(c0) if g_c is None else g_c
     slopes = [c0] * steps
     for t in reversed(order(steps, reverse)):
         i, f, g, o = (columns(step(gates, t), k * units, units) for k in range(4))
-        kept = tuple(columns(step(g_gates, t), k * units, units) for k in range(4))
         s = step(squashed, t)
-        dh_t, dc = dh + step(by_output, t), dc + step(g_cells, t)
+        dh_t, dc = plus(dh, step_of(by_output, t)), plus(dc, step_of(g_cells, t))
         dc_t = dc + dh_t * o * tanh_slope(s)
-        slope = concatenate(
-            (dc_t * g + kept[0]) * sigmoid_slope(i),
-            (dc_t * step(before, t) + kept[1]) * sigmoid_slope(f),
-            (dc_t * i + kept[2]) * tanh_slope(g),
-            (dh_t * s + kept[3]) * sigmoid_slope(o),
-            axis=-1,
-        )
-        slopes[t] = chosen(valid, t, slope, 0.0)
+        by_gates = concatenate(dc_t * g, dc_t * step(before, t), dc_t * i, dh_t * s, axis=-1)
+        bend = concatenate(sigmoid_slope(i), sigmoid_slope(f), tanh_slope(g), sigmoid_slope(o), axis=-1)
+        slopes[t] = chosen(valid, t, plus(by_gates, step_of(g_gates, t)) * bend, 0.0)
         dc = chosen(valid, t, dc_t * f, dc)
         dh = chosen(valid, t, matmul(slopes[t], recurrent_kernel, transpose_b=True), dh)
     return stack(*slopes), dh, dc
@@ -237,8 +231,10 @@ _arriving = (
 )
 _kept = (real(shape=(2, 3)), real(shape=(3, 12)), real(shape=(3, 2, 3)), real(0, 1, shape=(3, 2, 12)))
 lstm_grad.samples(
-    sample(*_arriving, *_kept, reverse=False, grad=False),
-    sample(*_arriving, *_kept, _lengths, reverse=True, grad=False),
+    sample(*_kept, *_arriving, reverse=False, grad=False),
+    sample(*_kept, *_arriving, _lengths, reverse=True, grad=False),
+    sample(*_kept, None, _arriving[1], reverse=False, grad=False),
+    sample(*_kept, _arriving[0], None, None, None, None, _lengths, reverse=True, grad=False),
 )
 lstm_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), real(shape=(2, 3)), *_weights, _bias),

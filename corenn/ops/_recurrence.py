@@ -15,9 +15,10 @@ from corenn.ops.creation import arange
 from corenn.ops.elementwise import add, cast, multiply, where
 from corenn.ops.logic import greater
 from corenn.ops.reduction import sum as sum_over
-from corenn.ops.shaping import along, concatenate, reshape, transpose
+from corenn.ops.sampling import literal, real, sample
+from corenn.ops.shaping import along, concatenate, reshape, stack, transpose
 from corenn.ops.slicing import basic_index
-from corenn.ops.table import Call
+from corenn.ops.table import Call, Result, TensorLike, op
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 
@@ -26,8 +27,8 @@ __all__: list[str] = []
 Array = np.ndarray[Any, Any]
 
 _FLOATING_OPERANDS = (
-    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates", "before",
-    "g_outputs", "g_h", "g_c", "g_cells", "g_gates",
+    "x", "h0", "c0", "h", "c", "kernel", "recurrent_kernel", "bias", "outputs", "cells", "gates",
+    "g_outputs", "g_h", "g_c", "g_cells", "g_gates", "slopes", "state_slopes",
 )  # fmt: skip
 DTYPES: dict[str, frozenset[DType]] = dict.fromkeys(_FLOATING_OPERANDS, FLOATING) | {"lengths": INTEGER}
 
@@ -149,6 +150,16 @@ def for_projection(
     return by_x, by_kernel, sum_over(flat, axis=0) if needs[2] else None
 
 
+def plus(x: Tensor, y: Tensor | None) -> Tensor:
+    """``x``, and ``y`` if it is there."""
+    return x if y is None else add(x, y)
+
+
+def step_of(x: Tensor | None, t: int) -> Tensor | None:
+    """Step ``t`` of a tensor with time first that may be absent."""
+    return None if x is None else step(x, t)
+
+
 def for_recurrence(slopes: Tensor, before: Tensor) -> Tensor:
     """The gradient by a recurrent kernel, of those by its products with the states ``before`` (both time first)."""
     return matmul(rows(before), rows(slopes), transpose_a=True)
@@ -162,6 +173,67 @@ def sigmoid_slope(y: Tensor) -> Tensor:
 def tanh_slope(y: Tensor) -> Tensor:
     """The derivative of the hyperbolic tangent where its value is ``y``."""
     return 1 - y * y
+
+
+def _input_grad(call: Call, slopes: Spec, kernel: Spec) -> Result:
+    steps, batch, _ = slopes.static
+    return Spec((batch, steps, kernel.static[0]), slopes.dtype)
+
+
+@op(infer=_input_grad, dtypes=DTYPES, namespace="_")
+def recurrent_input_grad(slopes: TensorLike, kernel: TensorLike, /) -> Tensor:
+    """The gradient of a recurrent network by its input [batch, T, features], of ``slopes``, that by the projection of
+    the input [T, batch, ...], and the kernel [features, ...]."""
+
+
+@recurrent_input_grad.decompose
+def _(slopes: Tensor, kernel: Tensor) -> Tensor:
+    by_rows = matmul(rows(slopes), kernel, transpose_b=True)
+    return time_first(reshape(by_rows, shape=(slopes.shape[0], slopes.shape[1], kernel.shape[0])))
+
+
+def _weight_grad(call: Call, slopes: Spec, x: Spec, h0: Spec, outputs: Spec, *rest: Spec | None) -> Result:
+    width, of_state = slopes.static[2], rest[0] if rest else None
+    bias = (width,) if of_state is None else (2, width)
+    return tuple(Spec(s, slopes.dtype) for s in ((x.static[2], width), (h0.static[1], width), bias))
+
+
+@op(infer=_weight_grad, dtypes=DTYPES, results=("kernel", "recurrent_kernel", "bias"), namespace="_")
+def recurrent_weight_grad(
+    slopes: TensorLike, x: TensorLike, h0: TensorLike, outputs: TensorLike, state_slopes: TensorLike | None = None,
+    lengths: TensorLike | None = None, /, *, reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """The gradients of a recurrent network by kernel, recurrent kernel and bias, of ``slopes``, those by the sums
+    ``x W + h U + b`` of all steps [T, batch, ...], its input, first state and outputs.
+
+    With ``state_slopes``, those by ``h U + b'``, ``slopes`` are by ``x W + b`` alone, and the bias is b above b'.
+    """
+
+
+@recurrent_weight_grad.decompose
+def _(
+    slopes: Tensor, x: Tensor, h0: Tensor, outputs: Tensor, state_slopes: Tensor | None, lengths: Tensor | None, *,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    flat = rows(slopes)
+    before = previous(h0, time_first(outputs), valid_steps(lengths, x.shape[1]), reverse)
+    by_kernel, by_bias = matmul(rows(time_first(x)), flat, transpose_a=True), sum_over(flat, axis=0)
+    if state_slopes is None:
+        return by_kernel, for_recurrence(slopes, before), by_bias
+    by_bias = stack(by_bias, sum_over(state_slopes, axis=(0, 1)))
+    return by_kernel, for_recurrence(state_slopes, before), by_bias
+
+
+def for_weights(
+    slopes: Tensor, x: Tensor, h0: Tensor, kernel: Tensor, outputs: Tensor, lengths: Tensor | None, reverse: bool,
+    needs: tuple[bool, tuple[bool, ...]], state_slopes: Tensor | None = None,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    """Gradients by x, kernel, recurrent kernel and bias of those by the sums of all steps.  ``needs``: whether that by
+    x is needed, and which of the others; without bias nothing is."""
+    by_x = recurrent_input_grad(slopes, kernel) if needs[0] else None
+    if not any(needs[1]):
+        return by_x, None, None, None
+    return by_x, *recurrent_weight_grad(slopes, x, h0, outputs, state_slopes, lengths, reverse=reverse)
 
 
 # ---------------------------------------------------------------- references
@@ -196,3 +268,15 @@ def result(call: Call, *shapes: tuple[int, ...]) -> tuple[Spec, ...]:
 def terms(*specs: Spec | None, **attrs: Any) -> int:
     """How many terms an element of a result adds up, in round figures, so that tolerances fit."""
     return 4 * max(sum(s.static) for s in specs if s is not None)
+
+
+recurrent_input_grad.samples(sample(real(shape=(3, 2, 8)), real(shape=(4, 8)), grad=False))
+_operands = (real(shape=(3, 2, 8)), real(shape=(2, 3, 4)), real(shape=(2, 2)), real(shape=(2, 3, 2)))
+recurrent_weight_grad.samples(
+    sample(*_operands, reverse=False, grad=False),
+    sample(*_operands, None, literal([2, 0], "int32"), reverse=True, grad=False),
+    sample(*_operands, _operands[0], reverse=True, grad=False),
+    sample(*_operands, _operands[0], literal([1, 3], "int32"), reverse=False, grad=False),
+)
+for _op in (recurrent_input_grad, recurrent_weight_grad):
+    _op.terms(terms)

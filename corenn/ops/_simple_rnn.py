@@ -12,14 +12,14 @@ from corenn.ops._recurrence import (
     Array,
     check,
     chosen,
-    for_projection,
-    for_recurrence,
+    for_weights,
     order,
-    previous,
+    plus,
     project,
     result,
     run_reference,
     step,
+    step_of,
     tanh_slope,
     terms,
     time_first,
@@ -27,6 +27,7 @@ from corenn.ops._recurrence import (
 )
 from corenn.ops.activations import relu
 from corenn.ops.contraction import matmul
+from corenn.ops.creation import zeros_like
 from corenn.ops.elementwise import cast
 from corenn.ops.logic import greater
 from corenn.ops.sampling import error, literal, real, sample
@@ -81,43 +82,42 @@ def _(
 
 @simple_rnn.vjp
 def _(
-    g: tuple[Tensor, Tensor], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, lengths: Tensor | None,
-    out: tuple[Tensor, Tensor], activation: str, reverse: bool, needs: tuple[bool, ...],
+    arrived: tuple[Tensor | None, Tensor | None], x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor,
+    lengths: Tensor | None, out: tuple[Tensor, Tensor], activation: str, reverse: bool, needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
-    slopes, by_h = simple_rnn_grad(*g, recurrent_kernel, out[0], lengths, activation=activation, reverse=reverse)
-    by_x, by_kernel, by_bias = for_projection(slopes, x, kernel, (needs[0], needs[2], needs[4]))
-    by_recurrent = None
-    if needs[3]:
-        valid = valid_steps(lengths, x.shape[1])
-        by_recurrent = for_recurrence(slopes, previous(h0, time_first(out[0]), valid, reverse))
-    return by_x, by_h, by_kernel, by_recurrent, by_bias, None
+    slopes, by_h = simple_rnn_grad(recurrent_kernel, out[0], *arrived, lengths, activation=activation, reverse=reverse)
+    by_x, *by_weights = for_weights(slopes, x, h0, kernel, out[0], lengths, reverse, (needs[0], needs[2:5]))
+    return by_x, by_h, *by_weights, None
 
 
-def _grad(call: Call, g_outputs: Spec, g_h: Spec, *rest: Spec | None) -> Result:
-    batch, steps, units = g_outputs.shape
-    return Spec((steps, batch, units), g_h.dtype), g_h.at(None)
+def _grad(call: Call, recurrent: Spec, outputs: Spec, *rest: Spec | None) -> Result:
+    batch, steps, units = outputs.static
+    return Spec((steps, batch, units), outputs.dtype), Spec((batch, units), outputs.dtype)
 
 
 @op(infer=_grad, dtypes=DTYPES, results=("slopes", "h0"), namespace="_")
 def simple_rnn_grad(
-    g_outputs: TensorLike, g_h: TensorLike, recurrent_kernel: TensorLike, outputs: TensorLike,
-    lengths: TensorLike | None = None, /, *, activation: str, reverse: bool,
+    recurrent_kernel: TensorLike, outputs: TensorLike, g_outputs: TensorLike | None = None,
+    g_h: TensorLike | None = None, lengths: TensorLike | None = None, /, *, activation: str, reverse: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradients of ``simple_rnn`` by the arguments of its activation (``slopes`` [time, batch, units]) and the
-    first state.  ``g_...`` are those by its results, ``outputs`` what it returned."""
+    first state.  ``g_...`` are those by its results, as far as anything depends on them, ``outputs`` what it
+    returned."""
 
 
 @simple_rnn_grad.decompose
 def _(
-    g_outputs: Tensor, g_h: Tensor, recurrent_kernel: Tensor, outputs: Tensor, lengths: Tensor | None, *,
+    recurrent_kernel: Tensor, outputs: Tensor, g_outputs: Tensor | None, g_h: Tensor | None, lengths: Tensor | None, *,
     activation: str, reverse: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     steps = outputs.shape[1]
-    valid, by_output, states = valid_steps(lengths, steps), time_first(g_outputs), time_first(outputs)
+    valid, states = valid_steps(lengths, steps), time_first(outputs)
+    by_output = None if g_outputs is None else time_first(g_outputs)
     bend = tanh_slope(states) if activation == "tanh" else cast(greater(states, 0), dtype=states.dtype)
-    dh, slopes = g_h, [g_h] * steps
+    dh = zeros_like(step(states, 0)) if g_h is None else g_h
+    slopes = [dh] * steps
     for t in reversed(order(steps, reverse)):
-        slopes[t] = chosen(valid, t, (dh + step(by_output, t)) * step(bend, t), 0.0)
+        slopes[t] = chosen(valid, t, plus(dh, step_of(by_output, t)) * step(bend, t), 0.0)
         dh = chosen(valid, t, matmul(slopes[t], recurrent_kernel, transpose_b=True), dh)
     return stack(*slopes), dh
 
@@ -180,10 +180,12 @@ simple_rnn.samples(
     sample(*_smooth, activation="relu"), sample(*_smooth, _lengths, activation="relu", reverse=True),
     sample(real(shape=(0, 2, 2)), real(shape=(0, 3)), *_weights),
 )  # fmt: skip
-_arriving = (real(shape=(2, 3, 3)), real(shape=(2, 3)), real(shape=(3, 3)), real(-1, 1, shape=(2, 3, 3)))
+_arriving, _kept = (real(shape=(2, 3, 3)), real(shape=(2, 3))), (real(shape=(3, 3)), real(-1, 1, shape=(2, 3, 3)))
 simple_rnn_grad.samples(
-    sample(*_arriving, activation="tanh", reverse=True, grad=False),
-    sample(*_arriving, _lengths, activation="relu", reverse=False, grad=False),
+    sample(*_kept, *_arriving, activation="tanh", reverse=True, grad=False),
+    sample(*_kept, *_arriving, _lengths, activation="relu", reverse=False, grad=False),
+    sample(*_kept, _arriving[0], activation="tanh", reverse=False, grad=False),
+    sample(*_kept, None, _arriving[1], _lengths, activation="tanh", reverse=True, grad=False),
 )
 rnn_cell.samples(
     sample(real(shape=(2, 2)), real(shape=(2, 3)), *_weights, _bias),

@@ -14,7 +14,8 @@ An op is declared once, in one file, and everything about it stands together::
 **Tensors are positional, attributes keyword-only.**  What ``@op`` returns is a plain function with the record on
 ``.op`` and the declaring methods beside it.  The rules of a vjp may name, in any order: ``g`` (the gradient of the
 result; a tuple for an op with several), any input (kept alive), ``<input>_spec`` (its shape and dtype, which cost
-nothing), ``out`` (the result, kept alive), ``out_spec``, and any attribute.
+nothing), ``out`` (the result, kept alive), ``out_spec``, and any attribute.  A joint rule of an op with several results
+may name ``arrived`` in place of ``g``: the same tuple, with ``None`` instead of zeros for results nothing depends on.
 """
 
 from __future__ import annotations
@@ -95,16 +96,17 @@ class Rule:
     """One gradient rule: the function, and for each of its parameters where the value comes from.
 
     ``apply(entry, g, needs)`` calls it with what it names of a recorded call.  ``keeps`` has the indices of the inputs
-    it keeps alive; -1 stands for the result.
+    it keeps alive; -1 stands for the result.  ``partial``: it takes ``None`` for gradients that have not arrived.
     """
 
-    __slots__ = ("apply", "function", "keeps")
+    __slots__ = ("apply", "function", "keeps", "partial")
 
     def __init__(self, op: Op, function: Callable[..., Any]) -> None:
         self.function = function
         code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         tensors = op.all_tensors
+        self.partial = "arrived" in names
         self.keeps = frozenset(tensors.index(n) for n in names if n in tensors) | ({-1} if "out" in names else set())
         arguments = ", ".join(_expression(op, name) for name in names)
         # Compiled, as every call of every backward pass goes through it.
@@ -117,6 +119,8 @@ def _expression(op: Op, name: str) -> str:
     """How to read one parameter of a rule off a recorded call (see ``corenn.autodiff.reverse.Entry``)."""
     if name in ("g", "needs"):
         return name
+    if name == "arrived":
+        return "g"
     if name == "out":
         return "entry.out"
     if name == "out_spec":

@@ -1,7 +1,7 @@
 """The steps of a model as traced functions.
 
-The first step of a structure runs eagerly: it makes what comes to exist by use (weights, slots of the optimizer, state
-of metrics).  The steps after it run a trace, which computes the same, kernel by kernel.
+The first step of all runs eagerly: it makes what comes to exist by use (weights, slots of the optimizer, state of
+metrics).  The steps after it run a trace, which computes the same.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ class Steps:
         built_for, function = self._functions.get(what, (None, None))
         parts = model._parts()
         if function is None or built_for is not parts:
-            result = step(x, y, weight)
-            # Looked at after the step, which may have built layers.
-            self._functions[what] = (model._parts(), Function(step, name=f"{model.name}.{what}_step"))
-            return result
+            function = Function(step, name=f"{model.name}.{what}_step")
+            # What has been trained has all it needs: a run that goes on from a checkpoint computes as if it had not
+            # been interrupted.
+            result = step(x, y, weight) if not model.optimizer.iterations else None
+            self._functions[what] = (model._parts(), function)  # looked at after the step, which may build layers
+            if result is not None:
+                return result
         try:
             traced: Tensor = function(x, y, weight)
         except (GraphError, UnknownValueError) as reason:

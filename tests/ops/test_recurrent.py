@@ -240,3 +240,39 @@ def test_kernels_agree_with_decompositions_on_more_than_samples(kind, reverse, r
         op.public(*given, lengths, **attrs), op.decomposition(*given, lengths, **attrs), strict=True
     ):
         close(mine, parts.numpy())
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_results_that_nothing_depends_on_cost_nothing_and_change_nothing(kind, reverse, ragged):
+    """A target that uses one result has the gradients of one that takes the others times 0."""
+    given = [corenn.tensor(x) for x in operands(kind)]
+    lengths = corenn.tensor([6, 3, 0, 5]) if ragged else None
+    for used in range(1 + NETWORKS[kind][3]):
+        with GradientTape(persistent=True) as tape:
+            tape.watch(given)
+            results = run(kind, given, lengths, reverse=reverse)
+            parts = [corenn.sum(r * r) for r in results]
+            alone, whole = parts[used], sum(p * float(i == used) for i, p in enumerate(parts))
+        for mine, theirs in zip(tape.gradient(alone, given), tape.gradient(whole, given), strict=True):
+            close(mine, theirs.numpy())
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_programs_hold_no_zeros_for_unused_results(kind):
+    given = [corenn.tensor(x) for x in operands(kind)]
+
+    @corenn.function
+    def slopes(*tensors):
+        with GradientTape() as tape:
+            tape.watch(tensors)
+            target = corenn.sum(run(kind, tensors)[1])
+        return tape.gradient(target, tensors)
+
+    program = slopes.get_concrete_function(*given).program(*given)
+    (call,) = [i for i in program.instructions if i.name.endswith(("lstm_grad", "gru_grad", "simple_rnn_grad"))]
+    names = call.plan.op.tensors
+    arrived = {n for n, i in zip(names, call.inputs, strict=True) if n.startswith("g_") and i is not None}
+    assert arrived == {"g_h"}
+    assert "full" not in {i.name for i in program.instructions}

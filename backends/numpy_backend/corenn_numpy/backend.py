@@ -11,6 +11,9 @@ from corenn import dtypes
 from corenn.backend import Backend, Kernel
 from corenn.dtypes import DType
 
+#: Just below the largest size that the C library learns from.
+_LARGEST_KEPT = (32 << 20) - (64 << 10)
+
 
 class NumpyBackend(Backend):
     """Arrays in host memory, computed by NumPy."""
@@ -22,6 +25,13 @@ class NumpyBackend(Backend):
         dtypes.float16: dtypes.float32,
         dtypes.bfloat16: dtypes.float32,
     }
+
+    def __init__(self) -> None:
+        # The GNU C library gives large arrays back to the system the moment they are freed, and the next one's pages
+        # are faulted in again, until it has seen a block of such a size freed once: then up to twice that is kept at
+        # hand.  A fresh block touches no memory.  Elsewhere, and where MALLOC_... settings say otherwise, nothing
+        # changes (mallopt(3), M_MMAP_THRESHOLD).
+        np.empty(_LARGEST_KEPT, np.uint8)
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> np.ndarray[Any, Any]:
         """A copy of the array."""

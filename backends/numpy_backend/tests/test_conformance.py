@@ -7,4 +7,4 @@ from corenn.testing import BackendConformance
 
 class TestNumpy(BackendConformance):
     backend = "numpy"
-    levels = (0, 3, 4, 5)
+    levels = (0, 3, 4, 5, 7)

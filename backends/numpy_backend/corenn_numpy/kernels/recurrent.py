@@ -54,6 +54,38 @@ def _from_tanh(y: Array) -> None:
     y += 0.5
 
 
+def _started(gradient: Array | None, like: Array) -> Array:
+    """A copy of a gradient that is added to on the way; zeros where there is none."""
+    return np.zeros(like.shape, like.dtype) if gradient is None else np.array(gradient, order="C")
+
+
+def _before(h0: Array, outputs: Array, lengths: Array | None, reverse: bool) -> Array:
+    """The state each step began from, time first."""
+    batch, steps, units = outputs.shape
+    before = np.empty((steps, batch, units), outputs.dtype)
+    first, rest, made = (-1, slice(0, -1), slice(1, None)) if reverse else (0, slice(1, None), slice(0, -1))
+    before[first] = h0
+    before[rest] = outputs.swapaxes(0, 1)[made]
+    if reverse and lengths is not None:  # sequences begin where they end; what is passed over has the first state
+        later = np.arange(1, steps)[:, None] >= lengths
+        before[rest][later] = np.broadcast_to(h0, before[rest].shape)[later]
+    return before
+
+
+def recurrent_weight_grad(
+    slopes: Array, x: Array, h0: Array, outputs: Array, state_slopes: Array | None, lengths: Array | None, *,
+    reverse: bool,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """See the op."""
+    flat = slopes.reshape(-1, slopes.shape[2])
+    of_state = flat if state_slopes is None else state_slopes.reshape(flat.shape)
+    by_kernel, by_bias = _time_first(x).reshape(-1, x.shape[2]).T @ flat, flat.sum(0)
+    if state_slopes is not None:
+        by_bias = np.stack([by_bias, of_state.sum(0)])
+    before = _before(h0, outputs, lengths, reverse).reshape(-1, h0.shape[1])
+    return by_kernel, before.T @ of_state, by_bias
+
+
 # ---------------------------------------------------------------- long short-term memory
 
 
@@ -96,15 +128,15 @@ def lstm(
 
 
 def lstm_grad(
-    g_outputs: Array, g_h: Array, g_c: Array, g_cells: Array, g_gates: Array, c0: Array, recurrent_kernel: Array,
-    cells: Array, gates: Array, lengths: Array | None, *, reverse: bool,
+    c0: Array, recurrent_kernel: Array, cells: Array, gates: Array, g_outputs: Array | None, g_h: Array | None,
+    g_c: Array | None, g_cells: Array | None, g_gates: Array | None, lengths: Array | None, *, reverse: bool,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """See the op."""
     steps, units = cells.shape[0], c0.shape[1]
     over = _passed_over(lengths, steps)
     squashed = np.tanh(cells)
     slopes = np.empty(gates.shape, gates.dtype)
-    dh, dc = np.array(g_h, order="C"), np.array(g_c, order="C")
+    dh, dc = _started(g_h, c0), _started(g_c, c0)
     s, w = np.empty_like(dh), np.empty(gates.shape[1:], gates.dtype)
     sigmoids, candidate, output = w[:, : 2 * units], w[:, 2 * units : 3 * units], w[:, 3 * units :]
     back = np.ascontiguousarray(recurrent_kernel.T)
@@ -114,9 +146,11 @@ def lstm_grad(
         before = cells[order[place - 1]] if place else c0
         a, d, tc, rest = gates[t], slopes[t], squashed[t], over[t]
         i, f, g, o = (a[:, k * units : (k + 1) * units] for k in range(4))
-        dc += g_cells[t]
+        if g_cells is not None:
+            dc += g_cells[t]
         stayed = None if rest is None else (dh[rest], dc[rest])
-        dh += g_outputs[:, t]
+        if g_outputs is not None:
+            dh += g_outputs[:, t]
         np.multiply(tc, tc, out=s)
         np.subtract(1, s, out=s)
         s *= o
@@ -126,7 +160,8 @@ def lstm_grad(
         np.multiply(dc, before, out=d[:, units : 2 * units])
         np.multiply(dc, i, out=d[:, 2 * units : 3 * units])
         np.multiply(dh, tc, out=d[:, 3 * units :])
-        d += g_gates[t]
+        if g_gates is not None:
+            d += g_gates[t]
         np.multiply(a, a, out=w)
         np.subtract(a[:, : 2 * units], sigmoids, out=sigmoids)
         np.subtract(1, candidate, out=candidate)
@@ -195,15 +230,16 @@ def gru(
 
 
 def gru_grad(
-    g_outputs: Array, g_h: Array, g_gates: Array, before: Array, recurrent_kernel: Array, gates: Array,
-    lengths: Array | None, *, reset_after: bool, reverse: bool,
+    h0: Array, outputs: Array, recurrent_kernel: Array, gates: Array, g_outputs: Array | None, g_h: Array | None,
+    g_gates: Array | None, lengths: Array | None, *, reset_after: bool, reverse: bool,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """See the op."""
-    steps, batch, units = before.shape
+    batch, steps, units = outputs.shape
+    before = _before(h0, outputs, lengths, reverse)
     over = _passed_over(lengths, steps)
     by_input = np.empty((steps, batch, 3 * units), gates.dtype)
     by_state = np.empty_like(by_input) if reset_after else by_input
-    dh, s, w = np.array(g_h, order="C"), np.empty(g_h.shape, g_h.dtype), np.empty((batch, 2 * units), gates.dtype)
+    dh, s, w = _started(g_h, h0), np.empty(h0.shape, h0.dtype), np.empty((batch, 2 * units), gates.dtype)
     back = np.ascontiguousarray(recurrent_kernel.T)
     for t in reversed(_order(steps, reverse)):
         a, d, rest, h = gates[t], by_input[t], over[t], before[t]
@@ -211,13 +247,15 @@ def gru_grad(
         sigmoids = d[:, : 2 * units]
         by_update, by_reset, by_candidate = (d[:, k * units : (k + 1) * units] for k in range(3))
         stayed = None if rest is None else dh[rest]
-        dh += g_outputs[:, t]
+        if g_outputs is not None:
+            dh += g_outputs[:, t]
         np.subtract(h, candidate, out=by_update)
         by_update *= dh
         np.subtract(1, update, out=by_candidate)
         by_candidate *= dh
         dh *= update
-        by_candidate += g_gates[t, :, 2 * units : 3 * units]
+        if g_gates is not None:
+            by_candidate += g_gates[t, :, 2 * units : 3 * units]
         np.multiply(candidate, candidate, out=s)
         np.subtract(1, s, out=s)
         by_candidate *= s
@@ -228,14 +266,16 @@ def gru_grad(
             np.multiply(s, h, out=by_reset)
             s *= reset
             dh += s
-        sigmoids += g_gates[t, :, : 2 * units]
+        if g_gates is not None:
+            sigmoids += g_gates[t, :, : 2 * units]
         np.subtract(1, a[:, : 2 * units], out=w)
         w *= a[:, : 2 * units]
         sigmoids *= w
         if reset_after:
             by_state[t, :, : 2 * units] = sigmoids
             np.multiply(by_candidate, reset, out=by_state[t, :, 2 * units :])
-            by_state[t, :, 2 * units :] += g_gates[t, :, 3 * units :]
+            if g_gates is not None:
+                by_state[t, :, 2 * units :] += g_gates[t, :, 3 * units :]
         if rest is not None:
             d[rest] = by_state[t, rest] = 0
         dh += by_state[t] @ back if reset_after else sigmoids @ back[: 2 * units]
@@ -275,7 +315,7 @@ def simple_rnn(
 
 
 def simple_rnn_grad(
-    g_outputs: Array, g_h: Array, recurrent_kernel: Array, outputs: Array, lengths: Array | None, *,
+    recurrent_kernel: Array, outputs: Array, g_outputs: Array | None, g_h: Array | None, lengths: Array | None, *,
     activation: str, reverse: bool,
 ) -> tuple[Array, Array]:  # fmt: skip
     """See the op."""
@@ -287,12 +327,13 @@ def simple_rnn_grad(
     else:
         slopes = (slopes > 0).astype(outputs.dtype)
     over = _passed_over(lengths, steps)
-    dh = np.array(g_h, order="C")
+    dh = _started(g_h, slopes[0])
     back = np.ascontiguousarray(recurrent_kernel.T)
     for t in reversed(_order(steps, reverse)):
         d, rest = slopes[t], over[t]
         stayed = None if rest is None else dh[rest]
-        dh += g_outputs[:, t]
+        if g_outputs is not None:
+            dh += g_outputs[:, t]
         d *= dh
         if rest is not None:
             d[rest] = 0
@@ -303,5 +344,6 @@ def simple_rnn_grad(
 
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
-    kernel.__name__: Kernel(kernel) for kernel in (lstm, lstm_grad, gru, gru_grad, simple_rnn, simple_rnn_grad)
+    kernel.__name__: Kernel(kernel)
+    for kernel in (lstm, lstm_grad, gru, gru_grad, simple_rnn, simple_rnn_grad, recurrent_weight_grad)
 }

@@ -1,0 +1,435 @@
+"""From a program to a command list: passes, buffers, and a command for every instruction."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from corenn import dtypes
+from corenn.compiler.passes import eliminate_common_subexpressions, prune
+from corenn.compiler.passes.decompose import decompose
+from corenn.compiler.passes.fuse import fuse
+from corenn.compiler.program import Block, Call, Fused, HostCall, Instruction, Key, Program, Symbol
+from corenn_onednn.compiling.buffers import LINE, MemoryPlan, Part, Storage, aligned
+from corenn_onednn.compiling.choosing import choose, is_native
+from corenn_onednn.compiling.executable import NativeExecutable, Step
+from corenn_onednn.compiling.native import Native, Place
+from corenn_onednn.compiling.series import Looping, Piece, Series
+from corenn_onednn.dnnl import Arguments, Memory, Primitive, load
+from corenn_onednn.dnnl.primitives.elementwise import reorder
+from corenn_onednn.loops import LoopKernel, compile_group, compile_kernel, expressible
+from corenn_onednn.loops.decompositions import DECOMPOSITIONS
+from corenn_onednn.native import CommandList
+
+_log = logging.getLogger("corenn")
+Array = np.ndarray[Any, Any]
+#: Ops whose result is the operand's memory under another shape.
+_SAME_MEMORY = frozenset({"reshape", "identity", "stop_gradient", "expand_dims", "squeeze"})
+
+
+def compile_program(program: Program) -> NativeExecutable | None:
+    """An executable for a program, or ``None`` for one that has branches, loops or text in it."""
+    if not program.instructions:
+        return None
+    if any(i.blocks() for i in program.instructions):
+        _log.info("a program with branches or loops runs kernel by kernel")
+        return None
+    if any(s.spec.dtype is dtypes.string for i in program.instructions for s in (*i.inputs, *i.outputs) if s):
+        _log.info("a program with text in it runs kernel by kernel")
+        return None
+    apart = decompose(program, lambda call: is_native(call) or expressible(call) or _is_empty(call), DECOMPOSITIONS)
+    chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
+    fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
+    return _Compilation(program, _with_python_first(fused)).executable()
+
+
+def _is_empty(call: Call) -> bool:
+    """Whether there is nothing to compute with: NumPy's kernels know what comes of that."""
+    return any(s is not None and 0 in s.spec.shape for s in (*call.inputs, *call.outputs))
+
+
+class _Compilation:
+    """One program on its way."""
+
+    def __init__(self, program: Program, fused: Program) -> None:
+        self.program, self.fused = program, fused
+        self.library = load()
+        self.library.stream()
+        self.storages: dict[Symbol, Storage] = {}
+        self.parts: list[Storage] = []
+        self.steps: list[Step] = []
+        self.commands: CommandList | None = None
+        self.texts: list[str] = []
+        self.now = 0
+        self.kept: list[Any] = []
+        self.loops: dict[Fused, list[LoopKernel]] = {}
+        for number, symbol in enumerate(fused.inputs):
+            self.storages[symbol] = Storage("feed", symbol.spec.nbytes, number)
+        for number, (_, symbol) in enumerate(fused.state):
+            self.storages[symbol] = Storage("state", symbol.spec.nbytes, number)
+        self.last = self._last_uses()
+        self.last_of_python = max((n for n, i in enumerate(fused.instructions) if _is_pythons(i)), default=-1)
+        self.overwritten = [False] * len(fused.state)
+        #: The arrays of inputs and variables as the program sees them, filled in when it runs.
+        self.fed: list[Array] = [np.empty(0)] * len(fused.inputs)
+        self.state: list[Array] = [np.empty(0)] * len(fused.state)
+        self.views: list[tuple[_Part, Storage]] = []
+        self.constants: dict[Storage, Array] = {}
+
+    # ---- values and where they lie
+
+    def _last_uses(self) -> dict[Storage | Symbol, int]:
+        """The last step at which each value, or another name of the same memory, is read."""
+        root: dict[Symbol, Symbol] = {}
+        last: dict[Any, int] = {}
+        for number, instruction in enumerate(self.fused.instructions):
+            for symbol in instruction.inputs:
+                if symbol is not None:
+                    last[root.get(symbol, symbol)] = number
+            if _is_same_memory(instruction):
+                source = instruction.inputs[0]
+                assert source is not None  # views have an operand
+                root[instruction.outputs[0]] = root.get(source, source)
+        for symbol in self.fused.results:
+            last[root.get(symbol, symbol)] = len(self.fused.instructions)
+        for cell_symbol in self.fused.writes:
+            symbol = cell_symbol[1]
+            last[root.get(symbol, symbol)] = len(self.fused.instructions)
+        self.root = root
+        return last
+
+    def storage(self, symbol: Symbol) -> Storage:
+        """Where a value lies; a part of the block if it has no place yet."""
+        found = self.storages.get(symbol)
+        if found is None:
+            if symbol.constant:
+                array = np.ascontiguousarray(symbol.array)
+                found = Storage("constant", array.nbytes)
+                self.constants[found] = array
+                found.place(array.ctypes.data)
+            else:
+                found = self.part(symbol.spec.nbytes)
+            self.storages[symbol] = found
+        return found
+
+    def part(self, count: int) -> Storage:
+        """A new part of the block."""
+        made = Storage("block", count)
+        self.parts.append(made)
+        return made
+
+    def temporary(self, count: int) -> Storage:
+        """A part of the block for this step alone."""
+        made = self.part(count)
+        made.needed(self.now)
+        return made
+
+    def used(self, symbol: Symbol) -> Storage:
+        """The storage of a symbol that this step reads or writes."""
+        found = self.storage(symbol)
+        found.needed(self.now)
+        return found
+
+    # ---- commands
+
+    def native(self) -> CommandList:
+        """The list that commands go to; Python's steps begin a new one."""
+        if self.commands is None:
+            self.commands = CommandList(
+                self.library.threads, execute=self.library.execute_address, linked_with=self.library.path
+            )
+            made = self.commands
+            self.steps.append(lambda key: made.run())
+        return self.commands
+
+    def python(self, step: Step) -> None:
+        """A step that Python does."""
+        self.commands = None
+        self.steps.append(step)
+
+    def primitive(self, primitive: Primitive, storages: Mapping[str, Storage | Part]) -> None:
+        """A command for a primitive whose arguments lie there; scratch memory is found for it if none is given."""
+        memories = {}
+        for name, descriptor in primitive.descriptors.items():
+            given = storages.get(name)
+            where = self.temporary(descriptor.bytes) if given is None and name == "scratchpad" else storages[name]
+            memories[name] = Memory(descriptor, 0)
+            where.follow(memories[name].set)
+        arguments = Arguments(primitive, memories)
+        self.kept += [primitive, arguments]
+        self.native().primitive(primitive.handle, self.library.stream(), arguments.count, arguments.address)
+
+    def emit_native(self, instruction: Native) -> None:
+        """The primitive, with reorders before and after where it likes other layouts."""
+        wanted = instruction.primitive.descriptors
+        storages: dict[str, Storage] = {}
+        for name, place in instruction.operands.items():
+            storages[name] = self.used(place.symbol)
+            if place.descriptor != wanted[name]:
+                moved = self.temporary(wanted[name].bytes)
+                self.primitive(reorder(place.descriptor, wanted[name]), {"src": storages[name], "dst": moved})
+                storages[name] = moved
+        turned: list[tuple[Place, Storage, str]] = []
+        for name, place in instruction.results.items():
+            storages[name] = self.used(place.symbol)
+            storages[name].bytes = max(storages[name].bytes, place.descriptor.bytes)
+            if place.descriptor != wanted[name]:
+                turned.append((place, storages[name], name))
+                storages[name] = self.temporary(wanted[name].bytes)
+        for name in wanted:
+            if name not in storages and name != "scratchpad":
+                storages[name] = self.temporary(wanted[name].bytes)  # a result that nothing reads
+        self.primitive(instruction.primitive, storages)
+        for place, target, name in turned:
+            self.primitive(reorder(wanted[name], place.descriptor), {"src": storages[name], "dst": target})
+
+    def emit_fused(self, instruction: Fused) -> None:
+        """The loops of a group.  A result may be written over an operand that nothing needs later."""
+        kernels = compile_group(instruction, self.library.threads)
+        self._share(instruction, kernels)
+        for symbol in (*instruction.inputs, *instruction.outputs):
+            if symbol is not None:
+                self.used(symbol)
+        scratch = self.temporary(kernels[0].scratch) if kernels and kernels[0].scratch else None
+        for kernel in kernels:
+            arguments = kernel.arguments([0] * len(kernel.symbols))
+            for place, symbol in enumerate(kernel.symbols):
+                self.used(symbol).follow(functools.partial(arguments.__setitem__, place))
+            if kernel.uses_scratch and scratch is not None:
+                scratch.follow(functools.partial(arguments.__setitem__, len(kernel.symbols)))
+            self.kept += [arguments, kernel]
+            self.native().loop(kernel.address, ctypes.addressof(arguments), kernel.chunks)
+            self.texts.append(kernel.text)
+
+    def emit_series(self, instruction: Series) -> None:
+        """Its primitives and loops, one after the other."""
+        written = {symbol for _, symbol in self.fused.writes}
+        for output, source in instruction.over.items():
+            base = self.root.get(source, source)
+            storage = self.storages.get(base)
+            if storage is not None and storage.kind == "block" and self._dies(base) and output not in written:
+                self.storages[output] = storage
+        places: dict[Symbol | str, Storage] = {s: self.used(s) for s in instruction.outputs}
+        places |= {s: self.used(s) for s in instruction.inputs if s is not None}
+        places |= {name: self.temporary(count) for name, count in instruction.own.items()}
+        wanted = [s.primitive.scratchpad_bytes for s in instruction.steps if not isinstance(s, Looping)]
+        scratch = self.temporary(max(wanted)) if any(wanted) else None
+        kernels: dict[int, LoopKernel] = {}
+
+        def part(piece: Piece) -> Part:
+            return Part(places[piece.of], piece.offset)
+
+        for step in instruction.steps:
+            if not isinstance(step, Looping):
+                given = {name: part(piece) for name, piece in step.pieces.items()}
+                if scratch is not None and step.primitive.scratchpad_bytes:
+                    given["scratchpad"] = Part(scratch, 0)
+                self.primitive(step.primitive, given)
+                continue
+            kernel = kernels.get(id(step.kernel))
+            if kernel is None:
+                kernel = kernels[id(step.kernel)] = compile_kernel(step.kernel, self.library.threads)
+                self.texts.append(kernel.text)
+            arguments = kernel.arguments([0] * len(step.pieces))
+            for place, piece in enumerate(step.pieces):
+                part(piece).follow(functools.partial(arguments.__setitem__, place))
+            self.kept += [arguments, kernel]
+            self.native().loop(kernel.address, ctypes.addressof(arguments), kernel.chunks)
+
+    def _share(self, instruction: Fused, kernels: list[LoopKernel]) -> None:
+        """Give results the memory of operands that die here, and new values of variables the variables' own."""
+        if not kernels:
+            return
+        may_alias = kernels[0].may_alias  # the same for all of a group
+        taken: set[Symbol] = set()
+        written = {symbol: cell for cell, symbol in self.fused.writes}
+        state_of = {id(cell): symbol for cell, symbol in self.fused.state}
+        mine = [i for i in instruction.inputs if i is not None]
+        for output in instruction.outputs:
+            target = state_of.get(id(written.get(output)))
+            if target is not None and not (self._dies(target) and self.now > self.last_of_python):
+                target = None  # a run that Python stops must leave the variables as they were
+            for source in mine:
+                base = self.root.get(source, source)
+                storage = self.storages.get(base)
+                fits = storage is not None and storage.bytes >= output.spec.nbytes and base not in taken
+                if not fits or storage is None:
+                    continue
+                names = [i for i in mine if self.storages.get(self.root.get(i, i)) is storage]
+                if not all(may_alias(name, output) for name in names):
+                    continue
+                if target is not None:
+                    if base is not target:
+                        continue
+                    self.overwritten[storage.number] = True
+                elif storage.kind != "block" or not self._dies(base) or output in written:
+                    continue
+                self.storages[output] = storage
+                taken.add(base)
+                break
+
+    def _dies(self, symbol: Symbol) -> bool:
+        """Whether nothing reads the memory after this step."""
+        return self.last.get(symbol, -1) <= self.now
+
+    def emit_call(self, instruction: Call) -> None:
+        """A call that Python makes, of the NumPy kernel that eager calls would use."""
+        run, single = instruction.plan.run, instruction.plan.op.results is None
+        given = [None if i is None else self.view(i) for i in instruction.inputs]
+        made = [self.view(o) for o in instruction.outputs]
+
+        def step(key: Any) -> None:
+            found = run(*[None if view is None else view() for view in given])
+            for view, array in zip(made, (found,) if single else found, strict=True):
+                view()[...] = array
+
+        self.python(step)
+
+    def emit_host(self, instruction: HostCall) -> None:
+        """Python on host arrays."""
+        function = instruction.function
+        given = [self.view(i) for i in instruction.inputs if i is not None]
+        made = [self.view(o) for o in instruction.outputs]
+
+        def step(key: Any) -> None:
+            found = function(*[view() for view in given])
+            for view, array in zip(made, found or (), strict=True):
+                view()[...] = array
+
+        def number(key: Any) -> None:
+            (view()[...],) = function()
+
+        (view, *more) = made or (None,)
+        self.python(number if view is not None and not more and not given else step)
+
+    def emit_key(self, instruction: Key) -> None:
+        """The next key of a random operation."""
+        operation, (output,) = instruction.operation, instruction.outputs
+        view = self.view(output)
+
+        def step(key: Callable[[Any], Any]) -> None:
+            view()[...] = key(operation)
+
+        self.python(step)
+
+    def view(self, symbol: Symbol) -> Callable[[], Array]:
+        """How a step finds the array of a value, once the program runs."""
+        storage = self.used(symbol)
+        shape, dtype = symbol.spec.static, symbol.spec.dtype.numpy
+        if storage.kind == "feed":
+            fed = self.fed
+            return lambda: fed[storage.number].reshape(shape)
+        if storage.kind == "state":
+            state = self.state
+            return lambda: state[storage.number].reshape(shape)
+        if storage.kind == "constant":
+            array = self.constants[storage].reshape(shape)
+            return lambda: array
+        part = _Part(shape, dtype)
+        self.views.append((part, storage))
+        return part
+
+    # ---- the whole
+
+    def executable(self) -> NativeExecutable:
+        """Everything together."""
+        for instruction in self.fused.instructions:
+            self.emit(instruction)
+            self.now += 1
+        results = [self._copied(symbol) for symbol in self.fused.results]
+        writes = [self._written(cell, symbol) for cell, symbol in self.fused.writes]
+        plan = MemoryPlan(self.parts)
+        self.block = np.empty(plan.peak + 2 * LINE, np.uint8)
+        start = aligned(self.block)
+        self.block = self.block[start - self.block.ctypes.data :]
+        plan.place(self.parts, start)
+        for part, storage in self.views:
+            part.lie(self.block[storage.address - start :])
+        feeds = [self.storages[s] for s in self.fused.inputs]
+        state = [self.storages[s] for _, s in self.fused.state]
+        made = NativeExecutable(
+            self.program, self.fused, feeds, state, self.fed, self.state, self.overwritten, self.steps, results, writes,
+            plan, self.texts, self.library.stream, (self.kept, self.block, self.constants),
+        )  # fmt: skip
+        return made
+
+    def emit(self, instruction: Instruction) -> None:
+        """The commands of one instruction."""
+        if isinstance(instruction, Native):
+            self.emit_native(instruction)
+        elif isinstance(instruction, Fused):
+            self.emit_fused(instruction)
+        elif isinstance(instruction, Series):
+            self.emit_series(instruction)
+        elif _is_same_memory(instruction):
+            source = instruction.inputs[0]
+            assert source is not None
+            self.storages[instruction.outputs[0]] = self.used(source)
+        elif isinstance(instruction, Call):
+            self.emit_call(instruction)
+        elif isinstance(instruction, HostCall):
+            self.emit_host(instruction)
+        elif isinstance(instruction, Key):
+            self.emit_key(instruction)
+        else:
+            raise TypeError(f"unknown instruction {instruction!r}")
+
+    def _copied(self, symbol: Symbol) -> Callable[[], Array]:
+        view = self.view(symbol)
+        return lambda: view().copy()
+
+    def _written(self, cell: Any, symbol: Symbol) -> Callable[[], Array] | int:
+        """The new array of a variable: its own, by its number, if that was overwritten, else a new one."""
+        storage = self.used(symbol)
+        mine = next((i for i, (c, _) in enumerate(self.fused.state) if c is cell), None)
+        if storage.kind == "state" and storage.number == mine and self.overwritten[storage.number]:
+            return storage.number
+        return self._copied(symbol)
+
+
+class _Part:
+    """The array of a value in the block: called for it by what Python does."""
+
+    __slots__ = ("_array", "_dtype", "_shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._shape, self._dtype = shape, dtype
+        self._array: Array = np.empty(0)
+
+    def lie(self, block: Array) -> None:
+        """It begins where ``block`` does."""
+        count = math.prod(self._shape) * self._dtype.itemsize
+        self._array = block[:count].view(self._dtype).reshape(self._shape)
+
+    def __call__(self) -> Array:
+        return self._array
+
+
+def _is_pythons(instruction: Instruction) -> bool:
+    """Whether Python does it, so that it may raise an error."""
+    return not isinstance(instruction, (Native, Fused)) and not _is_same_memory(instruction)
+
+
+def _is_same_memory(instruction: Instruction) -> bool:
+    return (
+        isinstance(instruction, Call)
+        and instruction.plan.op.name in _SAME_MEMORY
+        and instruction.outputs[0].spec.dtype is instruction.plan.inputs[0].dtype
+    )
+
+
+def _with_python_first(program: Program) -> Program:
+    """Keys and calls of Python without operands come first, in their order, so that what is native is in one piece."""
+    first = [i for i in program.instructions if isinstance(i, (Key, HostCall)) and not i.inputs]
+    rest = [i for i in program.instructions if i not in first]
+    block = Block([*first, *rest], program.block.results)
+    return Program(program.device, program.inputs, program.state, block, program.results, program.writes)
+
+
+__all__ = ["compile_program"]

@@ -1,0 +1,105 @@
+"""A compiled program at run time: what is fed and the variables' arrays are bound, then one native call runs it all."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from corenn.compiler.program import Program
+from corenn_onednn.compiling.buffers import MemoryPlan, Storage
+from corenn_onednn.kernels._chain import address
+
+Array = np.ndarray[Any, Any]
+Step = Callable[[Callable[[Any], Any]], None]
+
+
+class NativeExecutable:
+    """``executable(feeds, state, key)``: see ``corenn.compiler.compiling.Runs``.
+
+    Arrays of variables are overwritten where nothing but the variable refers to them; else the variable gets an array
+    of its own first.  Calls from several threads run one after the other.  Fields: ``program``, as it was given;
+    ``compiled``, after this backend's passes; ``memory``, the plan of its block; ``texts``, the generated loops.
+    """
+
+    def __init__(
+        self, program: Program, compiled: Program, feeds: Sequence[Storage], state: Sequence[Storage],
+        fed: list[Array], held: list[Array], overwritten: Sequence[bool], steps: Sequence[Step],
+        results: Sequence[Callable[[], Array]], writes: Sequence[Callable[[], Array] | int], memory: MemoryPlan,
+        texts: Sequence[str], before: Callable[[], Any], alive: Any,
+    ) -> None:  # fmt: skip
+        self.program, self.compiled, self.memory, self.texts = program, compiled, memory, tuple(texts)
+        self._feeds_at, self._state_at, self._overwritten = tuple(feeds), tuple(state), tuple(overwritten)
+        self._steps, self._results = tuple(steps), tuple(results)
+        self._before, self._alive = before, alive
+        self._fed, self._held = fed, held  # dense arrays; steps look into these lists
+        self._given: list[Any] = [None] * len(feeds)  # what was fed, as it was
+        #: How many references an array may have; any number where it is only read.
+        self._most = [_OWNED + 1 if o else sys.maxsize for o in overwritten]
+        self._places = [w for w in writes if isinstance(w, int)]
+        self._writes = None if len(self._places) == len(writes) else tuple(writes)
+        self._lock = threading.Lock()
+
+    @property
+    def source(self) -> str:
+        """The generated loops, as text."""
+        return "\n\n".join(self.texts)
+
+    def __call__(self, feeds: Sequence[Any], state: list[Any], key: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Run it."""
+        with self._lock:
+            self._before()
+            given = self._given
+            for i, array in enumerate(feeds):
+                if array is not given[i]:
+                    self._bind_feed(i, array)
+            held = self._held
+            for i, (count, most) in enumerate(zip(_references(state), self._most, strict=True)):
+                if state[i] is not held[i]:
+                    self._bind_state(i, state[i], count > _OWNED)
+                elif count > most:
+                    self._bind_state(i, state[i], True)
+            for step in self._steps:
+                step(key)
+            results = [make() for make in self._results]
+            if self._writes is None:
+                return results, [held[i] for i in self._places]
+            return results, [held[w] if isinstance(w, int) else w() for w in self._writes]
+
+    def _bind_feed(self, i: int, array: Any) -> None:
+        dense = np.asarray(array, order="C")
+        self._given[i], self._fed[i] = array, dense
+        self._feeds_at[i].place(address(dense))
+
+    def _bind_state(self, i: int, array: Any, shared: bool) -> None:
+        flags = array.flags
+        own = flags.owndata and flags.writeable and not shared
+        if array.__class__ is not np.ndarray or not flags.c_contiguous or (self._overwritten[i] and not own):
+            array = np.array(array, order="C")
+        self._held[i] = array
+        self._state_at[i].place(address(array))
+
+
+def _references(arrays: list[Any]) -> list[int]:
+    return [sys.getrefcount(array) for array in arrays]
+
+
+class _Cell:
+    """What holds a variable's array, for counting."""
+
+    def __init__(self) -> None:
+        self.data = np.empty(1)
+
+
+def _counted() -> int:
+    """The references to an array that a variable and the caller's list have, as ``_references`` counts them."""
+    cell = _Cell()
+    return _references([cell.data])[0]
+
+
+_OWNED = _counted()
+
+__all__ = ["NativeExecutable"]
