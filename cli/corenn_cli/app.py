@@ -192,7 +192,7 @@ def ops(
 @app.command()
 def conformance(
     backend: Annotated[str, typer.Option(help="Name of the backend to check.")],
-    level: Annotated[list[str] | None, typer.Option(help="Only this level, 0 to 6; may repeat.")] = None,
+    level: Annotated[list[str] | None, typer.Option(help="Only this level, 0 to 7; may repeat.")] = None,
     pattern: Annotated[str | None, typer.Option(help="Only cases whose id matches this glob.")] = None,
     expected_failures: Annotated[
         str | None, typer.Option(help="TOML file of cases known to fail, with reasons.")

@@ -9,8 +9,9 @@ import numpy as np
 
 from corenn.compiler.executor import Executable
 from corenn.compiler.lowering import lower
-from corenn.compiler.passes import join_updates, optimize
+from corenn.compiler.passes import join_updates, optimize, rematerialize
 from corenn.compiler.program import Program
+from corenn.compiler.verify import verified
 from corenn.compiler.watching import saw
 from corenn.device import Device
 from corenn.graph.operations import Operation
@@ -53,15 +54,19 @@ def compile_run(
     operations: Sequence[Operation], fetches: Sequence[GraphTensor], feeds: Mapping[GraphTensor, Spec], device: Device,
     specs: Callable[[Any], Spec | None], *, cells: Collection[Any] = (),
     values: Mapping[GraphTensor, np.ndarray[Any, Any]] | None = None, writes: bool = True,
+    memory_budget: int | None = None,
 ) -> Compiled:  # fmt: skip
     """Compile ``operations`` for ``fetches``: see ``lower``.  Without ``writes``, variables stay as they are.
 
-    Raises UnknownValueError when shapes or decisions depend on values: then operations must run one by one.
+    ``memory_budget``: bytes that intermediate results should fit into, see ``passes.rematerialize``.  Raises
+    UnknownValueError when shapes or decisions depend on values: then operations must run one by one.
     """
     lowered, asked = lower(operations, fetches, feeds, cells, device, specs, values)
     program = optimize(lowered if writes else lowered.without_writes())
+    if memory_budget is not None:
+        program = rematerialize(program, memory_budget)
     made: Runs | None = device.backend.compile(program)
-    executable = Executable(join_updates(program)) if made is None else made
+    executable = Executable(verified(join_updates(program), "join_updates")) if made is None else made
     saw(lowered, executable)
     return Compiled(executable, asked)
 

@@ -1,4 +1,4 @@
-"""What a program costs on any machine: operations, bytes, memory.
+"""What a program costs on any machine: operations and bytes (memory: see ``corenn.compiler.memory``).
 
 Counted from specs alone.  A *flop* is an addition, multiplication, comparison or evaluation of an elementary function
 on one element; a multiply-add is two.  Convolutions are counted by the direct method, products with padding left out.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from corenn.compiler.memory import VIEWS
 from corenn.compiler.program import (
     Block,
     Call,
@@ -104,9 +105,6 @@ RULES: dict[str, Rule] = {
     "triangular_solve": _cubic(1), "qr": _cubic(2), "eigh": _cubic(9), "svd": _cubic(20), "pinv": _cubic(20),
     **dict.fromkeys(("sort", "argsort", "top_k", "unique", "unique_all", "median"), _logarithmic),
 }  # fmt: skip
-
-#: Ops whose result is their operand's memory seen otherwise.
-VIEWS = frozenset({"reshape", "expand_dims", "squeeze", "identity", "stop_gradient", "transpose", "broadcast_to"})
 
 #: Ops that only move or make elements, or compute with integers that say where.
 _MOVES = VIEWS | {
@@ -233,54 +231,4 @@ def _constants(block: Block) -> Iterator[Symbol]:
             yield symbol
 
 
-# ---------------------------------------------------------------- memory
-
-
-@dataclass(frozen=True)
-class Lifetimes:
-    """Bytes of the arrays that instructions make: all of them (``total``), and the most alive at once (``peak``)."""
-
-    peak: int
-    total: int
-
-
-def lifetimes(program: Program) -> Lifetimes:
-    """When each array is made and used for the last time; a view keeps alive what it is a view of."""
-    peak, total, _ = _lifetimes(program.block)
-    return Lifetimes(peak, total)
-
-
-def _lifetimes(block: Block) -> tuple[int, int, int]:
-    """Peak, sum, and what is left at the end."""
-    owner: dict[Symbol, Symbol] = {}
-    last: dict[Symbol, int] = {}
-    count = len(block.instructions)
-    for number, instruction in enumerate(block.instructions):
-        if isinstance(instruction, Call) and instruction.name in VIEWS and instruction.inputs[0] is not None:
-            first = instruction.inputs[0]
-            owner[instruction.outputs[0]] = owner.get(first, first)
-        used = {i for i in instruction.inputs if i is not None}
-        for inner in instruction.blocks():
-            used |= inner.uses()
-        for symbol in (*used, *instruction.outputs):
-            last[owner.get(symbol, symbol)] = number
-    for symbol in block.results:
-        last[owner.get(symbol, symbol)] = count
-    alive = peak = total = 0
-    ending: dict[int, int] = {}
-    for number, instruction in enumerate(block.instructions):
-        within = 0
-        for inner in instruction.blocks():
-            most, whole, _ = _lifetimes(inner)
-            within, total = max(within, most), total + whole
-        made = 0
-        for symbol in instruction.outputs:
-            if symbol not in owner:
-                made += symbol.spec.nbytes
-                ending[last[symbol]] = ending.get(last[symbol], 0) + symbol.spec.nbytes
-        peak = max(peak, alive + within, alive + made)
-        alive, total = alive + made - ending.pop(number, 0), total + made
-    return peak, total, alive
-
-
-__all__ = ["Cost", "InstructionCost", "Lifetimes", "bytes_of", "calls_in", "cost_of", "flops_of", "lifetimes"]
+__all__ = ["Cost", "InstructionCost", "bytes_of", "calls_in", "cost_of", "flops_of"]

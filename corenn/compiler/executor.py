@@ -9,12 +9,24 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from corenn import dtypes
 from corenn.compiler.joining import JoinedCall
-from corenn.compiler.program import Block, Call, HostCall, If, Instruction, Joined, Key, Program, Symbol, While
+from corenn.compiler.program import (
+    Block,
+    Call,
+    Fused,
+    HostCall,
+    If,
+    Instruction,
+    Joined,
+    Key,
+    Program,
+    Symbol,
+    While,
+)
 from corenn.graph.subgraph import blame
 
 _numbers = itertools.count()
@@ -63,6 +75,15 @@ def _asks_again(block: Block) -> bool:
     return any(
         (isinstance(i, Key) and i.place is not None) or any(map(_asks_again, i.blocks())) for i in block.instructions
     )
+
+
+def _apart(instructions: Sequence[Instruction]) -> Iterator[Instruction]:
+    """The instructions, with the calls of groups by themselves: that is what a group means."""
+    for instruction in instructions:
+        if isinstance(instruction, Fused):
+            yield from instruction.body
+        else:
+            yield instruction
 
 
 def _drawn(keys: dict[Any, Any], key: Callable[[Any], Any], operation: Any, place: int) -> Any:
@@ -138,7 +159,8 @@ class _Writer:
         """The instructions; values made here that nothing later needs are dropped after their last use."""
         last: dict[Symbol, int] = {}
         made: set[Symbol] = set()
-        for number, instruction in enumerate(block.instructions):
+        instructions = list(_apart(block.instructions))
+        for number, instruction in enumerate(instructions):
             used = {i for i in instruction.inputs if i is not None}
             for inner in instruction.blocks():
                 used |= inner.uses()
@@ -148,7 +170,7 @@ class _Writer:
         dropped: dict[int, list[Symbol]] = {}
         for symbol in made - alive:
             dropped.setdefault(last[symbol], []).append(symbol)
-        for number, instruction in enumerate(block.instructions):
+        for number, instruction in enumerate(instructions):
             self._instruction(instruction, depth)
             gone = dropped.get(number)
             if gone:

@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from corenn.compiler.cost import Cost, InstructionCost, bytes_of, calls_in, cost_of, flops_of, lifetimes
+from corenn.compiler.cost import Cost, InstructionCost, bytes_of, calls_in, cost_of, flops_of
 from corenn.compiler.machine import Machine
+from corenn.compiler.memory import lifetimes
 from corenn.compiler.program import Block, Call, Fused, Instruction, Joined, Program, Symbol
 
 WIDTH = 120

@@ -78,7 +78,7 @@ class Call(Instruction):
 
     def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Instruction:
         """On other inputs."""
-        return Call(self.plan, inputs, self.outputs, self.where)
+        return type(self)(self.plan, inputs, self.outputs, self.where)
 
     def parts(self) -> tuple[Call, ...]:
         """Itself."""
@@ -89,6 +89,12 @@ class Call(Instruction):
         """The op's name."""
         found: str = self.plan.op.name
         return found
+
+
+class Again(Call):
+    """A call that another one has made before: computing it twice is wanted (see ``passes.rematerialize``)."""
+
+    __slots__ = ()
 
 
 class Fused(Instruction):
@@ -348,6 +354,6 @@ def _lines(program: Program) -> Iterator[str]:
 
 
 __all__ = [
-    "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Joined", "Key", "Program", "Symbol",
+    "Again", "Block", "Call", "Fused", "HostCall", "If", "Instruction", "Joined", "Key", "Program", "Symbol",
     "UnknownValueError", "While",
 ]  # fmt: skip

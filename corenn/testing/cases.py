@@ -1,7 +1,7 @@
 """Cases: what the conformance kit is made of.  Each has an id, a level, and a function that says what is wrong.
 
-Levels: 0 arrays, 1 ops, 2 gradients, 3 sources, 4 random bits, 5 a training run, 6 graphs.  An id begins with the
-level and, for 1 to 3, the op: ``L1/matmul/2/float32`` is sample 2 of matmul in float32.
+Levels: 0 arrays, 1 ops, 2 gradients, 3 sources, 4 random bits, 5 a training run, 6 graphs, 7 programs.  An id begins
+with the level and, for 1 to 3, the op: ``L1/matmul/2/float32`` is sample 2 of matmul in float32.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ LEVELS = {
     4: "random bits",
     5: "a training run",
     6: "graphs: every op in a session against running it now, control flow, training",
+    7: "programs: training steps after every pass and as the backend compiles them; what they leave alone",
 }
 
 
@@ -56,7 +57,7 @@ class Outcome:
 
 def conformance_cases(backend: Backend, levels: tuple[int, ...] | None = None) -> Iterator[Case]:
     """All cases of a backend, in the order of the levels; nothing runs yet."""
-    from corenn.testing import arrays, graphs, operations, randomness, training
+    from corenn.testing import arrays, graphs, operations, programs, randomness, training
 
     makers: dict[int, Callable[[Backend], Iterator[Case]]] = {
         0: arrays.cases,
@@ -66,6 +67,7 @@ def conformance_cases(backend: Backend, levels: tuple[int, ...] | None = None) -
         4: randomness.cases,
         5: training.cases,
         6: graphs.cases,
+        7: programs.cases,
     }
     for level in sorted(makers if levels is None else levels):
         yield from makers[level](backend)

@@ -84,7 +84,7 @@ def run_conformance(
 ) -> Report:
     """Run the conformance kit on a backend, by name or as an object, and report.
 
-    ``levels``: which of 0 to 6 (default all, see ``corenn.testing.LEVELS``); ``pattern``: a glob over case ids
+    ``levels``: which of 0 to 7 (default all, see ``corenn.testing.LEVELS``); ``pattern``: a glob over case ids
     (``"L1/conv*"``); ``expected_failures``: a TOML file (see ``corenn.testing.expected``); ``on_case`` is called with
     each outcome as it comes.  Raises BackendError for a backend that is unknown or not available here, UsageError for
     a level that does not exist or a pattern that no case matches, DataError for a file that is not as it should be.

@@ -10,8 +10,9 @@ import pytest
 import corenn
 from corenn import graph as G
 from corenn import layers, nn
-from corenn.compiler.cost import bytes_of, calls_in, cost_of, flops_of, lifetimes
+from corenn.compiler.cost import bytes_of, calls_in, cost_of, flops_of
 from corenn.compiler.machine import Machine, calibrate, processors
+from corenn.compiler.memory import lifetimes
 from corenn.compiler.program import Block, Call, Fused, Program
 from corenn.compiler.watching import watching
 from corenn.device import device

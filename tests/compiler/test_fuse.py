@@ -74,8 +74,10 @@ JOINED = [
     (lambda x: corenn.reshape(x, shape=(4, 3)), [(3, 4)], ["reshape"]),
     (lambda x: corenn.reshape(corenn.tanh(x), shape=(2, 6)) * 2, [(3, 4)], [["tanh"], "reshape", ["multiply"]]),
     (lambda x: corenn.reshape(corenn.tanh(x), shape=(3, 2, 2)) * 2, [(3, 4)], [["tanh", "reshape", "multiply"]]),
-    # a reduction over an axis in the middle has no schedule here
-    (lambda x: corenn.sum(x, axis=1), [(3, 4, 5)], ["sum"]),
+    # a reduction over an axis in the middle
+    (lambda x: corenn.sum(corenn.tanh(x), axis=1) * 2, [(3, 4, 5)], [["tanh", "sum", "multiply"]]),
+    # reductions over every other axis have no schedule
+    (lambda x: corenn.sum(x, axis=(0, 2)), [(3, 4, 5, 6)], ["sum"]),
 ]  # fmt: skip
 
 
@@ -176,8 +178,9 @@ def test_random_programs_mean_the_same(seed):
 
 
 def test_levels():
-    assert [level(f, 3, 1) for f in ((), (0,), (1, 2), (1,), (0, 1, 2), (0, 2))] == [
-        (SCALAR, True), ("row", True), ("column", True), ("column", False), ("full", True), ("full", False)
+    assert [level(f, 3, 1) for f in ((), (0,), (1, 2), (1,), (0, 1, 2), (0, 2), (0, 1))] == [
+        (SCALAR, True), ("row", True), ("column", True), ("column", False), ("full", True), ("line", True),
+        ("full", False),
     ]  # fmt: skip
     assert level((0, 1), 2, 0) == level((0, 1), 2, 2) == ("full", True)
 

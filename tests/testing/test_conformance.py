@@ -68,7 +68,7 @@ def test_a_pattern_selects():
 @pytest.mark.parametrize(
     ("options", "error", "part"),
     [
-        ({"levels": [7]}, UsageError, "there is no level 7"),
+        ({"levels": [8]}, UsageError, "there is no level 8"),
         ({"pattern": "L1/no_such_op/*"}, UsageError, "no case matches 'L1/no_such_op/*'"),
         ({"expected_failures": "nowhere.toml"}, DataError, "cannot be read"),
     ],

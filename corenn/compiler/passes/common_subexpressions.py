@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenn.compiler.program import Block, Call, Instruction, Program, Symbol
+from corenn.compiler.program import Again, Block, Call, Instruction, Program, Symbol
 
 Known = dict[tuple[Any, ...], tuple[Symbol, ...]]
 
@@ -27,7 +27,7 @@ def _once(block: Block, known: Known, same: dict[Symbol, Symbol]) -> Block:
     kept: list[Instruction] = []
     for instruction in block.instructions:
         inputs = [None if i is None else same.get(i, i) for i in instruction.inputs]
-        if isinstance(instruction, Call):
+        if isinstance(instruction, Call) and not isinstance(instruction, Again):
             # Plans are made once for each op, specs and attributes.
             key = (id(instruction.plan), *map(id, inputs))
             found = known.get(key)
