@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes
+from corenn.compiler.cost import cost_of
 from corenn.compiler.passes import eliminate_common_subexpressions, prune
 from corenn.compiler.passes.decompose import decompose
 from corenn.compiler.passes.fuse import fuse
@@ -29,6 +30,8 @@ from corenn_onednn.native import CommandList
 
 _log = logging.getLogger("corenn")
 Array = np.ndarray[Any, Any]
+#: Programs of fewer operations run in one thread: a team of threads costs more than it does.
+_ALONE = 10_000_000
 #: Ops whose result is the operand's memory under another shape.
 _SAME_MEMORY = frozenset({"reshape", "identity", "stop_gradient", "expand_dims", "squeeze"})
 
@@ -43,10 +46,16 @@ def compile_program(program: Program) -> NativeExecutable | None:
     if any(s.spec.dtype is dtypes.string for i in program.instructions for s in (*i.inputs, *i.outputs) if s):
         _log.info("a program with text in it runs kernel by kernel")
         return None
+    limit = 1 if cost_of(program).flops < _ALONE else 0
+    with load().limited(limit):
+        return _compiled(program, limit)
+
+
+def _compiled(program: Program, limit: int) -> NativeExecutable:
     apart = decompose(program, lambda call: is_native(call) or expressible(call) or _is_empty(call), DECOMPOSITIONS)
     chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
     fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
-    return _Compilation(program, _with_python_first(fused)).executable()
+    return _Compilation(program, _with_python_first(fused), limit).executable()
 
 
 def _is_empty(call: Call) -> bool:
@@ -57,10 +66,11 @@ def _is_empty(call: Call) -> bool:
 class _Compilation:
     """One program on its way."""
 
-    def __init__(self, program: Program, fused: Program) -> None:
+    def __init__(self, program: Program, fused: Program, limit: int) -> None:
         self.program, self.fused = program, fused
         self.library = load()
-        self.library.stream()
+        self.limit = limit
+        self.threads = limit or self.library.threads
         self.storages: dict[Symbol, Storage] = {}
         self.parts: list[Storage] = []
         self.steps: list[Step] = []
@@ -142,7 +152,7 @@ class _Compilation:
         """The list that commands go to; Python's steps begin a new one."""
         if self.commands is None:
             self.commands = CommandList(
-                self.library.threads, execute=self.library.execute_address, linked_with=self.library.path
+                self.threads, execute=self.library.execute_address, linked_with=self.library.path
             )
             made = self.commands
             self.steps.append(lambda key: made.run())
@@ -191,7 +201,7 @@ class _Compilation:
 
     def emit_fused(self, instruction: Fused) -> None:
         """The loops of a group.  A result may be written over an operand that nothing needs later."""
-        kernels = compile_group(instruction, self.library.threads)
+        kernels = compile_group(instruction, self.threads)
         self._share(instruction, kernels)
         for symbol in (*instruction.inputs, *instruction.outputs):
             if symbol is not None:
@@ -234,7 +244,7 @@ class _Compilation:
                 continue
             kernel = kernels.get(id(step.kernel))
             if kernel is None:
-                kernel = kernels[id(step.kernel)] = compile_kernel(step.kernel, self.library.threads)
+                kernel = kernels[id(step.kernel)] = compile_kernel(step.kernel, self.threads)
                 self.texts.append(kernel.text)
             arguments = kernel.arguments([0] * len(step.pieces))
             for place, piece in enumerate(step.pieces):
@@ -355,7 +365,8 @@ class _Compilation:
         state = [self.storages[s] for _, s in self.fused.state]
         made = NativeExecutable(
             self.program, self.fused, feeds, state, self.fed, self.state, self.overwritten, self.steps, results, writes,
-            plan, self.texts, self.library.stream, (self.kept, self.block, self.constants),
+            plan, self.texts, functools.partial(self.library.stream, self.limit),
+            (self.kept, self.block, self.constants),
         )  # fmt: skip
         return made
 
