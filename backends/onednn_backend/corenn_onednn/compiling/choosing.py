@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from corenn import dtypes
+from corenn.compiler.cost import flops_of
 from corenn.compiler.program import Block, Call, Instruction, Program, Symbol
 from corenn.ops.dispatch import make_plan
 from corenn.ops.table import TABLE
@@ -22,12 +23,16 @@ from corenn_onednn.compiling.forwards import Forwards, pool_key
 from corenn_onednn.compiling.native import Native, Place
 from corenn_onednn.compiling.normalizing import images
 from corenn_onednn.compiling.recurrent import SERIES, WHOLE
-from corenn_onednn.dnnl import Attributes, Binary, Descriptor, Eltwise, UnimplementedError
+from corenn_onednn.dnnl import Attributes, Binary, Descriptor, Eltwise, UnimplementedError, load
 from corenn_onednn.dnnl.primitives import convolution, pooling
 from corenn_onednn.dnnl.primitives.matmul import matmul
 from corenn_onednn.kernels._serving import serves
 from corenn_onednn.kernels.convolution import Geometry, geometry
 
+#: Primitives of fewer operations run in one thread: a team costs some 3 us.
+_ALONE = 1_000_000
+#: Products of so many operations, of a transposed operand, are quicker by the library's own blocked product.
+_BLOCKED = 50_000_000
 #: Activations that can follow a primitive: op name to the library's name and its parameter.
 _ACTIVATIONS = {"relu": ("relu", 0.0), "sigmoid": ("sigmoid", 0.0), "tanh": ("tanh", 0.0)}
 _BINARY = {"add": "add", "multiply": "multiply", "subtract": "subtract"}
@@ -100,16 +105,17 @@ def choose(program: Program) -> Program:
         if name in ("matmul", "conv"):
             taken = {id(instructions[n]) for n in gone}
             chain = _chained(instruction, instructions, uses, taken)
-        try:
-            native = builder(chain, forwards)
-        except UnimplementedError:
-            if len(chain.absorbed) == 1:
-                continue
-            chain = Chain(instruction)
+        with load().limited(1 if flops_of(instruction.plan) < _ALONE else 0):
             try:
                 native = builder(chain, forwards)
             except UnimplementedError:
-                continue
+                if len(chain.absorbed) == 1:
+                    continue
+                chain = Chain(instruction)
+                try:
+                    native = builder(chain, forwards)
+                except UnimplementedError:
+                    continue
         places = [position[call.outputs[0]] for call in chain.absorbed]
         gone.update(places)
         # What follows a primitive comes with it where its operands are there; gradients come as early as they can.
@@ -282,6 +288,9 @@ def _matmul(chain: Chain, forwards: Forwards) -> Native:
         bias = Descriptor((1,) * (rank - 1) + (result[-1],), dtype)
         operands["bias"] = Place(chain.bias, bias)
     made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
+    if attrs["transpose_a"] and not chain.post and bias is None and flops_of(call.plan) >= _BLOCKED:
+        with contextlib.suppress(UnimplementedError):
+            made = matmul(source, weights, target, implementation="gemm")
     return _native(chain, made, {**operands, **chain.operands}, {"dst": Place(chain.result, target)})
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes
-from corenn.compiler.cost import cost_of
 from corenn.compiler.passes import eliminate_common_subexpressions, prune
 from corenn.compiler.passes.decompose import decompose
 from corenn.compiler.passes.fuse import fuse
@@ -30,8 +29,6 @@ from corenn_onednn.native import CommandList
 
 _log = logging.getLogger("corenn")
 Array = np.ndarray[Any, Any]
-#: Programs of fewer operations run in one thread: a team of threads costs more than it does.
-_ALONE = 10_000_000
 #: Ops whose result is the operand's memory under another shape.
 _SAME_MEMORY = frozenset({"reshape", "identity", "stop_gradient", "expand_dims", "squeeze"})
 
@@ -46,16 +43,10 @@ def compile_program(program: Program) -> NativeExecutable | None:
     if any(s.spec.dtype is dtypes.string for i in program.instructions for s in (*i.inputs, *i.outputs) if s):
         _log.info("a program with text in it runs kernel by kernel")
         return None
-    limit = 1 if cost_of(program).flops < _ALONE else 0
-    with load().limited(limit):
-        return _compiled(program, limit)
-
-
-def _compiled(program: Program, limit: int) -> NativeExecutable:
     apart = decompose(program, lambda call: is_native(call) or expressible(call) or _is_empty(call), DECOMPOSITIONS)
     chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
     fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
-    return _Compilation(program, _with_python_first(fused), limit).executable()
+    return _Compilation(program, _with_python_first(fused)).executable()
 
 
 def _is_empty(call: Call) -> bool:
@@ -66,11 +57,12 @@ def _is_empty(call: Call) -> bool:
 class _Compilation:
     """One program on its way."""
 
-    def __init__(self, program: Program, fused: Program, limit: int) -> None:
+    def __init__(self, program: Program, fused: Program) -> None:
         self.program, self.fused = program, fused
         self.library = load()
-        self.limit = limit
-        self.threads = limit or self.library.threads
+        self.library.stream()
+        self.threads = self.library.threads
+        self.team = self.threads  # of the primitives that are emitted
         self.storages: dict[Symbol, Storage] = {}
         self.parts: list[Storage] = []
         self.steps: list[Step] = []
@@ -173,6 +165,9 @@ class _Compilation:
             where.follow(memories[name].set)
         arguments = Arguments(primitive, memories)
         self.kept += [primitive, arguments]
+        if primitive.threads != self.team or self.commands is None:
+            self.team = primitive.threads
+            self.native().team(self.team)
         self.native().primitive(primitive.handle, self.library.stream(), arguments.count, arguments.address)
 
     def emit_native(self, instruction: Native) -> None:
@@ -365,7 +360,7 @@ class _Compilation:
         state = [self.storages[s] for _, s in self.fused.state]
         made = NativeExecutable(
             self.program, self.fused, feeds, state, self.fed, self.state, self.overwritten, self.steps, results, writes,
-            plan, self.texts, functools.partial(self.library.stream, self.limit),
+            plan, self.texts, self.library.stream,
             (self.kept, self.block, self.constants),
         )  # fmt: skip
         return made

@@ -156,17 +156,15 @@ class Library:
         """
         self._threads = count or self._choice
 
-    def stream(self, limit: int = 0) -> int:
+    def stream(self) -> int:
         """Handle of the stream of the calling thread of Python, whose number of OpenMP threads is set on the way.
-
-        ``limit``: that number for now, in place of what is set.
 
         OpenMP keeps that number for each thread, and other libraries set it as they like: it is set every time, for a
         primitive must not run with more threads than it was made for.
         """
         local = self._local
         if self._openmp:
-            self.quick.omp_set_num_threads(limit or local.limit or self._threads)
+            self.quick.omp_set_num_threads(local.limit or self._threads)
         return local.stream or self._new_stream()
 
     def _new_stream(self) -> int:

@@ -19,15 +19,17 @@ class Primitive:
 
     Fields: ``name``; ``handle`` (``dnnl_primitive_t``) and ``plan`` (``dnnl_primitive_desc_t``), as numbers;
     ``descriptors``, what each argument must be, by name: the given ones with "any" decided, and ``workspace`` and
-    ``scratchpad`` where the primitive has them; ``implementation``, the library's name for how it is done.
+    ``scratchpad`` where the primitive has them; ``implementation``, the library's name for how it is done;
+    ``threads``, how many it was made for.
     Safe to run in several threads at once, each with memories of its own.
     """
 
-    __slots__ = ("__weakref__", "descriptors", "handle", "implementation", "name", "plan")
+    __slots__ = ("__weakref__", "descriptors", "handle", "implementation", "name", "plan", "threads")
 
     def __init__(self, name: str, plan: int, arguments: Iterable[str]) -> None:
-        c, made = load().c, ctypes.c_void_p()
-        self.name, self.plan = name, plan
+        library, made = load(), ctypes.c_void_p()
+        c = library.c
+        self.name, self.plan, self.threads = name, plan, library.limit or library.threads
         weakref.finalize(self, c.dnnl_primitive_desc_destroy, plan).atexit = False
         self.descriptors: dict[str, Descriptor] = {}
         for argument in (*arguments, "workspace", "scratchpad"):

@@ -63,6 +63,14 @@ class CommandList:
         kind = PARALLEL if chunks > 1 and self.threads > 1 else LOOP
         return self._append(kind, address, args_address, 0, 0, chunks)
 
+    def team(self, threads: int) -> None:
+        """From here on primitives run with so many threads: what they were made for.  Nothing where there is no team.
+
+        The runtime's function takes the number where a loop takes its arguments.
+        """
+        if self._openmp is not None:
+            self._append(LOOP, self._openmp.set_threads, threads, 0, 0, 1)
+
     def copy(self, destination: int, source: int, count: int) -> int:
         """Copy ``count`` bytes; returns the command's number."""
         return self._append(COPY, 0, destination, source, 0, count)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 #: Asked in this order where no library is given, or the library given does not depend on one of them.
 _NAMES = ("libgomp.so.1", "libomp.so.5", "libomp.so", "libomp.dylib", "libgomp.dylib")
-_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+_SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "omp_set_num_threads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class OpenMP:
     parallel: int
     thread_num: int
     num_threads: int
+    set_threads: int
     library: ctypes.CDLL
 
 
@@ -37,7 +38,7 @@ def openmp(linked_with: str | None = None) -> OpenMP | None:
             addresses = [ctypes.cast(getattr(library, s), ctypes.c_void_p).value for s in _SYMBOLS]
         except (OSError, AttributeError):
             continue
-        parallel, thread_num, num_threads = addresses
-        assert parallel and thread_num and num_threads  # functions that were found have addresses
-        return OpenMP(parallel, thread_num, num_threads, library)
+        parallel, thread_num, num_threads, set_threads = addresses
+        assert parallel and thread_num and num_threads and set_threads  # functions that were found have addresses
+        return OpenMP(parallel, thread_num, num_threads, set_threads, library)
     return None
