@@ -26,6 +26,17 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+#: Options that several commands have.
+BackendName = Annotated[
+    str | None,
+    typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: all there are."),
+]
+
+
 @app.command()
 def run(
     task: Annotated[
@@ -39,10 +50,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="ARGS", help="After --: what the script finds in sys.argv.", show_default=False),
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
-    ] = None,
+    backend: BackendName = None,
     dataset: Annotated[str | None, typer.Option(help="A name from corenn datasets.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Directory that holds the data set's files.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training data.")] = None,
@@ -214,16 +222,8 @@ def bench(
         list[str] | None,
         typer.Argument(metavar="WORKLOAD", help="Names from --list. Default: all.", show_default=False),
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: all there are."
-        ),
-    ] = None,
+    backend: BackendName = None,
+    threads: Threads = None,
     seconds: Annotated[float, typer.Option(min=0, help="About how long a workload is timed, after a warm-up.")] = 20.0,
     steps: Annotated[int, typer.Option(min=1, help="At most so many timed steps.")] = 300,
     listed: Annotated[bool, typer.Option("--list", help="Only list the workloads.")] = False,
@@ -251,16 +251,8 @@ def explain(
     name: Annotated[
         str, typer.Argument(metavar="WORKLOAD|TASK", help="A name from corenn bench --list, or from corenn tasks.")
     ],
-    backend: Annotated[
-        str | None,
-        typer.Option(help="auto, or a name from corenn backends. Default: what CORENN_BACKEND names, else auto."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, envvar="CORENN_THREADS", help="Threads of computations on the CPU. Default: all there are."
-        ),
-    ] = None,
+    backend: BackendName = None,
+    threads: Threads = None,
     source: Annotated[bool, typer.Option("--source", help="Show the generated code as well.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave the instructions out.")] = False,
     gflops: Annotated[

@@ -21,11 +21,12 @@ from corenn.spec import Spec
 from corenn_onednn.compiling import normalizing
 from corenn_onednn.compiling.forwards import Forwards, pool_key
 from corenn_onednn.compiling.native import Native, Place
-from corenn_onednn.compiling.normalizing import images
 from corenn_onednn.compiling.recurrent import SERIES, WHOLE
 from corenn_onednn.dnnl import Attributes, Binary, Descriptor, Eltwise, UnimplementedError, load
 from corenn_onednn.dnnl.primitives import convolution, pooling
 from corenn_onednn.dnnl.primitives.matmul import matmul
+from corenn_onednn.kernels import pooling as pool_kernels
+from corenn_onednn.kernels._layouts import images
 from corenn_onednn.kernels._serving import serves
 from corenn_onednn.kernels.convolution import Geometry, geometry
 
@@ -100,16 +101,16 @@ def choose(program: Program) -> Program:
         if builder is None:
             continue
         chain = Chain(instruction)
+        taken = {id(instructions[n]) for n in gone}
         if name == "conv_weight_grad":
-            chain.bias_gradient = _bias_gradient(instruction, uses, producers, {id(instructions[n]) for n in gone})
+            chain.bias_gradient = _bias_gradient(instruction, uses, producers, taken)
         if name in ("matmul", "conv"):
-            taken = {id(instructions[n]) for n in gone}
-            chain = _chained(instruction, instructions, uses, taken)
+            chain = _chained(instruction, uses, taken)
         with load().limited(1 if flops_of(instruction.plan) < _ALONE else 0):
             try:
                 native = builder(chain, forwards)
             except UnimplementedError:
-                if len(chain.absorbed) == 1:
+                if len(chain.absorbed) == 1 and chain.bias_gradient is None:
                     continue
                 chain = Chain(instruction)
                 try:
@@ -178,9 +179,7 @@ def is_native(call: Call) -> bool:
 # ---------------------------------------------------------------- what follows
 
 
-def _chained(
-    call: Call, instructions: Sequence[Instruction], uses: dict[Symbol, list[Instruction | None]], taken: set[int]
-) -> Chain:
+def _chained(call: Call, uses: Mapping[Symbol, Sequence[Instruction | None]], taken: set[int]) -> Chain:
     """The call with the bias, scales, residual and activation after it, as far as nothing else needs the steps.
 
     ``taken``: the identities of calls that other chains have absorbed (a sum of two products goes to one of them).
@@ -195,7 +194,7 @@ def _chained(
             return chain
         if follower.outputs[0].spec.shape != result.spec.shape or follower.outputs[0].spec.dtype != result.spec.dtype:
             return chain
-        if not _absorb(chain, follower, channels, instructions):
+        if not _absorb(chain, follower, channels):
             return chain
         chain.absorbed.append(follower)
 
@@ -208,7 +207,7 @@ def _channel_place(call: Call) -> int:
     return rank - 1
 
 
-def _absorb(chain: Chain, call: Call, channels: int, instructions: Sequence[Instruction]) -> bool:
+def _absorb(chain: Chain, call: Call, channels: int) -> bool:
     name, result = call.plan.op.name, chain.result
     if name in _ACTIVATIONS and not call.plan.attrs:
         chosen, alpha = _ACTIVATIONS[name]
@@ -360,6 +359,8 @@ def _max_pool(chain: Chain, forwards: Forwards) -> Native:
     (x,) = call.inputs
     assert x is not None
     attrs, dtype = call.plan.attrs, _dtype(call)
+    if not pool_kernels.when([x.spec], attrs):
+        raise UnimplementedError("max_pool", "padding as wide as a window is not served")
     source = images(x.spec.static, channel_axis(attrs["layout"]), dtype)
     target = images(chain.result.spec.static, channel_axis(attrs["layout"]), dtype)
     kept = pool_key(call) in forwards.wanted

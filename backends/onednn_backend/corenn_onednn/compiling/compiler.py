@@ -6,13 +6,14 @@ import ctypes
 import functools
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from corenn import dtypes
 from corenn.compiler.passes import eliminate_common_subexpressions, prune
+from corenn.compiler.passes.axes import RESHAPES
 from corenn.compiler.passes.decompose import decompose
 from corenn.compiler.passes.fuse import fuse
 from corenn.compiler.program import Block, Call, Fused, HostCall, Instruction, Key, Program, Symbol
@@ -30,7 +31,7 @@ from corenn_onednn.native import CommandList
 _log = logging.getLogger("corenn")
 Array = np.ndarray[Any, Any]
 #: Ops whose result is the operand's memory under another shape.
-_SAME_MEMORY = frozenset({"reshape", "identity", "stop_gradient", "expand_dims", "squeeze"})
+_SAME_MEMORY = RESHAPES | {"identity", "stop_gradient"}
 
 
 def compile_program(program: Program) -> NativeExecutable | None:
@@ -70,7 +71,6 @@ class _Compilation:
         self.texts: list[str] = []
         self.now = 0
         self.kept: list[Any] = []
-        self.loops: dict[Fused, list[LoopKernel]] = {}
         for number, symbol in enumerate(fused.inputs):
             self.storages[symbol] = Storage("feed", symbol.spec.nbytes, number)
         for number, (_, symbol) in enumerate(fused.state):
@@ -170,6 +170,14 @@ class _Compilation:
             self.native().team(self.team)
         self.native().primitive(primitive.handle, self.library.stream(), arguments.count, arguments.address)
 
+    def loop(self, kernel: LoopKernel, symbols: int, places: Sequence[Storage | Part]) -> None:
+        """A command for a kernel whose ``symbols``, and then its scratch memory if it has any, lie there."""
+        arguments = kernel.arguments([0] * symbols)
+        for number, place in enumerate(places):
+            place.follow(functools.partial(arguments.__setitem__, number))
+        self.kept += [arguments, kernel]
+        self.native().loop(kernel.address, ctypes.addressof(arguments), kernel.chunks)
+
     def emit_native(self, instruction: Native) -> None:
         """The primitive, with reorders before and after where it likes other layouts."""
         wanted = instruction.primitive.descriptors
@@ -203,13 +211,10 @@ class _Compilation:
                 self.used(symbol)
         scratch = self.temporary(kernels[0].scratch) if kernels and kernels[0].scratch else None
         for kernel in kernels:
-            arguments = kernel.arguments([0] * len(kernel.symbols))
-            for place, symbol in enumerate(kernel.symbols):
-                self.used(symbol).follow(functools.partial(arguments.__setitem__, place))
+            places: list[Storage | Part] = [self.used(s) for s in kernel.symbols]
             if kernel.uses_scratch and scratch is not None:
-                scratch.follow(functools.partial(arguments.__setitem__, len(kernel.symbols)))
-            self.kept += [arguments, kernel]
-            self.native().loop(kernel.address, ctypes.addressof(arguments), kernel.chunks)
+                places.append(scratch)
+            self.loop(kernel, len(kernel.symbols), places)
             self.texts.append(kernel.text)
 
     def emit_series(self, instruction: Series) -> None:
@@ -241,11 +246,7 @@ class _Compilation:
             if kernel is None:
                 kernel = kernels[id(step.kernel)] = compile_kernel(step.kernel, self.threads)
                 self.texts.append(kernel.text)
-            arguments = kernel.arguments([0] * len(step.pieces))
-            for place, piece in enumerate(step.pieces):
-                part(piece).follow(functools.partial(arguments.__setitem__, place))
-            self.kept += [arguments, kernel]
-            self.native().loop(kernel.address, ctypes.addressof(arguments), kernel.chunks)
+            self.loop(kernel, len(step.pieces), [part(piece) for piece in step.pieces])
 
     def _share(self, instruction: Fused, kernels: list[LoopKernel]) -> None:
         """Give results the memory of operands that die here, and new values of variables the variables' own."""
@@ -307,11 +308,15 @@ class _Compilation:
             for view, array in zip(made, found or (), strict=True):
                 view()[...] = array
 
+        if given or len(made) != 1:
+            self.python(step)
+            return
+        (view,) = made
+
         def number(key: Any) -> None:
             (view()[...],) = function()
 
-        (view, *more) = made or (None,)
-        self.python(number if view is not None and not more and not given else step)
+        self.python(number)
 
     def emit_key(self, instruction: Key) -> None:
         """The next key of a random operation."""

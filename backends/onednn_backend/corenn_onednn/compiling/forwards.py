@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from corenn.compiler.program import Call, Program
@@ -27,6 +28,9 @@ def pool_key(call: Call) -> Any:
 
 
 #: Op of a gradient to what its forward is known by: for recurrent networks, the symbol of their outputs.
-_KEYS = {"max_pool_grad": pool_key, "recurrent_weight_grad": lambda call: call.inputs[3]}
+_KEYS: dict[str, Callable[[Call], Any]] = {
+    "max_pool_grad": pool_key,
+    "recurrent_weight_grad": lambda call: call.inputs[3],
+}
 
 __all__ = ["Forwards", "pool_key"]

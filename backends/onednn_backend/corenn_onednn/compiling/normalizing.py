@@ -17,6 +17,7 @@ from corenn.spec import Spec
 from corenn_onednn.compiling.native import Native, Place
 from corenn_onednn.dnnl import Descriptor, Primitive, UnimplementedError
 from corenn_onednn.dnnl.primitives import normalization
+from corenn_onednn.kernels._layouts import images
 
 Uses = Mapping[Symbol, Sequence[Instruction | None]]
 
@@ -72,15 +73,14 @@ class Normalizations:
         if not (_is_zero(call, g_mean) and _is_zero(call, g_variance)):
             raise UnimplementedError("batch_norm_grad", "gradients of the statistics are not served")
         source, channel = _layout(call, x)
-        gate, forward = self._gate(g, x)
         scale, epsilon = gamma is not None, call.plan.attrs["epsilon"]
-        if forward is None:
-            hint = normalization.batch_forward(source, source, epsilon, training=True, scale=scale, shift=True)
-        else:
+        gate, forward = self._gate(g, x)
+        if forward is not None and not _has(forward.primitive, scale):
+            gate = forward = None
+        if forward is not None:
             hint = forward.primitive
-            if ("scale" in hint.descriptors) != scale or "shift" not in hint.descriptors:
-                gate = forward = None
-                hint = normalization.batch_forward(source, source, epsilon, training=True, scale=scale, shift=True)
+        else:
+            hint = normalization.batch_forward(source, source, epsilon, training=True, scale=scale, shift=True)
         made = normalization.batch_backward(
             source, source, source, epsilon, forward=hint, scale=scale, shift=True, relu=forward is not None
         )
@@ -114,6 +114,11 @@ class Normalizations:
         return (gate, forward) if forward is not None and forward.x is x else (None, None)
 
 
+def _has(primitive: Primitive, scale: bool) -> bool:
+    """Whether a forward primitive has a shift, and a scale just where its gradient wants one."""
+    return ("scale" in primitive.descriptors) == scale and "shift" in primitive.descriptors
+
+
 def _layout(call: Call, x: Symbol) -> tuple[Descriptor, Descriptor]:
     """How the images and a number for each channel lie."""
     rank, dtype = x.spec.ndim, x.spec.dtype.name
@@ -121,13 +126,6 @@ def _layout(call: Call, x: Symbol) -> tuple[Descriptor, Descriptor]:
     if axis not in (1, rank - 1):
         raise UnimplementedError(call.name, "channels in the middle are not served")
     return images(x.spec.static, axis, dtype), Descriptor((x.spec.static[axis],), dtype)
-
-
-def images(shape: tuple[int, ...], channels: int, dtype: str) -> Descriptor:
-    """Images as they lie, in oneDNN's order of axes; ``channels`` is the axis that has them."""
-    rank = len(shape)
-    extents = (shape[0], shape[channels], *[n for i, n in enumerate(shape) if i not in (0, channels)])
-    return Descriptor.ordered(extents, dtype, tuple(range(rank)) if channels == 1 else (0, *range(2, rank), 1))
 
 
 def _is_zero(call: Call, symbol: Symbol | None) -> bool:
@@ -141,4 +139,4 @@ BUILDERS: dict[str, Builder] = {
     "batch_norm_training": Normalizations.forward, "batch_norm_grad": Normalizations.backward,
 }  # fmt: skip
 
-__all__ = ["BUILDERS", "Normalizations", "images"]
+__all__ = ["BUILDERS", "Normalizations"]

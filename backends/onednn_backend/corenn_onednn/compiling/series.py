@@ -93,7 +93,8 @@ class Series(Instruction):
 
     def rebuilt(self, inputs: Sequence[Symbol | None], blocks: Sequence[Block]) -> Series:
         """On other inputs."""
-        put: dict[Symbol | str, Symbol | None] = dict(zip(self.inputs, inputs, strict=True))  # type: ignore[arg-type]
+        put: dict[Symbol | str | None, Symbol | None] = {}
+        put.update(zip(self.inputs, inputs, strict=True))
 
         def turned(piece: Piece) -> Piece:
             new = put.get(piece.of)

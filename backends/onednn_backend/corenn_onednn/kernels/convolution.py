@@ -18,6 +18,7 @@ from corenn.spec import Spec
 from corenn_onednn.dnnl import Descriptor, Primitive, UnimplementedError
 from corenn_onednn.dnnl.primitives import convolution
 from corenn_onednn.kernels._chain import Chain, Given, Result, Stage
+from corenn_onednn.kernels._layouts import images
 from corenn_onednn.kernels._serving import Thresholds, kernel, name_of, serves
 
 Array = np.ndarray[Any, Any]
@@ -39,13 +40,11 @@ class Geometry:
         self.y: Shape = tuple(y)
         self.work = math.prod(self.y) * math.prod(kernel) * inner
         self.windows = {"strides": attrs["strides"], "padding": attrs["padding"], "dilation": attrs["dilation"]}
-        images = tuple(range(rank + 2)) if channel == 1 else (0, *range(2, rank + 2), 1)
         if groups == 1:
             weights, order = (outer, inner, *kernel), (*range(2, rank + 2), 1, 0)
         else:
             weights, order = (groups, outer // groups, inner, *kernel), (*range(3, rank + 3), 2, 0, 1)
-        shapes = {"src": ((x[0], x[channel], *extents), images), "dst": ((x[0], outer, *out), images)}
-        self.given = {n: Descriptor.ordered(shape, dtype, o) for n, (shape, o) in shapes.items()}
+        self.given = {"src": images(x, channel, dtype), "dst": images(self.y, channel, dtype)}
         self.given["weights"] = Descriptor.ordered(weights, dtype, order)
 
     def choose(self, build: Callable[[Descriptor, Descriptor, Descriptor], Primitive]) -> Primitive:
@@ -54,9 +53,9 @@ class Geometry:
         UnimplementedError where both are slow: NumPy's kernels then serve better.
         """
         free = {n: Descriptor(d.shape, d.dtype, "any") for n, d in self.given.items()}
-        for images in (self.given, free):
+        for laid in (self.given, free):
             with suppress(UnimplementedError):
-                found = build(images["src"], free["weights"], images["dst"])
+                found = build(laid["src"], free["weights"], laid["dst"])
                 if not _slow(found):
                     return found
         raise UnimplementedError("oneDNN convolution", "there is no fast implementation", dict(self.given))

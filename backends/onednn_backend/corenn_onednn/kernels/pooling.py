@@ -15,11 +15,12 @@ from corenn_numpy.kernels import pooling as fallback
 
 from corenn.backend import Kernel
 from corenn.dtypes import float32
-from corenn.ops.windows import channel_axis, spatial, windows_along
+from corenn.ops.windows import channel_axis, windows_along
 from corenn.spec import Spec
 from corenn_onednn.dnnl import Descriptor
 from corenn_onednn.dnnl.primitives import pooling
 from corenn_onednn.kernels._chain import Chain, Given, Result, Stage
+from corenn_onednn.kernels._layouts import images
 from corenn_onednn.kernels._serving import kernel, serves
 
 Array = np.ndarray[Any, Any]
@@ -37,12 +38,7 @@ def when(specs: Sequence[Spec | None], attrs: Attributes) -> bool:
 
 
 def _described(shape: Shape, layout: str) -> Descriptor:
-    """An array [n, *spatial, c] or [n, c, *spatial] as oneDNN's (n, c, *spatial)."""
-    channel = channel_axis(layout)
-    rank = len(shape)
-    order = tuple(range(rank)) if channel == 1 else (0, *range(2, rank), 1)
-    extents: Any = spatial(shape, layout)
-    return Descriptor.ordered((shape[0], shape[channel], *extents), "float32", order)
+    return images(shape, channel_axis(layout), "float32")
 
 
 def _pooled(shape: Shape, attrs: Attributes) -> Shape:

@@ -13,6 +13,7 @@ import numpy as np
 
 from corenn import dtypes
 from corenn.dtypes import DType
+from corenn.errors import BackendError
 
 if TYPE_CHECKING:
     from corenn_onednn.loops.lowering import Writer
@@ -25,6 +26,11 @@ _INTRINSIC = {
 }  # fmt: skip
 #: Functions the C library has for float64.
 LIBRARY = frozenset({"exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "tanh", "erf", "erfc"})
+
+
+def _unknown(op: str, kind: DType) -> BackendError:
+    """What is said of an operation that ``expressible`` should not have let through."""
+    return BackendError("loops", f"there is no instruction for {op!r} of {kind.name}", hint="this is a bug: report it")
 
 
 def scalar_type(dtype: DType) -> str:
@@ -112,7 +118,9 @@ def _floating(w: Writer, op: str, kind: DType, values: list[str], width: int) ->
         return w.call("llvm.x86.avx512.mask.scalef.ps.512", type_, args)
     if op in LIBRARY and kind is dtypes.float64:
         return w.library(op, values[0], width)
-    raise NotImplementedError(f"{op} of {kind}")
+    raise BackendError(
+        "loops", f"there is no instruction for {op!r} of {kind.name}", hint="report it: fusion let it through"
+    )
 
 
 def _integer(w: Writer, op: str, kind: DType, values: list[str], width: int) -> str:
@@ -132,7 +140,9 @@ def _integer(w: Writer, op: str, kind: DType, values: list[str], width: int) -> 
         if sign == "u":
             return values[0]
         return w.call(f"llvm.abs.{suffix(kind, width)}", type_, [(type_, values[0]), ("i1", "false")])
-    raise NotImplementedError(f"{op} of {kind}")
+    raise BackendError(
+        "loops", f"there is no instruction for {op!r} of {kind.name}", hint="report it: fusion let it through"
+    )
 
 
 def _convert(w: Writer, value: str, source: DType, target: DType, width: int) -> str:

@@ -350,8 +350,9 @@ class Writer:
         result = horizontal(self, kind, dtype, values[0]) if values else None
         if scalar is not None:
             alone = self.put(f"load {register_type(dtype, 1)}, ptr {scalar}")
-            both = [(result, dtype), (alone, dtype)]
-            result = alone if result is None else instructions.operation(self, op, dtype, both, 1)  # type: ignore[arg-type]
+            if result is not None:
+                alone = instructions.operation(self, op, dtype, [(result, dtype), (alone, dtype)], 1)
+            result = alone
         assert result is not None  # an accumulator nothing is taken into is not declared
         if kind in ("any", "all"):
             return self.put(f"icmp ne i32 {result}, 0")

@@ -9,6 +9,7 @@ from corenn_onednn.loops.ir import (
     Accumulator,
     AddTo,
     Apply,
+    Buffer,
     Const,
     Expr,
     Kernel,
@@ -41,9 +42,9 @@ def text_of(kernel: Kernel) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _parameter(buffer: object) -> str:
-    place = f" at {buffer.offset}" if buffer.role == "scratch" else ""  # type: ignore[attr-defined]
-    return f"{buffer.role} {buffer.dtype}* {buffer.name}{place}"  # type: ignore[attr-defined]
+def _parameter(buffer: Buffer) -> str:
+    place = f" at {buffer.offset}" if buffer.role == "scratch" else ""
+    return f"{buffer.role} {buffer.dtype}* {buffer.name}{place}"
 
 
 def _block(body: Sequence[Statement], indent: str) -> Iterator[str]:
