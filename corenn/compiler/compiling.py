@@ -10,7 +10,7 @@ import numpy as np
 from corenn.compiler.executor import Executable
 from corenn.compiler.lowering import lower
 from corenn.compiler.passes import join_updates, optimize, rematerialize
-from corenn.compiler.program import Program
+from corenn.compiler.program import Instruction, Key, Program
 from corenn.compiler.verify import verified
 from corenn.compiler.watching import saw
 from corenn.device import Device
@@ -36,10 +36,11 @@ class Runs(Protocol):
 class Compiled:
     """A program that can run: ``cells`` are the variables it reads, in order; ``writes`` those it writes, with specs.
 
-    ``written`` are these without specs; ``asked``: it holds only as long as no further variable is initialised.
+    ``written`` are these without specs; ``draws``: whether it asks for keys of random draws; ``asked``: it holds only
+    as long as no further variable is initialised.
     """
 
-    __slots__ = ("asked", "cells", "executable", "specs", "writes", "written")
+    __slots__ = ("asked", "cells", "draws", "executable", "specs", "writes", "written")
 
     def __init__(self, executable: Runs, asked: bool) -> None:
         program = executable.program
@@ -47,7 +48,12 @@ class Compiled:
         self.cells = [cell for cell, _ in program.state]
         self.writes = [(cell, symbol.spec) for cell, symbol in program.writes]
         self.written = [cell for cell, _ in program.writes]
+        self.draws = any(_draws(i) for i in program.instructions)
         self.specs = [symbol.spec for symbol in program.results]
+
+
+def _draws(instruction: Instruction) -> bool:
+    return isinstance(instruction, Key) or any(_draws(i) for b in instruction.blocks() for i in b.instructions)
 
 
 def compile_run(

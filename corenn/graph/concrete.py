@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from corenn.tensor import Tensor
 from corenn.variable import Variable
 
 _log = logging.getLogger("corenn")
+_spec_of = operator.attrgetter("spec")
 
 
 class _DefaultGenerator:
@@ -111,6 +113,7 @@ class ConcreteFunction:
             self._kept = tree.leaves(result)
             self.outputs = [self.graph.convert(leaf) if isinstance(leaf, Tensor) else None for leaf in self._kept]
         self._fetches = [o for o in self.outputs if o is not None]
+        self._single = isinstance(result, Tensor)
         self._runs = _Runs(name, whole(self.graph, self._fetches), self._fetches, memory_budget=memory_budget)
         self._backward: ConcreteGradient | None = None
 
@@ -139,6 +142,8 @@ class ConcreteFunction:
 
     def rebuild(self, results: Sequence[Tensor]) -> Any:
         """The structure the Python function returned, with these tensors."""
+        if self._single:
+            return results[0]
         found = iter(results)
         return tree.rebuild(
             self.structure,
@@ -152,12 +157,14 @@ class ConcreteFunction:
         where = self.device_for(values)
         runs = runs or self._runs
         compiled = runs.compiled(self.graph.parameters, values, where)
-        draw = keys or _Keys(where)
         if compiled is None:
-            results, run = runs.replayed(self.graph.parameters, values, where, draw, lambda cell: cell.data)
+            results, run = runs.replayed(
+                self.graph.parameters, values, where, keys or _Keys(where), lambda cell: cell.data
+            )
             for place, cell in run.written.items():
                 cell.data, cell.node = run.values[place].data, None
             return results
+        draw: Callable[[Operation], Any] = keys or (_Keys(where) if compiled.draws else _no_keys)
         arrays, written = compiled.executable([v.data for v in values], [c.data for c in compiled.cells], draw)
         for cell, array in zip(compiled.written, written, strict=True):
             cell.data, cell.node = array, None
@@ -227,7 +234,7 @@ class _Runs:
 
     def compiled(self, parameters: Sequence[GraphTensor], values: Sequence[Tensor], where: Device) -> Compiled | None:
         """The program for such values; ``None``, said once in the log, if they run operation by operation."""
-        signature = (where, *[v.spec for v in values])
+        signature = (where, *map(_spec_of, values))
         try:
             return self._compiled[signature]
         except KeyError:
@@ -265,6 +272,11 @@ def _calls(operation: Operation) -> bool:
                 hint="take the gradient inside the function", site=inside.where,
             )  # fmt: skip
     return False
+
+
+def _no_keys(operation: Operation) -> Any:
+    """For programs that draw nothing."""
+    raise AssertionError(f"{operation.name} draws a key that its program does not name")
 
 
 class _Keys:

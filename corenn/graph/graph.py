@@ -18,7 +18,15 @@ from corenn import dtypes
 from corenn.dtypes import DType
 from corenn.errors import GraphError, UsageError, user_site
 from corenn.graph.deferred import defer
-from corenn.graph.kinds import CompositeKind, ConstKind, EagerTensorKind, GeneratorKeyKind, HostCallKind, RandomKeyKind
+from corenn.graph.kinds import (
+    CompositeKind,
+    ConstKind,
+    EagerTensorKind,
+    GeneratorKeyKind,
+    HostEffectKind,
+    HostNumberKind,
+    RandomKeyKind,
+)
 from corenn.graph.names import Names, check, type_of
 from corenn.graph.operations import Kind, Known, Operation, TableKind
 from corenn.graph.partial import infer_call, infer_partial
@@ -235,19 +243,13 @@ class Graph:
         found = results if results is not None else infer_call(function, [(t.extents, t.dtype) for t in tensors])
         return self.add(CompositeKind(function, type_name, effects), tensors, found, name=name).outputs
 
-    def host_value(self, function: Callable[[], Any], dtype: DType) -> GraphTensor:
+    def host_value(self, function: Callable[[], float], dtype: DType) -> GraphTensor:
         """A 0-d tensor that every run asks ``function`` for, where it stands in the order of operations."""
-        kind = HostCallKind(function, type_name="HostValue")
-        return self.add(kind, [], [((), dtype)], controls=[]).outputs[0]
+        return self.add(HostNumberKind(function), [], [((), dtype)], controls=[]).outputs[0]
 
     def host_effect(self, function: Callable[[], None]) -> Operation:
         """Call ``function`` in every run, where this stands in the order of operations."""
-
-        def call() -> list[Any]:
-            function()
-            return []
-
-        return self.add(HostCallKind(call, type_name="HostEffect"), [], [], controls=[])
+        return self.add(HostEffectKind(function), [], [], controls=[])
 
     def random_key(self, seed: int | None = None, generator: Any = None) -> GraphTensor:
         """A key of a stream of its own, uint64[3]: each run of a session takes the next."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from corenn import dtypes, tree
 from corenn.errors import GraphError, ShapeError
-from corenn.graph.operations import Kind, Operation, Run
+from corenn.graph.operations import Kind, Known, Operation, Run
 from corenn.graph.partial import compatible
 from corenn.tensor import Tensor
 
@@ -150,6 +150,10 @@ class HostCallKind(Kind):
     def run(self, operation: Operation, inputs: list[Tensor], run: Run) -> Sequence[Tensor]:
         """Call the function on the values of the inputs."""
         results = [(o.extents, o.dtype) for o in operation.outputs]
+        return run.call_host(operation, self.checked(operation, results), inputs, results)
+
+    def checked(self, operation: Operation, results: Sequence[Known]) -> Callable[..., list[Any]]:
+        """The function, giving arrays of what ``results`` say, or an error."""
 
         def call(*arrays: Any) -> list[Any]:
             found = self.function(*arrays)
@@ -169,10 +173,39 @@ class HostCallKind(Kind):
                     )  # fmt: skip
             return values
 
-        return run.call_host(operation, call, inputs, results)
+        return call
 
     def config(self, operation: Operation) -> None:
         """Python functions are not written down."""
+
+
+class HostNumberKind(HostCallKind):
+    """A function of nothing that gives a Python number: one 0-d result, with nothing to check."""
+
+    def __init__(self, function: Callable[[], float]) -> None:
+        super().__init__(function, type_name="HostValue")
+
+    def checked(self, operation: Operation, results: Sequence[Known]) -> Callable[..., list[Any]]:
+        """The number as an array."""
+        function, dtype = self.function, results[0][1].numpy
+        return lambda: [np.asarray(function(), dtype)]
+
+
+class HostEffectKind(HostCallKind):
+    """A function of nothing that gives nothing, called for its effect."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        super().__init__(function, type_name="HostEffect")
+
+    def checked(self, operation: Operation, results: Sequence[Known]) -> Callable[..., list[Any]]:
+        """The function, and no results."""
+        function = self.function
+
+        def call() -> list[Any]:
+            function()
+            return []
+
+        return call
 
 
 def host_value(value: Any, dtype: dtypes.DType) -> np.ndarray[Any, Any]:
@@ -218,6 +251,8 @@ def _bounded(item: Any, numbers: Sequence[int]) -> Any:
 
 __all__ = [
     "Bound", "CompositeKind", "ConstKind", "DefaultPlaceholderKind", "EagerTensorKind", "GeneratorKeyKind",
-    "HostCallKind", "NoOpKind", "PlaceholderKind", "RandomKeyKind", "ShapeKind", "SliceKind", "UnfedError",
+    "HostCallKind",
+    "HostEffectKind",
+    "HostNumberKind", "NoOpKind", "PlaceholderKind", "RandomKeyKind", "ShapeKind", "SliceKind", "UnfedError",
     "host_value",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from corenn.spec import Spec
 from corenn_onednn.compiling import normalizing
 from corenn_onednn.compiling.forwards import Forwards, pool_key
 from corenn_onednn.compiling.native import Native, Place
+from corenn_onednn.compiling.pointwise import is_pointwise, product_of_transposed, weight_gradient
 from corenn_onednn.compiling.recurrent import SERIES, WHOLE
 from corenn_onednn.dnnl import Attributes, Binary, Descriptor, Eltwise, UnimplementedError, load
 from corenn_onednn.dnnl.primitives import convolution, pooling
@@ -29,11 +30,10 @@ from corenn_onednn.kernels import pooling as pool_kernels
 from corenn_onednn.kernels._layouts import images
 from corenn_onednn.kernels._serving import serves
 from corenn_onednn.kernels.convolution import Geometry, geometry
+from corenn_onednn.loops.decompositions import is_thin
 
 #: Primitives of fewer operations run in one thread: a team costs some 3 us.
-_ALONE = 1_000_000
-#: Products of so many operations, of a transposed operand, are quicker by the library's own blocked product.
-_BLOCKED = 50_000_000
+_ALONE = 500_000
 #: Activations that can follow a primitive: op name to the library's name and its parameter.
 _ACTIVATIONS = {"relu": ("relu", 0.0), "sigmoid": ("sigmoid", 0.0), "tanh": ("tanh", 0.0)}
 _BINARY = {"add": "add", "multiply": "multiply", "subtract": "subtract"}
@@ -102,7 +102,7 @@ def choose(program: Program) -> Program:
             continue
         chain = Chain(instruction)
         taken = {id(instructions[n]) for n in gone}
-        if name == "conv_weight_grad":
+        if name == "conv_weight_grad" and not is_pointwise(instruction):
             chain.bias_gradient = _bias_gradient(instruction, uses, producers, taken)
         if name in ("matmul", "conv"):
             chain = _chained(instruction, uses, taken)
@@ -173,6 +173,8 @@ def is_native(call: Call) -> bool:
         return True
     if name.startswith("batch_norm") and call.outputs[0].spec.ndim < 3:
         return False  # a table's columns: loops do it in fewer passes
+    if is_thin(call):
+        return False
     return (name in _BUILDERS or name in normalizing.BUILDERS) and _is_served(call)
 
 
@@ -286,10 +288,10 @@ def _matmul(chain: Chain, forwards: Forwards) -> Native:
     if chain.bias is not None:
         bias = Descriptor((1,) * (rank - 1) + (result[-1],), dtype)
         operands["bias"] = Place(chain.bias, bias)
-    made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
-    if attrs["transpose_a"] and not chain.post and bias is None and flops_of(call.plan) >= _BLOCKED:
-        with contextlib.suppress(UnimplementedError):
-            made = matmul(source, weights, target, implementation="gemm")
+    if attrs["transpose_a"] and not chain.post and bias is None:
+        made = product_of_transposed(source, weights, target, flops_of(call.plan))
+    else:
+        made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
     return _native(chain, made, {**operands, **chain.operands}, {"dst": Place(chain.result, target)})
 
 
@@ -338,8 +340,10 @@ def _conv_input_grad(chain: Chain, forwards: Forwards) -> Native:
     return _native(chain, made, operands, {"diff_src": Place(chain.result, shapes.given["src"])})
 
 
-def _conv_weight_grad(chain: Chain, forwards: Forwards) -> Native:
+def _conv_weight_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
+    if is_pointwise(call):
+        return weight_gradient(call)
     x, g = call.inputs
     assert x is not None
     assert g is not None
@@ -396,7 +400,7 @@ def _native(chain: Chain, made: Any, operands: dict[str, Place], results: dict[s
     return Native(made, operands, results, chain.call.where, chain.absorbed)
 
 
-Builder = Callable[[Chain, Forwards], Native]
+Builder = Callable[[Chain, Forwards], Instruction]
 _BUILDERS: dict[str, Builder] = {
     "matmul": _matmul, "conv": _conv, "conv_input_grad": _conv_input_grad, "conv_weight_grad": _conv_weight_grad,
     "max_pool": _max_pool, "max_pool_grad": _max_pool_grad,

@@ -25,7 +25,7 @@ from corenn_onednn.compiling.series import Looping, Piece, Series
 from corenn_onednn.dnnl import Arguments, Memory, Primitive, load
 from corenn_onednn.dnnl.primitives.elementwise import reorder
 from corenn_onednn.loops import LoopKernel, compile_group, compile_kernel, expressible
-from corenn_onednn.loops.decompositions import DECOMPOSITIONS
+from corenn_onednn.loops.decompositions import DECOMPOSITIONS, is_thin
 from corenn_onednn.native import CommandList
 
 _log = logging.getLogger("corenn")
@@ -44,10 +44,17 @@ def compile_program(program: Program) -> NativeExecutable | None:
     if any(s.spec.dtype is dtypes.string for i in program.instructions for s in (*i.inputs, *i.outputs) if s):
         _log.info("a program with text in it runs kernel by kernel")
         return None
-    apart = decompose(program, lambda call: is_native(call) or expressible(call) or _is_empty(call), DECOMPOSITIONS)
+    apart = decompose(program, _is_whole, DECOMPOSITIONS)
     chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
     fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
     return _Compilation(program, _with_python_first(fused)).executable()
+
+
+def _is_whole(call: Call) -> bool:
+    """Whether a call is not to be taken apart."""
+    if call.plan.op.name == "matmul" and not is_thin(call):
+        return True
+    return is_native(call) or expressible(call) or _is_empty(call)
 
 
 def _is_empty(call: Call) -> bool:
@@ -308,15 +315,21 @@ class _Compilation:
             for view, array in zip(made, found or (), strict=True):
                 view()[...] = array
 
-        if given or len(made) != 1:
+        if given or len(made) > 1:
             self.python(step)
-            return
-        (view,) = made
+        elif made:
+            (view,) = made
 
-        def number(key: Any) -> None:
-            (view()[...],) = function()
+            def one(key: Any) -> None:
+                (view()[...],) = function()
 
-        self.python(number)
+            self.python(one)
+        else:
+
+            def effect(key: Any) -> None:
+                function()
+
+            self.python(effect)
 
     def emit_key(self, instruction: Key) -> None:
         """The next key of a random operation."""

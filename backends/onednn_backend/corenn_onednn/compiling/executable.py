@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from itertools import compress
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -37,8 +39,6 @@ class NativeExecutable:
         self._before, self._alive = before, alive
         self._fed, self._held = fed, held  # dense arrays; steps look into these lists
         self._given: list[Any] = [None] * len(feeds)  # what was fed, as it was
-        #: How many references an array may have; any number where it is only read.
-        self._most = [_OWNED + 1 if o else sys.maxsize for o in overwritten]
         self._places = [w for w in writes if isinstance(w, int)]
         self._writes = None if len(self._places) == len(writes) else tuple(writes)
         self._lock = threading.Lock()
@@ -57,17 +57,24 @@ class NativeExecutable:
                 if array is not given[i]:
                     self._bind_feed(i, array)
             held = self._held
-            for i, (count, most) in enumerate(zip(_references(state), self._most, strict=True)):
-                if state[i] is not held[i]:
-                    self._bind_state(i, state[i], count > _OWNED)
-                elif count > most:
-                    self._bind_state(i, state[i], True)
+            counts = _references(state)
+            if not all(map(is_, state, held)) or max(compress(counts, self._overwritten), default=0) > _OWNED + 1:
+                self._bind(state, counts)
             for step in self._steps:
                 step(key)
             results = [make() for make in self._results]
             if self._writes is None:
                 return results, [held[i] for i in self._places]
             return results, [held[w] if isinstance(w, int) else w() for w in self._writes]
+
+    def _bind(self, state: list[Any], counts: Sequence[int]) -> None:
+        """Take in arrays of variables that are not those of the last run, or that something else refers to now."""
+        held = self._held
+        for i, (count, overwritten) in enumerate(zip(counts, self._overwritten, strict=True)):
+            if state[i] is not held[i]:
+                self._bind_state(i, state[i], count > _OWNED)
+            elif overwritten and count > _OWNED + 1:
+                self._bind_state(i, state[i], True)
 
     def _bind_feed(self, i: int, array: Any) -> None:
         dense = np.asarray(array, order="C")
@@ -84,7 +91,7 @@ class NativeExecutable:
 
 
 def _references(arrays: list[Any]) -> list[int]:
-    return [sys.getrefcount(array) for array in arrays]
+    return [*map(sys.getrefcount, arrays)]
 
 
 class _Cell:

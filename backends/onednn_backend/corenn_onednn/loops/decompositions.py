@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes
+from corenn.compiler.program import Call
 from corenn.ops.creation import asarray
 from corenn.ops.elementwise import cast, clip, square, subtract, where
 from corenn.ops.logic import equal, greater_equal, less, logical_and
@@ -81,10 +82,38 @@ def sparse_softmax_cross_entropy_grad(g: Tensor, labels: Tensor, logits: Tensor,
     return (chances - cast(hits, dtype=logits.dtype)) * expand_dims(where(valid, g, math.nan), axis=axis)
 
 
+def is_thin(call: Call) -> bool:
+    """Whether a call is a product of matrices with an extent of 1 somewhere: a product of a matrix and a vector, or an
+    outer one.  Nothing is used twice in them, so that loops, which do what comes before and after as well, are as fast.
+    """
+    if call.plan.op.name != "matmul":
+        return False
+    a, b = (i.spec for i in call.inputs if i is not None)
+    attrs = call.plan.attrs
+    if call.outputs[0].spec.dtype not in (dtypes.float32, dtypes.float64):
+        return False  # sums of halves would be rounded at every step
+    return a.ndim == b.ndim == 2 and 1 in (*call.outputs[0].spec.shape, a.shape[0 if attrs["transpose_a"] else 1])
+
+
+def matmul(a: Tensor, b: Tensor, *, transpose_a: bool, transpose_b: bool) -> Tensor:
+    """A thin product (see ``is_thin``) as a sum of elementwise products."""
+    rows, inner = a.shape[::-1] if transpose_a else a.shape
+    columns = b.shape[0 if transpose_b else 1]
+    if inner == 1:
+        return reshape(a, shape=(rows, 1)) * reshape(b, shape=(1, columns))
+    if columns == 1:
+        if transpose_a:
+            return reshape(sum_over(a * reshape(b, shape=(inner, 1)), axis=(0,)), shape=(rows, 1))
+        return sum_over(a * reshape(b, shape=(1, inner)), axis=(1,), keepdims=True)
+    if transpose_b:
+        return reshape(sum_over(b * reshape(a, shape=(1, inner)), axis=(1,)), shape=(1, columns))
+    return sum_over(b * reshape(a, shape=(inner, 1)), axis=(0,), keepdims=True)
+
+
 #: Op name to decomposition: what ``corenn.compiler.passes.decompose`` takes as ``instead``.
 DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        log_softmax, logsumexp, sparse_softmax_cross_entropy, sparse_softmax_cross_entropy_grad, std, variance,
+        log_softmax, logsumexp, matmul, sparse_softmax_cross_entropy, sparse_softmax_cross_entropy_grad, std, variance,
     )
 }  # fmt: skip

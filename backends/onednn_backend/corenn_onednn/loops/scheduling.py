@@ -92,9 +92,10 @@ class Group:
         stored = plan.kept.get(target)
         if stored is None or source.spec.dtype.itemsize != target.spec.dtype.itemsize:
             return False
-        factors = plan.arrangement.made[target]
-        whole = tuple(range(plan.count)), tuple(range(plan.split))
-        if factors not in whole or not factors or plan.level[target] in (SCALAR, COLUMN):
+        factors, at = plan.arrangement.made[target], plan.level[target]
+        if at == LINE or factors != plan.whole(at):
+            return False  # written more than once
+        if at in (SCALAR, COLUMN) and stored[1] != COLUMNS:
             return False
         return all(t <= stored and f == factors for t, f in self.read_at.get(source, ()))
 

@@ -54,6 +54,11 @@ MODELS = {
     "average pooling": (lambda: [
         layers.Conv2D(4, 3), layers.AveragePooling2D(2), layers.GlobalAveragePooling2D(), layers.Dense(2),
     ], (8, 8, 1)),
+    "one output": (lambda: [layers.Dense(6, activation="tanh"), layers.Dense(1)], (1,)),
+    "pointwise": (lambda: [
+        layers.Conv2D(4, 1, activation="relu"), layers.Conv2D(5, 1, 2), layers.BatchNormalization(),
+        layers.GlobalAveragePooling2D(), layers.Dense(2),
+    ], (7, 6, 3)),
     "embedding": (lambda: [layers.Embedding(9, 4), layers.Flatten(), layers.Dense(2)], (5,)),
 }  # fmt: skip
 OPTIMIZERS = ["sgd", "adam", "rmsprop"]
@@ -115,6 +120,14 @@ def test_variables_are_overwritten_in_place(place):
         add(x)
         assert id(v.data) == before
         np.testing.assert_array_equal(np.array(v), np.full(8, 2.0))
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,)])
+def test_all_weights_and_slots_are_overwritten_in_place(place, shape):
+    # Biases are sums of columns in the group that reads them as columns.
+    _, _, executable = trained(place, MODELS["one output"][0], shape, "adam")
+    assert len(executable.program.state) == 12
+    assert all(executable._overwritten)
 
 
 def test_what_somebody_holds_is_not_overwritten(place):
@@ -343,3 +356,62 @@ def test_nothing_is_computed_of_nothing(place):
         )
         found = f(corenn.tensor(np.zeros((0, 3), "float32")))
         assert [t.shape for t in found] == [(0, 3), (3,), (0, 2)]
+
+
+THIN = [(m, k, n) for m in (1, 5) for k in (1, 6) for n in (1, 7) if 1 in (m, k, n)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("transposed", [(a, b) for a in (False, True) for b in (False, True)])
+@pytest.mark.parametrize("extents", THIN)
+def test_thin_products_are_part_of_loops(place, extents, transposed, dtype):
+    m, k, n = extents
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+
+    @corenn.function
+    def product(a, b):
+        return corenn.matmul(a, b, transpose_a=transposed[0], transpose_b=transposed[1]) + 1.0
+
+    with place:
+        given = [corenn.tensor(x.T.copy() if t else x) for x, t in zip((a, b), transposed, strict=True)]
+        found = product(*given).numpy()
+        executable = executable_of(product, *given)
+    assert not any(isinstance(i, Native) for i in executable.compiled.instructions)
+    np.testing.assert_allclose(
+        found, a.astype("float64") @ b + 1.0, rtol=1e-6 if dtype == "float32" else 1e-14, atol=1e-6
+    )
+
+
+POINTWISE = [
+    ((4, 5, 6, 3), (1, 1)),
+    ((2, 7, 7, 8), (2, 2)),
+    ((3, 5, 8, 2), (1, 2)),
+    ((2, 9, 4), (3,)),
+    ((2, 3, 4, 5, 6), (2, 1, 3)),
+]
+
+
+@pytest.mark.parametrize(("shape", "strides"), POINTWISE)
+def test_weight_gradients_of_pointwise_convolutions_are_products(place, shape, strides):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal(shape).astype("float32")
+    taken = x[(slice(None), *(slice(None, None, s) for s in strides))]
+    g = rng.standard_normal((*taken.shape[:-1], 7)).astype("float32")
+    rank = len(strides)
+
+    @corenn.function
+    def gradient(x, g):
+        w = corenn.zeros((*(1,) * rank, shape[-1], 7))
+        with corenn.GradientTape() as tape:
+            tape.watch(w)
+            y = corenn.nn.conv(x, w, strides=strides, padding="valid")
+        return tape.gradient(y, w, output_gradients=g)
+
+    with place:
+        given = corenn.tensor(x), corenn.tensor(g)
+        found = gradient(*given).numpy()
+        names = [i.name for i in executable_of(gradient, *given).compiled.instructions]
+    assert any(n.startswith(("conv_weight_grad by brg", "conv_weight_grad in 2 commands")) for n in names), names
+    expected = taken.reshape(-1, shape[-1]).T.astype("float64") @ g.reshape(-1, 7)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
