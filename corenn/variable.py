@@ -98,7 +98,13 @@ class Variable(Tensor):
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _refuse_in_place
 
     def move_to(self, device: Any) -> Variable:
-        """Move the value to another device, in place; optimizers and layers keep the same variable."""
+        """Move the value to another device, in place; optimizers and layers keep the same variable.
+
+        GraphError while a function is traced: what it computes would have no value to move.
+        """
+        if hasattr(current(), "assign_variable"):
+            raise GraphError(f"Variable {self.name!r}", "it cannot be moved while a function is traced",
+                             hint="move it before the function is called")  # fmt: skip
         moved = self.value().to(device)
         self.data, self.spec, self.node = moved.data, moved.spec, None
         return self

@@ -8,6 +8,7 @@ import pytest
 import corenn
 from corenn import constraints, initializers, losses, metrics, optimizers, regularizers
 from corenn.device import device
+from corenn.errors import GraphError
 from corenn.ops import random
 from corenn.testing import register_doubles
 
@@ -167,3 +168,39 @@ def test_a_loss_waits_for_nothing(transfers, name):
     before = transfers.to_host
     losses.get(name)(y, p)
     assert transfers.to_host == before
+
+
+def test_metrics_stay_on_their_device_in_functions_that_are_traced_elsewhere(transfers):
+    # The default device is another one here, and constants of the trace are made there.
+    values = corenn.tensor([1.0, 3.0], device="simulated")
+    metric = metrics.Mean()
+
+    @corenn.function
+    def update():
+        metric.update_state(values)
+
+    metric.update_state(corenn.tensor([8.0, 8.0], device="simulated"))
+    for _ in range(3):
+        update()
+    assert metric.state("count").device is metric.state("total").device is device("simulated")
+    assert float(metric.result()) == 3.5
+
+
+@pytest.mark.parametrize("value", [2.0, [2.0], [[]]])
+def test_tensors_are_moved_there_and_back(place, value):
+    given = corenn.tensor(value)
+    moved = given.to(place)
+    assert moved.device is device(place)
+    assert moved.to("numpy").numpy().tolist() == value
+
+
+def test_a_variable_is_not_moved_while_a_function_is_traced(transfers):
+    variable = corenn.Variable([1.0])
+
+    @corenn.function
+    def moving():
+        variable.move_to("simulated")
+
+    with pytest.raises(GraphError, match="cannot be moved while a function is traced"):
+        moving()
+    np.testing.assert_array_equal(variable.numpy(), [1.0])

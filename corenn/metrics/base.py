@@ -108,16 +108,18 @@ class Metric(Configurable):
 
     def add(self, key: str, value: Tensor) -> None:
         """Add ``value`` to the state's ``key``; the first batch makes it."""
+        if getattr(current(), "only_infers", False):
+            return  # a layer that holds the metric is looked at for its shapes
         wide = widened(value)
         held = self._state.get(key)
+        traced = hasattr(current(), "assign_variable")  # a function is: it puts constants where its variables are
         if held is None or (key in self._emptied and held.spec.shape != wide.shape):
             # While a function is traced, zeros that its every run adds to.
-            traced = hasattr(current(), "assign_variable")
             held = self._variable(key, zeros(tuple(wide.shape), wide.dtype) if traced else wide)
             self._state[key] = held
             if not traced:
                 return
-        if not hasattr(wide, "__corenn_op__") and held.spec.device is not wide.spec.device:
+        if not traced and held.spec.device is not wide.spec.device:
             held.move_to(wide.device)
         held.assign(held + wide)
         self._emptied.discard(key)

@@ -273,10 +273,10 @@ def kernel_sources(
             yield kernel.prepare(inputs, raw), "backend"
         elif kernel.function is not None:
             run = functools.partial(kernel.function, **raw) if raw else kernel.function
-            yield _zero_d(run, op, results, backend.xp), "backend"
+            yield _zero_d(run, op, results, device), "backend"
     shared = op.kernel_function
     if shared is not None:
-        yield _zero_d(_bind_shared(shared, backend.xp, raw, device), op, results, backend.xp), "shared"
+        yield _zero_d(_bind_shared(shared, backend.xp, raw, device), op, results, device), "shared"
     if op.decomposition is not None:
         yield _composite(op, inputs, attrs, device), "decomposition"
 
@@ -319,11 +319,12 @@ def _bind_shared(shared: Callable[..., Any] | str, xp: Any, raw: dict[str, Any],
     return functools.partial(shared, xp, **raw)
 
 
-def _zero_d(run: Callable[..., Any], op: Op, results: tuple[Spec, ...], xp: Any) -> Callable[..., Any]:
+def _zero_d(run: Callable[..., Any], op: Op, results: tuple[Spec, ...], device: Device) -> Callable[..., Any]:
     """NumPy returns scalars where the standard has 0-d arrays: make results of rank 0 arrays again."""
-    if all(spec.shape for spec in results):
+    # A tensor that is moved is another backend's array by then.
+    if all(spec.shape or spec.device not in (None, device) for spec in results):
         return run
-    asarray = xp.asarray
+    asarray = device.backend.xp.asarray
     if op.results is None:
         return lambda *arrays: asarray(run(*arrays))
     return lambda *arrays: tuple(asarray(r) for r in run(*arrays))
