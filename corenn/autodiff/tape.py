@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from corenn import tree
 from corenn.autodiff.reverse import Entry, backpropagate, refuse_target
-from corenn.errors import DTypeError, GradientError, ShapeError, UsageError
+from corenn.errors import DTypeError, GradientError, GraphError, ShapeError, UsageError
 from corenn.ops.creation import eye, ones_like, tensor, zeros_like
 from corenn.ops.dispatch import Plan, _interpreter, current, find
 from corenn.ops.shaping import broadcast_to, reshape, stack
@@ -111,6 +111,15 @@ def list_call(
     sources = [n if n in tape.watched else None for n in nodes]
     key = sum(1 << i for i, n in enumerate(sources) if n is not None) + (1 << len(sources))
     tape.list_entry(plan, tensors, sources, key, out, targets)
+
+
+def _check_known(where: str, *tensors: Any) -> None:
+    """GraphError for tensors of a graph whose shapes are not known."""
+    for tensor_ in tensors:
+        shape = getattr(tensor_, "extents", ())  # those of a graph have it
+        if shape is None or None in shape:
+            raise GraphError(where, "a shape is not known while the graph is built", {"tensor": tensor_},
+                             hint="state all extents, or call it outside the graph")  # fmt: skip
 
 
 def _total(gradients: dict[Node | None, Tensor], nodes: list[Node]) -> Tensor | None:
@@ -322,9 +331,13 @@ class GradientTape:
             seeds = tree.leaves(output_gradients)
         if len(seeds) != len(targets):
             raise UsageError("gradient", f"{len(targets)} targets but {len(seeds)} output_gradients")
+        return self._asked(targets, sources, seeds, unconnected_gradients == "zero", not self.persistent)
+
+    def _asked(self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, consume: bool) -> Any:
+        """The gradients, from the graph that is being built if one is."""
         if self._graph is not None:
-            return self._graph.tape_gradient(targets, sources, seeds, unconnected_gradients == "zero")
-        return self._gradient(targets, sources, seeds, unconnected_gradients == "zero", not self.persistent)
+            return self._graph.tape_gradient(targets, sources, seeds, zeros)
+        return self._gradient(targets, sources, seeds, zeros, consume)
 
     def _gradient(self, targets: list[Any], sources: Any, seeds: list[Any], zeros: bool, consume: bool) -> Any:
         if self._spent:
@@ -394,10 +407,12 @@ class GradientTape:
     def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: Literal["none", "zero"] = "none") -> Any:
         """d target / d source for every element of ``target``: shape ``target.shape + source.shape``.
 
-        One reverse pass per element of ``target``.  ``None`` (or zeros) for an unconnected source.
+        One reverse pass per element of ``target``.  ``None`` (or zeros) for an unconnected source.  GraphError where
+        shapes are not known while a graph is built.
         """
         if not isinstance(target, Tensor):
             raise UsageError("jacobian", f"the target is a {type(target).__name__}, not a tensor")
+        _check_known("jacobian", target, *tree.leaves(sources))
         zeros = unconnected_gradients == "zero"
         rows: list[list[Any]] = []
         count = target.size
@@ -405,7 +420,7 @@ class GradientTape:
         for i in range(count):
             seed = reshape(unit[i], shape=target.shape)
             last = i == count - 1 and not self.persistent
-            rows.append(tree.leaves(self._gradient([target], sources, [seed], zeros, last)))
+            rows.append(tree.leaves(self._asked([target], sources, [seed], zeros, last)))
         stacked: list[Tensor | None] = []
         for column, source in zip(zip(*rows, strict=True), tree.leaves(sources), strict=True):
             if column[0] is None:
@@ -417,8 +432,10 @@ class GradientTape:
     def batch_jacobian(self, target: Tensor, source: Tensor) -> Tensor | None:
         """Per-example jacobian: ``target`` [b, ...] and ``source`` [b, ...] give [b, *target[1:], *source[1:]].
 
-        Rows of the batch must not depend on one another (as in a network without batch normalisation).
+        Rows of the batch must not depend on one another (as in a network without batch normalisation).  ``None`` where
+        they do not depend on ``source``; ShapeError for two batch sizes, GraphError where shapes are not known.
         """
+        _check_known("batch_jacobian", target, source)
         if target.shape[:1] != source.shape[:1] or not target.shape:
             raise ShapeError(
                 "batch_jacobian",
@@ -431,7 +448,7 @@ class GradientTape:
         for i in range(flat_shape[1]):
             seed = reshape(broadcast_to(unit[i], shape=flat_shape), shape=target.shape)
             last = i == flat_shape[1] - 1 and not self.persistent
-            columns.append(self._gradient([target], source, [seed], False, last))
+            columns.append(self._asked([target], source, [seed], False, last))
         if any(c is None for c in columns):
             return None
         stacked = stack(*columns, axis=1)

@@ -349,7 +349,8 @@ def scan(
     ``elems``: a tensor ``[n, ...]``, or a structure of them of one ``n``; the accumulated value is a tensor or
     structure that keeps its shapes and dtypes, and each in the result has ``[n, ...]`` of it.  ``initializer`` defaults
     to the first row, which then is the first result.  ``reverse`` begins with the last row.  Raises ShapeError for
-    elements without rows or of different lengths, GraphError for a function that returns another number of tensors.
+    elements without rows or of different lengths, GraphError for a function that returns another number of tensors or
+    other dtypes.
     """
     if initializer is None:
         first = -1 if reverse else 0
@@ -394,11 +395,22 @@ def fold(
     return _scan(lambda state, row: (fn(state, row), []), elems, initializer, reverse, name or "fold")[0]
 
 
+def _keeping_dtypes(fn: Callable[[Any, Any], tuple[Any, Any]], name: str, state: Any, row: Any) -> tuple[Any, Any]:
+    """``fn(state, row)``; GraphError if a tensor of the state gets another dtype."""
+    found = fn(state, row)
+    for before, after in zip(tree.leaves(state), tree.leaves(found[0]), strict=False):
+        if isinstance(before, Tensor) and isinstance(after, Tensor) and before.dtype is not after.dtype:
+            raise GraphError(name, "the accumulated value changes its dtype", {"before": before, "after": after},
+                             hint=f"corenn.cast(..., dtype={before.dtype.name!r})")  # fmt: skip
+    return found
+
+
 def _scan(
     fn: Callable[[Any, Any], tuple[Any, Any]], elems: Any, initializer: Any, reverse: bool, name: str
 ) -> tuple[Any, Any]:
     """``state, output = fn(state, row)`` over rows: the last state, and the outputs stacked."""
     graph = _graph(elems, initializer)
+    fn = functools.partial(_keeping_dtypes, fn, name)
     if graph is None:
         return _scan_now(fn, elems, initializer, reverse)
     rows = [graph.convert(e) for e in tree.leaves(elems)]

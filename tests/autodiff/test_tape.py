@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import corenn
-from corenn import nn
-from corenn.errors import DTypeError, GradientError, ShapeError, UsageError
+from corenn import graph, nn
+from corenn.errors import DTypeError, GradientError, GraphError, ShapeError, UsageError
 
 
 def watched(*values):
@@ -192,3 +192,26 @@ def test_gradient_of_a_mixed_precision_product_is_cast_back():
         z = x * y64
     found = tape.gradient(z, x)
     assert found.dtype == "float32" and found.item() == 3
+
+
+def squares_and_their_jacobians(x):
+    with corenn.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x * x + corenn.sum(x, axis=-1, keepdims=True)
+    return tape.jacobian(y, x), tape.batch_jacobian(y, x)
+
+
+def test_jacobians_in_traced_functions_and_graphs_equal_those_of_eager_tapes():
+    value = np.arange(6, dtype=np.float32).reshape(2, 3)
+    wanted = [j.numpy() for j in squares_and_their_jacobians(corenn.tensor(value))]
+    assert wanted[0].shape == (2, 3, 2, 3)
+    np.testing.assert_array_equal(wanted[1][1], 2 * np.diag(value[1]) + 1)
+    for found, expected in zip(corenn.function(squares_and_their_jacobians)(corenn.tensor(value)), wanted, strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected)
+    with graph.Graph().as_default() as described:
+        given = graph.placeholder("float32", (2, 3))
+        fetches = squares_and_their_jacobians(given)
+        for found, expected in zip(graph.Session(described).run(fetches, {given: value}), wanted, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        with pytest.raises(GraphError, match="a shape is not known"):
+            squares_and_their_jacobians(graph.placeholder("float32", (None, 3)))

@@ -334,3 +334,11 @@ def test_gradients_by_captured_variables():
     v = np.random.default_rng(0).normal(size=(4, 2))
     expected = ((1 - np.tanh(v @ [1.5, -0.5]) ** 2)[:, None] * v).sum(0)
     np.testing.assert_allclose(both(session, g, {x: v}), expected)
+
+
+@pytest.mark.parametrize("how", [lambda f: f, corenn.function], ids=["now", "traced"])
+@pytest.mark.parametrize("over", [scan, fold])
+def test_an_accumulated_value_keeps_its_dtype(over, how):
+    wider = how(lambda x: over(lambda total, row: corenn.cast(total + row, dtype="float64"), x, corenn.tensor(0.0)))
+    with pytest.raises(GraphError, match="changes its dtype"):
+        wider(corenn.tensor([1.0, 2.0]))
