@@ -83,6 +83,7 @@ def test_comparing_alternates_sums_up_and_reports_who_is_missing(tmp_path):
     row = document["table"]["dqn"]
     assert row["torch"]["step_us"] == 1e6 and row["torch"]["rounds"] == 2 and row["torch"]["peak_mb"] > 1
     assert row[ours]["ratios"] == {"torch": pytest.approx(row[ours]["step_us"] / 1e6)}
+    assert row[ours]["best_us"] <= row[ours]["step_us"]
     assert row[ours]["to_floor"] == pytest.approx(row[ours]["step_us"] / row[ours]["floor_us"])
     assert row[ours]["first_s"] > 0 and row[ours]["again_s"] > 0
     assert document["conditions"]["processors"] >= 1 and document["conditions"]["rounds"] == 2
