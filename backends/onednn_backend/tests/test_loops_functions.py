@@ -50,7 +50,7 @@ FUNCTIONS = {
     "log10": (np.log10, 1.6, None),
     "log1p": (np.log1p, 0.9, None),
     "tanh": (np.tanh, 1.4, None),
-    "sigmoid": (special.expit, 2.4, None),
+    "sigmoid": (special.expit, 1.6, None),
     "erf": (special.erf, 1.2, None),
     "erfc": (special.erfc, 4.5, (-np.inf, 9.3)),
     "upper_tail": (lambda a: special.erfc(a / np.sqrt(2)) / 2, 4.5, (0.0, 13.0)),
