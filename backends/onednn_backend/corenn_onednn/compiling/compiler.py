@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from corenn import dtypes
+from corenn.compiler.cost import flops_of
 from corenn.compiler.passes import eliminate_common_subexpressions, prune
 from corenn.compiler.passes.axes import RESHAPES
 from corenn.compiler.passes.decompose import decompose
@@ -24,12 +25,17 @@ from corenn_onednn.compiling.native import Native, Place
 from corenn_onednn.compiling.series import Looping, Piece, Series
 from corenn_onednn.dnnl import Arguments, Memory, Primitive, load
 from corenn_onednn.dnnl.primitives.elementwise import reorder
+from corenn_onednn.kernels.openblas import serial
 from corenn_onednn.loops import LoopKernel, compile_group, compile_kernel, expressible
 from corenn_onednn.loops.decompositions import DECOMPOSITIONS, is_thin
 from corenn_onednn.native import CommandList
 
 _log = logging.getLogger("corenn")
 Array = np.ndarray[Any, Any]
+#: Ops whose NumPy kernels are products by OpenBLAS.  Those of fewer operations than ``_SHORT`` do not wait for the
+#: threads of OpenMP, which still spin after the commands before them (see ``kernels.openblas``).
+_PRODUCTS = {"matmul", "einsum", "conv", "conv_input_grad", "conv_weight_grad"}
+_SHORT = 100_000_000
 #: Ops whose result is the operand's memory under another shape.
 _SAME_MEMORY = RESHAPES | {"identity", "stop_gradient"}
 
@@ -294,6 +300,8 @@ class _Compilation:
     def emit_call(self, instruction: Call) -> None:
         """A call that Python makes, of the NumPy kernel that eager calls would use."""
         run, single = instruction.plan.run, instruction.plan.op.results is None
+        if instruction.name in _PRODUCTS and flops_of(instruction.plan) < _SHORT:
+            run = serial()(run)
         given = [None if i is None else self.view(i) for i in instruction.inputs]
         made = [self.view(o) for o in instruction.outputs]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from corenn_onednn.compiling.executable import NativeExecutable
 from corenn_onednn.compiling.native import Native
+from corenn_onednn.kernels import openblas
 
 import corenn
 from corenn import graph as G
@@ -415,3 +416,28 @@ def test_weight_gradients_of_pointwise_convolutions_are_products(place, shape, s
     assert any(n.startswith(("conv_weight_grad by brg", "conv_weight_grad in 2 commands")) for n in names), names
     expected = taken.reshape(-1, shape[-1]).T.astype("float64") @ g.reshape(-1, 7)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "threads"), [(8, 1), (400, 2)])
+def test_short_products_of_numpy_do_not_wait_for_threads_that_spin(place, monkeypatch, size, threads):
+    found = openblas.controls()
+    if found is None:
+        pytest.skip("NumPy has no OpenBLAS of its own here")
+    setter, getter = found
+    before, seen = getter(), []
+    kernel = np.matmul
+    monkeypatch.setattr(np, "matmul", lambda *given, **more: (seen.append(getter()), kernel(*given, **more))[1])
+
+    @corenn.function
+    def product(x):
+        return corenn.exp(x) @ x
+
+    setter(2)
+    try:
+        with place:
+            x = corenn.tensor(np.full((size, size), 0.5))
+            np.testing.assert_allclose(product(x).numpy(), np.full((size, size), size * 0.5 * np.exp(0.5)))
+        assert getter() == 2
+    finally:
+        setter(before)
+    assert seen == [threads]
