@@ -11,6 +11,7 @@ from corenn.ops import (  # noqa: F401  # importing a module declares its ops
     arranging,
     attention,
     batch_norm,
+    colours,
     contraction,
     convolution,
     creation,
@@ -29,6 +30,7 @@ from corenn.ops import (  # noqa: F401  # importing a module declares its ops
     norms,
     operators,
     pooling,
+    random_rows,
     recurrent,
     reduction,
     resize,
@@ -40,6 +42,7 @@ from corenn.ops import (  # noqa: F401  # importing a module declares its ops
     sorting,
     transcendental,
     updates,
+    warping,
 )
 
 _tensor._ops = operators  # type: ignore[attr-defined]  # what its operators read

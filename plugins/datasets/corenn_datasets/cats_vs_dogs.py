@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corenn.errors import DataError, MissingExtraError, UsageError
-from corenn_datasets.download import RemoteFile, fetch_all
+from corenn_datasets.download import RemoteFile, fetch_all, require_reachable
 from corenn_datasets.folders import common_folder, expanded, listing, state
 from corenn_datasets.splits import Array, Arrays, DatasetSplits, PathLike, Progress, images_and_labels
 
@@ -102,8 +102,10 @@ def pictures(data_dir: PathLike | None = None, *, progress: Progress | None = No
     downloading and verifying 825 MB and calling ``progress(name, received, total)``.  Needs pillow
     (``MissingExtraError``).  Raises ``DataError`` naming the file or folder for what is missing or damaged.
     """
-    _pillow()
     source = _in_common_folder() if data_dir is None else _find(expanded(data_dir))
+    if source is None:
+        require_reachable(_NAME, [_ARCHIVE])
+    _pillow()  # before a long download, after what shows that there will be none
     if source is None:
         (source,) = fetch_all(_NAME, [_ARCHIVE], _BASES, progress=progress)
     archive = _opened(source) if source.is_file() else None

@@ -41,8 +41,19 @@ class RemoteFile:
     sha256: str
 
 
+class UnavailableError(DataError):
+    """The files are not on this machine, and cannot be downloaded now: no address answers, or none may be asked.
+
+    A file that comes, but is not the expected one, is a plain ``DataError``.
+    """
+
+
 class _MirrorError(Exception):
-    """Why one address did not give the file; the next one is tried."""
+    """Why one address did not give the file; the next one is tried.  ``wrong``: it gave another file."""
+
+    def __init__(self, text: str, *, wrong: bool = False) -> None:
+        super().__init__(text)
+        self.wrong = wrong
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -91,8 +102,9 @@ def fetch_all(
     """Paths in the cache of all ``files`` of a set, in order, downloading those that are missing or damaged.
 
     Each is sought under ``CORENN_MIRRORS`` and then under ``bases`` (URLs to which ``/NAME`` is added).
-    Raises ``DataError`` when a file cannot be had, listing every address with its reason, or when the network is
-    forbidden, or the cache cannot be written; ``UsageError`` for a wrong environment variable.
+    Raises ``UnavailableError`` when no address answers, listing each with its reason, or the network is forbidden;
+    ``DataError`` when what comes is another file or the cache cannot be written; ``UsageError`` for a wrong environment
+    variable.
     """
     folder = cache_root() / "datasets" / dataset
     paths = [folder / file.name for file in files]
@@ -101,13 +113,7 @@ def fetch_all(
         missing = [file for file, path in zip(files, paths, strict=True) if not is_intact(path, file)]
         if not missing:
             return paths
-        if is_offline():
-            raise DataError(
-                dataset,
-                "is not in the cache, and CORENN_OFFLINE forbids downloading it",
-                {"missing": ", ".join(file.name for file in missing), "cache": folder},
-                hint="unset CORENN_OFFLINE, or give a folder that has the files with --data-dir (data_dir)",
-            )
+        _refuse_offline(dataset, missing, folder)
         folder.mkdir(parents=True, exist_ok=True)
         with file_lock(folder / ".lock") as alone:
             if alone:  # then a .part file is what a killed process left
@@ -128,6 +134,22 @@ def fetch_all(
     return paths
 
 
+def require_reachable(dataset: str, files: Sequence[RemoteFile]) -> None:
+    """Raise ``UnavailableError`` when files that the cache lacks may not be downloaded.  Does not look into files."""
+    folder = cache_root() / "datasets" / dataset
+    _refuse_offline(dataset, [file for file in files if not (folder / file.name).is_file()], folder)
+
+
+def _refuse_offline(dataset: str, missing: Sequence[RemoteFile], folder: Path) -> None:
+    if missing and is_offline():
+        raise UnavailableError(
+            dataset,
+            "is not in the cache, and CORENN_OFFLINE forbids downloading it",
+            {"missing": ", ".join(file.name for file in missing), "cache": folder},
+            hint="unset CORENN_OFFLINE, or give a folder that has the files with --data-dir (data_dir)",
+        )
+
+
 def is_intact(path: Path, file: RemoteFile) -> bool:
     """Whether ``path`` holds exactly ``file``, by its length and SHA-256."""
     try:
@@ -144,6 +166,7 @@ def _fetch(
 ) -> None:
     """Put ``file`` into ``folder`` from the first address that gives it; nothing else stays behind."""
     reasons: dict[str, str] = {}
+    kind: type[DataError] = UnavailableError
     part = folder / f"{file.name}.{secrets.token_hex(4)}.part"
     for url in urls:
         try:
@@ -155,10 +178,11 @@ def _fetch(
             return
         except _MirrorError as error:
             reasons[url] = str(error)
+            kind = DataError if error.wrong else kind
         finally:
             part.unlink(missing_ok=True)
     count = "its one address" if len(urls) == 1 else f"any of its {len(urls)} addresses"
-    raise DataError(
+    raise kind(
         dataset,
         f"{file.name} could not be downloaded from {count}",
         reasons,
@@ -183,7 +207,7 @@ def _receive(url: str, file: RemoteFile, out: BinaryIO, progress: Progress | Non
                 break
             received += len(chunk)
             if received > file.size:
-                raise _MirrorError(f"sends more than the {file.size} bytes expected")
+                raise _MirrorError(f"sends more than the {file.size} bytes expected", wrong=True)
             digest.update(chunk)
             out.write(chunk)
             if progress is not None:
@@ -191,7 +215,7 @@ def _receive(url: str, file: RemoteFile, out: BinaryIO, progress: Progress | Non
     if received < file.size:
         raise _MirrorError(f"broke off after {received} of {file.size} bytes")
     if digest.hexdigest() != file.sha256:
-        raise _MirrorError(f"gives another file: SHA-256 {digest.hexdigest()}, expected {file.sha256}")
+        raise _MirrorError(f"gives another file: SHA-256 {digest.hexdigest()}, expected {file.sha256}", wrong=True)
 
 
 def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
@@ -214,7 +238,7 @@ def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
 def _check_length(announced: str | None, file: RemoteFile) -> None:
     """Turn a wrong file away before its bytes are received."""
     if announced is not None and announced.isdecimal() and int(announced) != file.size:
-        raise _MirrorError(f"offers {announced} bytes, expected {file.size}")
+        raise _MirrorError(f"offers {announced} bytes, expected {file.size}", wrong=True)
 
 
 def _reason(error: BaseException) -> str:

@@ -11,14 +11,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from corenn.errors import DataError
 from corenn_datasets.download import RemoteFile, fetch_all
 from corenn_datasets.folders import common_folder, expanded, listing, state
 from corenn_datasets.idx import read_pair
+from corenn_datasets.npz import read_arrays
 from corenn_datasets.splits import Arrays, DatasetSplits, PathLike, Progress, images_and_labels
 
 IMAGE_SHAPE = (28, 28)
 LEVELS = 255
+_LARGEST = 1 << 28  # bytes of an array in an .npz file; the published ones have 47 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,10 @@ _FASHION = _Collection(
 def load_mnist(data_dir: PathLike | None = None, *, progress: Progress | None = None) -> DatasetSplits:
     """MNIST: train float32[60000, 28, 28, 1] and test float32[10000, 28, 28, 1] in [0, 1], labels int32.
 
-    From the four IDX files in ``data_dir`` (or its subfolder ``mnist`` or ``MNIST/raw``), compressed or not; without it
-    from such a subfolder of ``CORENN_DATA_DIR``, else from the cache, downloading and verifying what is missing and
-    calling ``progress(name, received, total)``.
+    From the four IDX files in ``data_dir`` (or its subfolder ``mnist`` or ``MNIST/raw``), compressed or not, or from
+    ``mnist.npz`` there, as Keras keeps it (``data_dir`` may be that file); without it from such a subfolder of
+    ``CORENN_DATA_DIR``, else from the cache, downloading and verifying what is missing and calling
+    ``progress(name, received, total)``.
     Raises ``DataError`` naming the file or folder for anything that is missing, damaged or of another set.
     """
     return _load(_MNIST, data_dir, progress)
@@ -118,15 +123,24 @@ def load_fashion_mnist(data_dir: PathLike | None = None, *, progress: Progress |
 
 
 def _load(which: _Collection, data_dir: PathLike | None, progress: Progress | None) -> DatasetSplits:
+    common = common_folder() if data_dir is None else None
+    place = common / which.name if common is not None else None if data_dir is None else expanded(data_dir)
+    packed = None if place is None else _packed(which, place)
+    if packed is not None:
+        return _splits(which, *_read_packed(which, packed))
     found = _in_common_folder(which) if data_dir is None else _find(which, expanded(data_dir), which.folders)
     paths = fetch_all(which.name, which.files, which.bases, progress=progress) if found is None else found
     if found is not None:
         for path, file in zip(paths, which.files, strict=True):
             _refuse_another_set(path, file, which)
+    return _splits(which, _read(which, paths[0], paths[1]), _read(which, paths[2], paths[3]))
+
+
+def _splits(which: _Collection, train: Arrays, test: Arrays) -> DatasetSplits:
     return DatasetSplits(
         name=which.name,
-        train=_read(which, paths[0], paths[1]),
-        test=_read(which, paths[2], paths[3]),
+        train=train,
+        test=test,
         classes=which.classes,
         image_shape=(*IMAGE_SHAPE, 1),
         description=which.description,
@@ -139,6 +153,30 @@ def _load(which: _Collection, data_dir: PathLike | None, progress: Progress | No
 def _read(which: _Collection, images: Path, labels: Path) -> Arrays:
     pixels, marks = read_pair(images, labels, classes=len(which.classes), image_shape=IMAGE_SHAPE)
     return images_and_labels(pixels, marks, LEVELS)
+
+
+def _packed(which: _Collection, data_dir: Path) -> Path | None:
+    """The file ``NAME.npz``, as Keras keeps it, in a data directory that has it; or that file given in its place."""
+    if data_dir.suffix == ".npz" and data_dir.is_file():
+        return data_dir
+    path = data_dir / f"{which.name}.npz"
+    return path if path.is_file() else None
+
+
+def _read_packed(which: _Collection, path: Path) -> tuple[Arrays, Arrays]:
+    parts = []
+    for part in ("train", "test"):
+        images, labels = read_arrays(path, (f"x_{part}", f"y_{part}"), _LARGEST)
+        where = f"{path}: x_{part} and y_{part}"
+        shapes = {"images": f"{images.dtype}{list(images.shape)}", "labels": f"{labels.dtype}{list(labels.shape)}"}
+        if images.shape[1:] != IMAGE_SHAPE or labels.shape != images.shape[:1] or images.dtype != np.uint8:
+            what = f"are not uint8[N, {IMAGE_SHAPE[0]}, {IMAGE_SHAPE[1]}] images and N labels"
+            raise DataError(where, what, shapes, hint=f"give the file of {which.name}")
+        if not len(images) or labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < 10:
+            what = "hold no images" if not len(images) else "have labels that are not whole numbers from 0 to 9"
+            raise DataError(where, what, shapes, hint="the file is corrupt, or belongs to another data set")
+        parts.append(images_and_labels(images, labels, LEVELS))
+    return parts[0], parts[1]
 
 
 def _spellings(file: RemoteFile) -> tuple[str, ...]:

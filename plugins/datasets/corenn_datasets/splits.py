@@ -31,8 +31,9 @@ class DatasetSplits:
     """A data set in memory.
 
     ``train`` and ``test`` are ``(x, y)``.  For images ``x`` is float32[N, H, W, C] in [0, 1] and ``y`` int32[N] with
-    values in ``range(len(classes))``.  Other sets have float32 ``x`` of any shape [N, ...]; a regression has no
-    ``classes`` and a float32 ``y``.  ``image_shape`` is (H, W, C), or ``None`` when the examples are not images.
+    values in ``range(len(classes))``.  Other sets have float32 ``x`` of any shape [N, ...], or int32 where its numbers
+    count ``classes`` (text, whose ``y`` has the shape of ``x``); a regression has no ``classes`` and a float32 ``y``.
+    ``image_shape`` is (H, W, C), or ``None`` when the examples are not images.
     ``levels`` is the largest pixel value of the file the images came from (255, or 16 for the digits).
 
     Raises ``DataError`` when the arrays contradict each other.

@@ -230,7 +230,7 @@ def test_wrong_folder(tmp_path: Path, prepare: Callable[[Path], object], phrases
 def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtraError) as caught:
-        cats_vs_dogs.load(tmp_path)
+        cats_vs_dogs.load(_fill(tmp_path))
     assert str(caught.value) == "cats_vs_dogs: needs pillow, which is not installed: pip install 'corenn[datasets]'"
 
 

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_wrong_file(tmp_path: Path, body: bytes, said: str, packed: bool) -> Non
 
 
 def test_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar10, "_LARGEST_FILE", 3 * 3073)
+    monkeypatch.setattr(cifar10, "_SET", dataclasses.replace(cifar10._SET, largest_file=3 * 3073))
     with pytest.raises(DataError, match=r"data_batch_4\.bin: is larger than the 9219 bytes"):
         cifar10.load(_fill(tmp_path))
 
@@ -182,12 +183,13 @@ def test_wrong_archive(tmp_path: Path, body: bytes, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "value", "said"),
-    [("_LARGEST_FILE", 3073, "is not the file of"), ("_LARGEST_ARCHIVE", 20000, "unpacks to more than 20000 bytes")],
+    [("largest_file", 3073, "is not the file of"), ("largest_archive", 20000, "unpacks to more than 20000 bytes")],
 )
 def test_archives_that_unpack_to_too_much(
     tmp_path: Path, limit: str, value: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cifar10, limit, value)
+    limits: dict[str, Any] = {limit: value}
+    monkeypatch.setattr(cifar10, "_SET", dataclasses.replace(cifar10._SET, **limits))
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(_GOOD)
     with pytest.raises(DataError, match=said):
         cifar10.load(tmp_path)
@@ -197,11 +199,12 @@ def test_download(site, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.serve("/mirror/cifar10/cifar-10-binary.tar.gz", _GOOD)
     monkeypatch.setenv("CORENN_MIRRORS", site.url + "/mirror")
     small = RemoteFile("cifar-10-binary.tar.gz", len(_GOOD), hashlib.sha256(_GOOD).hexdigest())
-    monkeypatch.setattr(cifar10, "_ARCHIVE", small)
+    monkeypatch.setattr(cifar10, "_SET", dataclasses.replace(cifar10._SET, archive=small))
     _check(cifar10.load())
     monkeypatch.setenv("CORENN_OFFLINE", "1")
     _check(cifar10.load())
     assert len(site.asked) == 1 and (cache / "cifar10" / small.name).is_file()
-    monkeypatch.setattr(cifar10, "_ARCHIVE", dataclasses.replace(small, sha256="0" * 64))
+    other = dataclasses.replace(small, sha256="0" * 64)
+    monkeypatch.setattr(cifar10, "_SET", dataclasses.replace(cifar10._SET, archive=other))
     with pytest.raises(DataError, match="is not in the cache"):
         cifar10.load()

@@ -12,7 +12,8 @@ RECORDS = {record.name: record for record in corenn_datasets()}
 
 def test_names() -> None:
     assert set(RECORDS) == {
-        *("digits", "mnist", "fashion_mnist", "cifar10", "cats_vs_dogs"),
+        *("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "cats_vs_dogs"),
+        *("boston_housing", "california_housing", "text"),
         *("blobs", "spiral", "sine"),
     }
 

@@ -53,6 +53,24 @@ def test_resizing_keeps_what_is_constant(tf2: Any, method: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "filter_"), [("bilinear", "BILINEAR"), ("bicubic", "BICUBIC"), ("lanczos3", "LANCZOS")]
+)
+def test_antialias_smooths_as_pillow_does(tf2: Any, method: str, filter_: str) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    drawn = pillow.fromarray(IMAGE[..., 0]).resize((3, 4), pillow.Resampling[filter_])
+    found = plain(tf2.image.resize(IMAGE, [4, 3], method, antialias=True))[..., 0]
+    np.testing.assert_allclose(found, np.asarray(drawn), atol=1e-5)
+    assert not np.allclose(plain(tf2.image.resize(IMAGE, [4, 3], method))[..., 0], found, atol=1e-3)
+
+
+def test_methods_that_are_not_there_are_named(tf2: Any) -> None:
+    with pytest.raises(NotImplementedError, match="lanczos3"):
+        tf2.image.resize(IMAGE, [4, 3], "mitchellcubic")
+    with pytest.raises(NotImplementedError, match="lanczos3"):
+        tf2.compat.v1.image.resize(IMAGE, [4, 3], "lanczos3")
+
+
 def test_bilinear_places_pixels_as_areas_or_as_corners(tf2: Any) -> None:
     row = np.array([[[0.0], [1.0]]], np.float32)
     np.testing.assert_allclose(plain(tf2.image.resize(row, [1, 4]))[0, :, 0], [0, 0.25, 0.75, 1])

@@ -21,7 +21,11 @@ TILE = 1 << 20
 
 
 def _bilinear(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
-    return bool(attrs["method"] == "bilinear")
+    return bool(attrs["method"] == "bilinear" and not attrs["antialias"]) and _batched(specs, attrs)
+
+
+def _batched(specs: Sequence[Spec | None], attrs: Mapping[str, Any]) -> bool:
+    return "N" in attrs["layout"]
 
 
 def _axes(shape: Sequence[int], size: Sequence[int], layout: str) -> list[tuple[int, int, int]]:
@@ -41,7 +45,7 @@ def _tiles(x: Array, axes: Sequence[tuple[int, int, int]]) -> tuple[Array, Itera
 
 
 @single
-def resize(x: Array, *, size: Sequence[int], method: str, align_corners: bool, layout: str) -> Array:
+def resize(x: Array, *, size: Sequence[int], method: str, align_corners: bool, antialias: bool, layout: str) -> Array:
     """``resize``: see ``corenn.ops.resize``."""
     axes = _axes(x.shape, size, layout)
     out, tiles = _tiles(x, axes)
@@ -61,11 +65,13 @@ def resize(x: Array, *, size: Sequence[int], method: str, align_corners: bool, l
 
 
 @single
-def resize_grad(dy: Array, *, size: Sequence[int], method: str, align_corners: bool, layout: str) -> Array:
+def resize_grad(
+    dy: Array, *, size: Sequence[int], method: str, align_corners: bool, antialias: bool, layout: str
+) -> Array:
     """``resize_grad``: see ``corenn.ops.resize``."""
     axes = _axes(dy.shape, size, layout)
     out, tiles = _tiles(dy, axes)
-    weights = [matrix(n, extent, method, align_corners).T.astype(dy.dtype) for _, extent, n in axes]
+    weights = [matrix(n, extent, method, align_corners, antialias).T.astype(dy.dtype) for _, extent, n in axes]
     for images in tiles:
         tile = dy[images]
         for (axis, extent, n), turned in zip(axes, weights, strict=True):
@@ -81,5 +87,5 @@ def resize_grad(dy: Array, *, size: Sequence[int], method: str, align_corners: b
 
 KERNELS: dict[str, Kernel | Sequence[Kernel]] = {
     "resize": Kernel(resize, when=_bilinear),
-    "resize_grad": Kernel(resize_grad),
+    "resize_grad": Kernel(resize_grad, when=_batched),
 }

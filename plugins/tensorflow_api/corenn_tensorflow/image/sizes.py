@@ -26,20 +26,13 @@ class ResizeMethod:
     LANCZOS3, LANCZOS5, GAUSSIAN, MITCHELLCUBIC = "lanczos3", "lanczos5", "gaussian", "mitchellcubic"
 
 
-def _weights(new: int, old: int, half_pixel: bool, align: bool, kind: str) -> Any:
-    """The matrix [new, old] of linear resampling along one axis."""
-    if align and new > 1:
-        at = np.arange(new) * ((old - 1) / (new - 1))
-    elif half_pixel:
-        at = (np.arange(new) + 0.5) * (old / new) - 0.5
-    else:
-        at = np.arange(new) * (old / new)
+def _weights(new: int, old: int, align: bool, kind: str) -> Any:
+    """The matrix [new, old] of linear resampling along one axis, where pixels are points: TensorFlow 1's rule."""
+    at = np.arange(new) * ((old - 1) / (new - 1) if align and new > 1 else old / new)
     matrix = np.zeros((new, old))
     rows = np.arange(new)
     if kind == "nearest":
-        chosen = (
-            np.rint(at) if align else np.floor((np.arange(new) + 0.5) * (old / new)) if half_pixel else np.floor(at)
-        )
+        chosen = np.rint(at) if align else np.floor(at)
         matrix[rows, np.clip(chosen, 0, old - 1).astype(int)] = 1
     elif kind == "bilinear":
         at = np.maximum(at, 0) if not align else at
@@ -48,7 +41,7 @@ def _weights(new: int, old: int, half_pixel: bool, align: bool, kind: str) -> An
         np.add.at(matrix, (rows, low), 1 - part)
         np.add.at(matrix, (rows, np.minimum(low + 1, old - 1)), part)
     elif kind == "bicubic":
-        a = -0.5 if half_pixel else -0.75
+        a = -0.75
         base = np.floor(at).astype(int)
         for tap in range(-1, 3):
             d = np.abs(at - (base + tap))
@@ -58,8 +51,7 @@ def _weights(new: int, old: int, half_pixel: bool, align: bool, kind: str) -> An
                 np.where(d < 2, a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a, 0),
             )
             place = base + tap
-            inside = (place >= 0) & (place < old) if half_pixel else np.ones(new, bool)
-            np.add.at(matrix, (rows, np.clip(place, 0, old - 1)), np.where(inside, weight, 0))
+            np.add.at(matrix, (rows, np.clip(place, 0, old - 1)), weight)
         matrix /= matrix.sum(1, keepdims=True)
     else:  # area
         edges = np.arange(new + 1) * (old / new)
@@ -71,42 +63,58 @@ def _weights(new: int, old: int, half_pixel: bool, align: bool, kind: str) -> An
 
 
 _METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area", "bilinear": "bilinear", "nearest": "nearest",
-            "bicubic": "bicubic", "area": "area"}  # fmt: skip
+            "bicubic": "bicubic", "area": "area", "lanczos3": "lanczos3"}  # fmt: skip
 
 
 @writable("image.resized")
-def _resized_of(x: Any, *, wanted: Any, keep_ratio: bool, kind: Any, half_pixel: bool, align: bool) -> Any:
+def _resized_of(
+    x: Any, *, wanted: Any, keep_ratio: bool, kind: Any, half_pixel: bool, align: bool, antialias: bool = False
+) -> Any:
     height, width = (int(n) for n in wanted)
     batch = x if len(x.shape) == 4 else corenn.expand_dims(x, axis=0)
     _, h, w, _ = (int(n) for n in tuple(batch.shape))
     if keep_ratio:
         scale = min(height / h, width / w)
         height, width = max(1, round(h * scale)), max(1, round(w * scale))
-    if kind == "nearest":
-        rows, cols = (_weights(n, o, half_pixel, align, kind).argmax(1) for n, o in ((height, h), (width, w)))
+    if half_pixel and not align:  # pixels are areas
+        real = batch if kind == "nearest" else corenn.cast(batch, dtype=dtypes.float32)
+        smooth = antialias and kind not in ("nearest", "area")
+        out = corenn.image.resize(real, size=(height, width), method=kind, antialias=smooth)
+    elif kind == "nearest":
+        rows, cols = (_weights(n, o, align, kind).argmax(1) for n, o in ((height, h), (width, w)))
         out = corenn.gather(corenn.gather(batch, rows.astype(np.int32), axis=1), cols.astype(np.int32), axis=2)
     else:
         real = corenn.cast(batch, dtype=dtypes.float32)
-        down = corenn.tensor(_weights(height, h, half_pixel, align, kind))
-        across = corenn.tensor(_weights(width, w, half_pixel, align, kind))
+        down = corenn.tensor(_weights(height, h, align, kind))
+        across = corenn.tensor(_weights(width, w, align, kind))
         out = corenn.einsum("bhwc,ih->biwc", real, down)
         out = corenn.einsum("biwc,jw->bijc", out, across)
     return out if len(x.shape) == 4 else corenn.squeeze(out, axis=0)
 
 
 def _resized(
-    images: Any, size: Any, method: Any, half_pixel: bool, align: bool, name: str | None, keep_ratio: bool = False
-) -> Any:
+    images: Any, size: Any, method: Any, half_pixel: bool, align: bool, name: str | None, keep_ratio: bool = False,
+    antialias: bool = False,
+) -> Any:  # fmt: skip
     kind = _METHODS.get(method)
-    if kind is None:
-        raise NotImplementedError(f"the resize method {method!r} is not in corenn: bilinear, nearest, bicubic or area")
+    if kind is None or (kind == "lanczos3" and (align or not half_pixel)):
+        known = "bilinear, nearest, bicubic, area" + (", or in TensorFlow 2 lanczos3" if kind is None else "")
+        raise NotImplementedError(f"the resize method {method!r} is not in corenn: {known}")
     wanted = python_value(convert_to_tensor(size)) if is_symbolic(size) else _plain(size)
     if is_symbolic(wanted):
+        if antialias:
+            raise NotImplementedError("resizing with antialias to a size that is known only when the graph runs")
         return _resized_to(images, convert_to_tensor(size), kind, half_pixel, align, name, keep_ratio)
     return _whole(
         f"Resize{kind.capitalize()}",
         functools.partial(
-            _resized_of, wanted=wanted, keep_ratio=keep_ratio, kind=kind, half_pixel=half_pixel, align=align
+            _resized_of,
+            wanted=wanted,
+            keep_ratio=keep_ratio,
+            kind=kind,
+            half_pixel=half_pixel,
+            align=align,
+            antialias=antialias,
         ),
         convert_to_tensor(images),
         name=name,
@@ -166,8 +174,8 @@ def _resize_v2(
     antialias: bool = False,
     name: str | None = None,
 ) -> Any:
-    """Images of another size, pixels being areas."""
-    return _resized(images, size, method, True, False, name, preserve_aspect_ratio)
+    """Images of another size, pixels being areas; ``antialias`` smooths what shrinks."""
+    return _resized(images, size, method, True, False, name, preserve_aspect_ratio, antialias)
 
 
 resize = mode.by_generation(_resize_v1, _resize_v2)
@@ -194,7 +202,7 @@ def resize_with_pad(
 ) -> Any:
     """Resized without distortion, and filled up with zeros."""
     height, width = int(target_height), int(target_width)
-    small = _resized(image, [height, width], method, mode.generation() == 2, False, None, True)
+    small = _resized(image, [height, width], method, mode.generation() == 2, False, None, True, antialias)
     return resize_with_crop_or_pad(small, height, width)
 
 

@@ -74,29 +74,12 @@ def grayscale_to_rgb(images: Any, name: str | None = None) -> Any:
 
 def rgb_to_hsv(images: Any, name: str | None = None) -> Any:
     """Hue, saturation and value, each 0..1."""
-    x = convert_to_tensor(images)
-    r, g, b = x[..., 0], x[..., 1], x[..., 2]
-    high, low = tf.reduce_max(x, axis=-1), tf.reduce_min(x, axis=-1)
-    spread = high - low
-    safe = tf.where(spread > 0, spread, tf.ones_like(spread))
-    norm = 1.0 / (6.0 * safe)
-    hue = tf.where(
-        tf.equal(r, high),
-        norm * (g - b),
-        tf.where(tf.equal(g, high), norm * (b - r) + 2.0 / 6.0, norm * (r - g) + 4.0 / 6.0),
-    )
-    hue = tf.where(spread > 0, hue, tf.zeros_like(hue))
-    hue = tf.where(hue < 0, hue + 1.0, hue)
-    saturation = tf.where(high > 0, spread / tf.where(high > 0, high, tf.ones_like(high)), tf.zeros_like(high))
-    return tf.stack([hue, saturation, high], axis=-1)
+    return corenn.image.rgb_to_hsv(convert_to_tensor(images))
 
 
 def hsv_to_rgb(images: Any, name: str | None = None) -> Any:
     """Back to red, green and blue."""
-    x = convert_to_tensor(images)
-    h, s, v = x[..., 0] * 6.0, x[..., 1], x[..., 2]
-    channels = [tf.abs(h - 3.0) - 1.0, 2.0 - tf.abs(h - 2.0), 2.0 - tf.abs(h - 4.0)]
-    return tf.stack([((tf.clip_by_value(c, 0.0, 1.0) - 1.0) * s + 1.0) * v for c in channels], axis=-1)
+    return corenn.image.hsv_to_rgb(convert_to_tensor(images))
 
 
 def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Any:
@@ -124,12 +107,7 @@ def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = Non
 
 @writable("image.per_image_standardization")
 def _standardized(x: Any) -> Any:
-    real = corenn.cast(x, dtype=dtypes.float32)
-    axes = tuple(range(len(x.shape) - 3, len(x.shape)))
-    count = float(np.prod([int(n) for n in tuple(x.shape)[-3:]]))
-    mean = corenn.mean(real, axis=axes, keepdims=True)
-    deviation = corenn.sqrt(corenn.mean(corenn.square(real - mean), axis=axes, keepdims=True))
-    return (real - mean) / corenn.maximum(deviation, 1.0 / count**0.5)
+    return corenn.image.standardize(corenn.cast(x, dtype=dtypes.float32))
 
 
 def per_image_standardization(image: Any) -> Any:

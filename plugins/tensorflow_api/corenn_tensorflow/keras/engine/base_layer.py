@@ -268,7 +268,7 @@ class Layer(Called, core.Layer):
     @property
     def metrics(self) -> list[Any]:
         """The metrics that this layer and those inside it hold or report."""
-        from corenn.training.model import Collected
+        from corenn.training.collecting import Collected
 
         return list(Collected(self).metrics)
 

@@ -1,7 +1,7 @@
 """Layers that cut and change images: ``Resizing``, ``CenterCrop``, and random changes in training.
 
-Images [batch, height, width, channels], or one image without the batch.  A transform is a matrix for each image that
-says where in the input each pixel of the output comes from.
+Images [batch, height, width, channels], or one image without the batch.  What moves pixels does it by the matrices of
+``corenn.image.transform``, one for each image.
 """
 
 from __future__ import annotations
@@ -14,83 +14,25 @@ import numpy as np
 from corenn.ops import random
 from corenn.ops.arranging import flip
 from corenn.ops.creation import arange, full
-from corenn.ops.elementwise import abs as absolute
 from corenn.ops.elementwise import (
     add,
     cast,
     clip,
-    divide,
     floor,
     identity,
     minimum,
     multiply,
-    remainder,
-    round,
     subtract,
     where,
 )
 from corenn.ops.gathering import gather
-from corenn.ops.logic import greater_equal, less, less_equal, logical_and
+from corenn.ops.logic import less
 from corenn.ops.reduction import mean
 from corenn.ops.shaping import expand_dims, reshape, stack
 from corenn.ops.transcendental import cos, sin
+from corenn.ops.warping import FILL_MODES, INTERPOLATIONS, transform
 from corenn.tensor import Tensor
 from corenn_tensorflow.keras.layers.adapting import BuiltIn
-
-FILL_MODES = ("reflect", "wrap", "nearest", "constant")
-
-
-def _inside(place: Tensor, size: int, mode: str) -> Tensor:
-    """Positions outside of ``[0, size - 1]`` brought inside, as ``mode`` has it."""
-    if mode == "wrap":  # as TensorFlow counts: turns are measured without the last pixel, and made with it
-        last = float(max(size - 1, 1))
-        turns = floor(divide(absolute(place), last))
-        low, high = add(place, multiply(add(turns, 1), size)), subtract(place, multiply(turns, size))
-        inside = where(less(place, 0), low, where(less_equal(place, last), place, high))
-        return clip(inside, min=0, max=size - 1)
-    if mode == "reflect":  # d c b a | a b c d | d c b a
-        period = 2.0 * size
-        folded = remainder(add(place, 0.5), period)
-        return subtract(minimum(folded, subtract(period, folded)), 0.5)
-    return place
-
-
-def transformed(
-    images: Tensor, matrices: Tensor, fill_mode: str = "reflect", interpolation: str = "bilinear",
-    fill_value: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """Images [b, h, w, c] whose pixel (x, y) is that at ``(a0 x + a1 y + a2, a3 x + a4 y + a5)``; matrices [b, 6]."""
-    batch, height, width, channels = images.spec.static
-    ys, xs = arange(height, dtype="float32"), arange(width, dtype="float32")
-    a = [reshape(matrices[:, i], shape=(batch, 1, 1)) for i in range(6)]
-    across, down = reshape(xs, shape=(1, 1, width)), reshape(ys, shape=(1, height, 1))
-    x = add(add(multiply(a[0], across), multiply(a[1], down)), a[2])
-    y = add(add(multiply(a[3], across), multiply(a[4], down)), a[5])
-    flat = reshape(images, shape=(batch * height * width, channels))
-    first = reshape(arange(batch, dtype="int64"), shape=(batch, 1, 1)) * (height * width)
-
-    def pixel(row: Tensor, column: Tensor) -> Tensor:
-        r = cast(clip(row, min=0, max=height - 1), dtype="int64")
-        c = cast(clip(column, min=0, max=width - 1), dtype="int64")
-        rows = gather(flat, reshape(add(add(first, multiply(r, width)), c), shape=(-1,)), axis=0)
-        found = reshape(rows, shape=(batch, height, width, channels))
-        if fill_mode != "constant":
-            return found
-        there = logical_and(
-            logical_and(greater_equal(row, 0), less_equal(row, height - 1)),
-            logical_and(greater_equal(column, 0), less_equal(column, width - 1)),
-        )
-        return where(expand_dims(there, axis=-1), found, fill_value)
-
-    y, x = _inside(y, height, fill_mode), _inside(x, width, fill_mode)
-    if interpolation == "nearest":
-        return pixel(round(y), round(x))
-    top, left = floor(y), floor(x)
-    dy, dx = expand_dims(subtract(y, top), axis=-1), expand_dims(subtract(x, left), axis=-1)
-    below, right = add(top, 1), add(left, 1)
-    upper = add(multiply(pixel(top, left), subtract(1, dx)), multiply(pixel(top, right), dx))
-    lower = add(multiply(pixel(below, left), subtract(1, dx)), multiply(pixel(below, right), dx))
-    return add(multiply(upper, subtract(1, dy)), multiply(lower, dy))
 
 
 def bounds(where_: str, factor: Any, least: float | None = None) -> tuple[float, float]:
@@ -232,7 +174,7 @@ class _Moved(_Random):
     def _settings(self, fill_mode: str, interpolation: str, seed: int | None, fill_value: float) -> dict[str, Any]:
         if fill_mode not in FILL_MODES:
             raise ValueError(f"Unknown `fill_mode` {fill_mode!r}. Only {', '.join(FILL_MODES)} are supported.")
-        if interpolation not in ("nearest", "bilinear"):
+        if interpolation not in INTERPOLATIONS:
             raise ValueError(f"Unknown `interpolation` {interpolation!r}. Only nearest and bilinear are supported.")
         self.fill_mode, self.interpolation, self.seed, self.fill_value = fill_mode, interpolation, seed, fill_value
         return {"fill_mode": fill_mode, "interpolation": interpolation, "seed": seed, "fill_value": fill_value}
@@ -243,7 +185,8 @@ class _Moved(_Random):
         rows = self.matrix(batch, height - 1.0, width - 1.0)
         zero = full((batch,), 0, "float32")
         matrices = stack([r if isinstance(r, Tensor) else add(zero, r) for r in rows], axis=1)
-        return transformed(images, matrices, self.fill_mode, self.interpolation, self.fill_value)
+        how: dict[str, Any] = {"interpolation": self.interpolation, "fill_mode": self.fill_mode}
+        return transform(images, matrices, fill_value=self.fill_value, **how)
 
     def matrix(self, count: int, height: float, width: float) -> list[Any]:
         """The six numbers of each image; the extents are those of the last pixel."""
