@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from corenn_cli import weights
+
 app = typer.Typer(
     name="corenn",
     help="A deep-learning framework whose core knows no array library.",
@@ -22,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(weights.app, name="weights")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -71,6 +75,9 @@ def run(
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="A table of the figures that grows; lines where stderr is no terminal.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one last line of JSON.")] = False,
     threads: Annotated[
         int | None,
@@ -103,12 +110,15 @@ def run(
     if task is not None and is_script(task):
         only_tasks = {"--dataset": dataset, "--data-dir": data_dir, "--epochs": epochs, "--steps": steps,
                       "--batch-size": batch_size, "--seed": seed, "--set": set_, "--out": out, "--resume": resume,
-                      "--quiet": quiet, "--json": as_json}  # fmt: skip
+                      "--quiet": quiet, "--watch": watch, "--json": as_json}  # fmt: skip
         raise ScriptExit(run_program(task, arguments or [], backend, tf, facade_over_tensorflow, only_tasks))
     refuse_script_options(arguments, {"--tf": tf, "--facade-over-tensorflow": facade_over_tensorflow})
+    from corenn.errors import UsageError
     from corenn.training.run import Interrupted, Run
     from corenn.training.task import parse_assignments
 
+    if watch and quiet:
+        raise UsageError("--watch", "shows what --quiet hides", hint="leave one of them out")
     changes: dict[str, Any] = dict(parse_assignments(set_ or []))
     given = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
     changes.update({k: v for k, v in given.items() if v is not None})
@@ -122,7 +132,8 @@ def run(
     elif found.finished:
         found.say(f"{found.out} is finished; its result:")
     try:
-        result = found.execute()
+        with _shown(found, watch):
+            result = found.execute()
     except Interrupted as stopped:
         print(f"{stopped}; continue with: corenn run --resume {stopped.out}", file=sys.stderr)
         raise typer.Exit(128 + stopped.signum) from None
@@ -134,6 +145,34 @@ def run(
     else:
         figures = "  ".join(f"{k} {v:.4f}" for k, v in result["metrics"].items())
         print(f"{figures}  ({result['steps']} steps, {result['seconds']:.1f} s)  {result['out']}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of runs.", show_default=False)],
+    out: Annotated[str, typer.Option(metavar="FILE.html", help="The file to write.")] = "report.html",
+) -> None:
+    """Write an HTML page that compares runs.
+
+    Results, curves, settings with the differences marked, confusion matrices and pictures, in one file that needs no
+    network.
+    """
+    from corenn.training.report import read_runs, write_report
+
+    print(write_report(read_runs(runs), out))
+
+
+def _shown(found: Any, watch: bool) -> Any:
+    """Shows a run in a table while it goes on, if that is wished and can be seen."""
+    from contextlib import nullcontext
+
+    from corenn.training.callbacks.progress import is_terminal
+
+    if not watch or found.finished or not is_terminal(sys.stderr):
+        return nullcontext()
+    from corenn_cli.watch import WatchTable
+
+    return WatchTable(found)
 
 
 @app.command()
@@ -312,6 +351,7 @@ def run_app(args: list[str]) -> int:
 def _add_plugin_command(args: list[str]) -> None:
     """A command of a plugin, looked for only when the one asked for is not ours."""
     own = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None}
+    own |= {group.name for group in app.registered_groups if group.name}
     if not args or args[0].startswith("-") or args[0] in own:
         return
     from corenn.errors import UsageError, nearest
