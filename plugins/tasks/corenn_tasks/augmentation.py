@@ -33,13 +33,15 @@ def distort(images: npt.NDArray[Any], seed: int, strength: float = 1.0) -> npt.N
 
 def sample(images: npt.NDArray[Any], rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Images [n, h, w, c] at the points ([n, h', w'] each) between their pixels, bilinearly; zero outside."""
-    count, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    count, height, width, channels = images.shape
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(-1, channels)
     rows, columns = np.clip(rows + 1, 0, height + 1), np.clip(columns + 1, 0, width + 1)
-    top, left = np.minimum(rows.astype(np.intp), height), np.minimum(columns.astype(np.intp), width)
+    top, left = np.minimum(rows.astype(np.int32), height), np.minimum(columns.astype(np.int32), width)
     below, beside = (rows - top)[..., None], (columns - left)[..., None]
-    which = np.arange(count)[:, None, None]
-    upper = padded[which, top, left] * (1 - beside) + padded[which, top, left + 1] * beside
-    lower = padded[which, top + 1, left] * (1 - beside) + padded[which, top + 1, left + 1] * beside
+    line = width + 2
+    first = np.arange(count, dtype=np.int32)[:, None, None] * ((height + 2) * line) + top * line + left
+    # Whole rows of a table are taken several times as fast as elements at three coordinates.
+    upper = padded.take(first, axis=0) * (1 - beside) + padded.take(first + 1, axis=0) * beside
+    lower = padded.take(first + line, axis=0) * (1 - beside) + padded.take(first + (line + 1), axis=0) * beside
     mixed: npt.NDArray[Any] = (upper * (1 - below) + lower * below).astype(images.dtype)
     return mixed

@@ -136,7 +136,8 @@ def write_mistakes(
     if len(wrong):
         factor = max(1, 64 // images.shape[1])  # small images are hard to see in TensorBoard
         enlarged = images[wrong].repeat(factor, axis=1).repeat(factor, axis=2)
-        writer.image("mistakes", enlarged, step, max_outputs=most)
+        # Not the tag of the text: TensorBoard shows a tag in one of its tabs only.
+        writer.image("mistakes/images", enlarged, step, max_outputs=most)
 
 
 __all__ = ["Digits", "DigitsSettings"]

@@ -187,7 +187,7 @@ def resnet50(classes: int) -> Build:
         from corenn_models.residual import resnet50
 
         height, width, channels = example
-        return resnet50((height, width, channels), classes, activation=None)
+        return resnet50((height, width, channels), classes, activation=None, epsilon=1e-5)
 
     return build
 
