@@ -457,9 +457,17 @@ def _is_same_memory(instruction: Instruction) -> bool:
 
 
 def _with_python_first(program: Program) -> Program:
-    """Keys and calls of Python without operands come first, in their order, so that what is native is in one piece."""
-    first = [i for i in program.instructions if isinstance(i, (Key, HostCall)) and not i.inputs]
-    rest = [i for i in program.instructions if i not in first]
+    """Keys and calls of Python without operands come first, in their order, so that what is native is in one piece.
+
+    Those after a call with effects that has operands stay where they are: it may change what they give.
+    """
+    first: list[Instruction] = []
+    rest: list[Instruction] = []
+    free = True
+    for instruction in program.instructions:
+        python = isinstance(instruction, (Key, HostCall))
+        (first if python and free and not instruction.inputs else rest).append(instruction)
+        free = free and not (python and instruction.inputs and instruction.effects)
     block = Block([*first, *rest], program.block.results)
     return Program(program.device, program.inputs, program.state, block, program.results, program.writes)
 

@@ -441,3 +441,18 @@ def test_short_products_of_numpy_do_not_wait_for_threads_that_spin(place, monkey
     finally:
         setter(before)
     assert seen == [threads]
+
+
+def test_calls_of_python_keep_their_order_where_they_have_effects(place):
+    said = []
+
+    @corenn.function
+    def step(x):
+        G.py_function(lambda a: said.append(float(a.sum())), [x + 1.0], [])
+        return x * G.py_function(lambda: np.float32(len(said)), [], "float32", shapes=())
+
+    with place:
+        x = corenn.tensor(np.ones(3, "float32"))
+        found = [step(x).numpy()[0] for _ in range(3)]
+    assert found == [1.0, 2.0, 3.0]
+    assert said == [6.0] * 3
