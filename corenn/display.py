@@ -14,11 +14,19 @@ _MOST = 12  # rows and columns shown in full; more are elided in the middle
 
 
 def tensor_html(tensor: Tensor) -> str:
-    """A caption with shape, dtype and device, and the values: a table up to two axes, text for more."""
-    caption = html.escape(f"{tensor.spec} on {tensor.device}")
+    """A caption with shape, dtype and device, and the values: a table up to two axes, text for more.
+
+    The caption of a variable begins with its name, and says if it is not trained.
+    """
+    name = getattr(tensor, "name", None)
+    frozen = "" if getattr(tensor, "trainable", True) else ", not trainable"
+    caption = html.escape(f"{'' if name is None else f'{name}: '}{tensor.spec} on {tensor.device}{frozen}")
+    try:
+        host = np.asarray(tensor)
+    except Exception as problem:  # a display must never hide the error that made someone look at it
+        return f"<div><small>{caption}</small><pre>values unavailable: {html.escape(str(problem))}</pre></div>"
     if tensor.ndim == 0:
-        return f"<div><small>{caption}</small><pre>{html.escape(str(tensor.item()))}</pre></div>"
-    host = np.asarray(tensor)
+        return f"<div><small>{caption}</small><pre>{html.escape(str(host.item()))}</pre></div>"
     if tensor.ndim > 2 or tensor.size == 0:
         body = html.escape(np.array2string(host, threshold=100, edgeitems=2))
         return f"<div><small>{caption}</small><pre>{body}</pre></div>"
@@ -37,11 +45,15 @@ def _shown(count: int) -> list[int | None]:
 
 
 def _cells(row: np.ndarray[Any, Any]) -> list[str]:
-    return [f"<td>{'…' if j is None else html.escape(_number(row[j]))}</td>" for j in _shown(len(row))]
+    return [_cell("…" if j is None else _number(row[j])) for j in _shown(len(row))]
 
 
 def _gap(matrix: np.ndarray[Any, Any]) -> list[str]:
-    return ["<td>⋮</td>"] * len(_shown(matrix.shape[1]))
+    return [_cell("⋮")] * len(_shown(matrix.shape[1]))
+
+
+def _cell(text: str) -> str:
+    return f'<td style="text-align:right">{html.escape(text)}</td>'
 
 
 def _number(value: np.generic) -> str:

@@ -20,7 +20,8 @@ ROOMS = (
     "nn random linalg image variable",
     "autodiff",
     "graph compiler",
-    "activations initializers regularizers constraints schedules losses optimizers metrics data summary checkpoint",
+    "activations initializers regularizers constraints schedules losses optimizers metrics data summary checkpoint"
+    " mixed_precision",
     "layers",
     "training",
     "testing",
@@ -29,7 +30,7 @@ ROOMS = (
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names.split()}
 OUTSIDE = {
     "corenn_numpy", "corenn_onednn", "corenn_cupy", "corenn_datasets", "corenn_models", "corenn_tasks",
-    "corenn_tensorflow", "corenn_cli", "cupy",
+    "corenn_onnx", "corenn_tensorflow", "corenn_cli", "cupy",
 }  # fmt: skip
 MODULES = sorted(CORE.rglob("*.py"))
 
@@ -77,6 +78,7 @@ def test_import_loads_no_backend_and_nothing_heavy():
     """``import corenn`` loads no backend, no plugin and none of the optional libraries."""
     code = (
         "import sys, corenn; heavy = {'cupy','matplotlib','PIL','pooch','typer','scipy','torch','tensorboard',"
+        "'onnx','h5py','fsspec','rich','IPython',"
         "'safetensors','corenn_numpy','corenn_onednn','llvmlite','corenn_cupy','corenn_tasks','ml_dtypes','pluggy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -1,11 +1,10 @@
-"""The public names: they exist, say what they do, and are all there is; the documents' examples run."""
+"""The public names: they exist, say what they do, and are all there is."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
-import itertools
 import re
 import subprocess
 import sys
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import corenn
-from corenn.errors import ShapeError
 from corenn.ops import families
 from corenn.ops.table import TABLE
 
@@ -105,79 +102,3 @@ def test_every_module_says_what_it_is(path):
     if "tests" in path.parts or not text.strip():
         return
     assert len(ast.get_docstring(ast.parse(text)) or "") >= 12
-
-
-# ---------------------------------------------------------------- documents
-
-
-def blocks(document, language):
-    """``(marker, code)`` of a document's code blocks; the marker is an HTML comment in the line above, or ''."""
-    found, lines, above = [], iter((ROOT / document).read_text(encoding="utf-8").splitlines()), ""
-    for line in lines:
-        if line.startswith("```"):
-            code = "".join(f"{inside}\n" for inside in itertools.takewhile(lambda one: one != "```", lines))
-            if line == f"```{language}":
-                comment = re.fullmatch(r"<!-- (.*) -->", above)
-                found.append((comment.group(1) if comment else "", code))
-        above = line
-    return found
-
-
-EXAMPLES = [
-    (document, marker, code)
-    for document in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "corenn/plugin/README.md")
-    for marker, code in blocks(document, "python")
-]
-
-
-@pytest.mark.parametrize(("document", "marker", "code"), EXAMPLES, ids=[e[0] for e in EXAMPLES])
-def test_an_example_runs(document, marker, code, tmp_path):
-    """Blocks under ``<!-- fragment -->`` stand for part of a file and need not run by themselves."""
-    if marker.startswith("fragment"):
-        compile(code, document, "exec")
-        return
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-
-
-def test_there_are_examples_to_run():
-    assert sum(not marker.startswith("fragment") for _, marker, _ in EXAMPLES) >= 1
-
-
-def test_the_op_that_contributing_declares_is_one(monkeypatch):
-    """The declaration in CONTRIBUTING.md, run where it belongs, in place of the op that is there."""
-    code = next(code for _, code in blocks("CONTRIBUTING.md", "python") if "@op(" in code)
-    name = re.search(r"^def (\w+)\(", code, re.MULTILINE).group(1)
-    home = sys.modules[TABLE[name].declaration.__module__]
-    before = TABLE[name]
-    monkeypatch.delitem(TABLE, name)
-    names = dict(vars(home))
-    exec(code, names)
-    monkeypatch.delitem(TABLE, name)
-    monkeypatch.setitem(TABLE, name, before)
-    x = corenn.tensor([0.5, -1.0])
-    assert names[name](x).tolist() == getattr(corenn, name)(x).tolist()
-    assert corenn.grad(lambda v: corenn.sum(names[name](v)))(x).tolist() == corenn.cosh(x).tolist()
-
-
-def test_the_error_that_the_readme_shows_is_the_one_raised():
-    shown = next(code for _, code in blocks("README.md", "") if code.startswith("ShapeError"))
-    cell = "\n" * 40 + "corenn.layers.Lambda(lambda a: a @ b, name='dense')(a)"
-    names = {"corenn": corenn, "a": corenn.zeros((32, 784)), "b": corenn.zeros((100, 10))}
-    with pytest.raises(ShapeError) as caught:
-        exec(compile(cell, "train.py", "exec"), names)
-    assert f"ShapeError: {caught.value}" == shown.rstrip()
-
-
-def test_every_flag_of_the_readme_exists():
-    """The README's synopsis of ``corenn run`` names the options that the command has."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    synopsis = text[text.index("corenn run [TASK]") : text.index("corenn tasks")]
-    done = subprocess.run(
-        [sys.executable, "-m", "corenn_cli.main", "run", "--help"], capture_output=True, text=True, check=False,
-        env={"COLUMNS": "200", "TERM": "dumb", "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for flag in set(re.findall(r"--[a-z-]+", synopsis)):
-        assert flag in done.stdout

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from corenn.checkpoint.manager import Checkpoint, CheckpointManager, CheckpointWarning
 from corenn.checkpoint.state import pack_state, unpack_state
-from corenn.checkpoint.store import load_file, load_metadata, save_file
+from corenn.checkpoint.store import load_file, load_metadata, load_specs, save_file
 
 __all__ = [
     "Checkpoint",
@@ -22,6 +22,7 @@ __all__ = [
     "CheckpointWarning",
     "load_file",
     "load_metadata",
+    "load_specs",
     "pack_state",
     "save_file",
     "unpack_state",

@@ -96,13 +96,17 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises CheckpointError naming the file when it is missing, truncated or of another kind.
     """
     name = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            return _metadata(_layout.read(file, name), name)
-    except FileNotFoundError as error:
-        raise CheckpointError(name, "does not exist", hint="check the path") from error
-    except OSError as error:
-        raise CheckpointError(name, f"cannot be read: {error.strerror or error}") from error
+    return _metadata(_header(name), name)
+
+
+def load_specs(path: str | os.PathLike[str]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and element type (NumPy's name) of every tensor of ``path``, without their values.
+
+    Quick, and checks the layout and size but not the checksum.  Raises CheckpointError naming the file when it is
+    missing, truncated or of another kind, and MissingExtraError for bfloat16 or float8 tensors without ml_dtypes.
+    """
+    entries = _header(os.fspath(path)).entries
+    return {entry.name: (entry.shape, entry.dtype.name) for entry in entries}
 
 
 def _array(name: object, tensor: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -185,6 +189,16 @@ def _read_tensor(file: BinaryIO, entry: _layout.Entry, crc: int, path: str) -> t
             raise _layout.damaged(path, f"the file ends inside tensor {entry.name!r}")
         crc = zlib.crc32(chunk, crc)
     return array, crc
+
+
+def _header(path: str) -> _layout.Header:
+    try:
+        with open(path, "rb") as file:
+            return _layout.read(file, path)
+    except FileNotFoundError as error:
+        raise CheckpointError(path, "does not exist", hint="check the path") from error
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def _without_crc(raw: bytes) -> bytes:

@@ -107,6 +107,8 @@ class PReLU(Elementwise):
 class _Along(Elementwise):
     """A normalised activation along one axis."""
 
+    mixed_policy = "full"
+
     def __init__(self, axis: int = -1, **base: Any) -> None:
         super().__init__(**base)
         self.axis = axis

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from corenn import constraints, dtypes, initializers, regularizers, tree
+from corenn import constraints, initializers, mixed_precision, regularizers, tree
 from corenn.advice import missing_in_layer
 from corenn.configurable import Configurable, Registry
 from corenn.dtypes import DType, as_dtype
 from corenn.errors import AttributeValueError, CorennError, ShapeError, UsageError
 from corenn.layers import naming
+from corenn.layers.autocast import autocast, to_dtype
 from corenn.layers.naming import reset_names, snake_case, unique_name
-from corenn.layers.phase import _phase, call_signature, structure_changed
+from corenn.layers.phase import CallSignature, _phase, call_signature, figures_count, structure_changed
 from corenn.layers.symbolic import Symbolic, abstract_call, is_abstract, is_symbolic, trace_layer
+from corenn.metrics.base import Mean, Sum
+from corenn.mixed_precision import Policy
 from corenn.ops.creation import tensor
 from corenn.ops.dispatch import _interpreter
 from corenn.spec import Spec
@@ -43,13 +46,21 @@ class Layer(Configurable):
 
     ``name``: by default the class's name in snake case, numbered.  ``trainable``: setting it freezes (or thaws) all
     layers inside too.  ``dtype``: of the variables; floating inputs of another precision are cast to it, integers and
-    bools are not.
+    bools are not.  It may also be a policy, or its name (see ``corenn.mixed_precision``): inputs and trained weights
+    are then cast to its ``compute_dtype``.  By default, the policy of the moment, which is float32 unless set.
     """
 
     #: Whether the output has the steps of the input, so that a mask of them still holds (see ``compute_mask``).
     keeps_mask: ClassVar[bool] = False
     #: Whether floating inputs are cast to the layer's precision; models leave that to the layers inside.
     casts_inputs: ClassVar[bool] = True
+    #: Under a mixed policy: "compute" casts inputs and trained weights to its compute dtype, "inner" computes in the
+    #: dtype of the variables and casts the result, "full" does not cast the result either.
+    mixed_policy: ClassVar[Literal["compute", "inner", "full"]] = "compute"
+
+    dtype: DType
+    compute_dtype: DType
+    dtype_policy: Policy
 
     def __init__(
         self, *, name: str | None = None, trainable: bool = True, dtype: object = None, **unknown: Any
@@ -60,18 +71,31 @@ class Layer(Configurable):
         self._fixed: set[int] = set()  # ids of weights that are never trained
         self._regularized: list[tuple[Variable, Callable[[Tensor], Tensor]]] = []
         self._added_losses: list[Tensor] = []
+        self._penalties: list[Callable[[], Any]] = []
+        self._added_metrics: dict[str, Mean | Sum] = {}
         self.name = name if name is not None else unique_name(snake_case(type(self).__name__))
         if not isinstance(self.name, str) or not self.name or "/" in self.name:
             raise AttributeValueError(str(self.name), "a layer's name must be a string without '/'",
                                       hint="'/' separates the levels of a weight's name")  # fmt: skip
-        self.dtype: DType = dtypes.float32 if dtype is None else as_dtype(dtype)
-        if not self.dtype.is_floating:
-            raise AttributeValueError(self.name, f"a layer's dtype must be floating, not {self.dtype}",
-                                      hint="it is the precision of the weights; inputs may be integers")  # fmt: skip
+        self.set_policy(self._policy_of(dtype))
         self._trainable = trainable
         self.built = False
         self.input_specs: tuple[Any, ...] | None = None
         self.output_specs: Any = None
+
+    def _policy_of(self, dtype: object) -> Policy:
+        if dtype is None or isinstance(dtype, Policy) or (isinstance(dtype, str) and dtype.startswith("mixed")):
+            return mixed_precision.policy(dtype)
+        found = as_dtype(dtype)
+        if not found.is_floating:
+            raise AttributeValueError(self.name, f"a layer's dtype must be floating, not {found}",
+                                      hint="it is the precision of the weights; inputs may be integers")  # fmt: skip
+        return mixed_precision.policy(found)
+
+    def set_policy(self, policy: Any) -> None:
+        """Compute as a policy (or the one of that name) says; for a layer that is not built yet."""
+        self.dtype_policy = mixed_precision.policy(policy)
+        self.compute_dtype, self.dtype = self.dtype_policy.compute_dtype, self.dtype_policy.variable_dtype
 
     # ---- what subclasses write
 
@@ -223,11 +247,44 @@ class Layer(Configurable):
 
     # ---- losses
 
-    def add_loss(self, value: Tensor) -> None:
-        """Add a scalar to the model's loss, from inside ``call``; it is forgotten when the model is called again."""
-        if not is_abstract():
-            self._added_losses.append(value)
+    def add_loss(self, value: Tensor | float | Callable[[], Any]) -> None:
+        """Add a scalar to the loss of the model that the layer is in.
+
+        From inside ``call``: a 0-d tensor or a number, which is forgotten when the model is called again.  From
+        ``build``, ``__init__`` or outside: a function without arguments, such as a penalty on weights, which is called
+        for every loss.  ``Model.fit`` and ``evaluate`` add all of them to the compiled loss; in a loop of your own they
+        are ``model.losses``.
+        """
+        if callable(value):
+            if not self.built or _phase.get() is None:
+                self._penalties.append(value)
+                structure_changed()
+                return
+            value = value()  # inside call: of this call
+        if figures_count() and not is_abstract():
+            self._added_losses.append(as_number(value))
             _with_losses[id(self)] = self
+
+    def add_metric(self, value: Any, name: str, aggregation: Literal["mean", "sum"] = "mean") -> None:
+        """From inside ``call``: report the mean (or sum) over an epoch of ``value``, of any shape, as ``name``.
+
+        It stands beside the compiled metrics in ``History``, logs and the results of ``evaluate``; ``predict`` does not
+        count.  Two layers' metrics of one name are numbered.  AttributeValueError for another ``aggregation``.
+        """
+        metric = self._metric(name, aggregation)
+        if figures_count() and not is_abstract():
+            metric.update_state(value)
+
+    def _metric(self, name: str, aggregation: str) -> Mean | Sum:
+        """What gathers the values given to ``add_metric`` as ``name``, made if need be."""
+        found = self._added_metrics.get(name)
+        if found is None:
+            if aggregation not in ("mean", "sum"):
+                what = f"aggregation must be 'mean' or 'sum', not {aggregation!r}"
+                raise AttributeValueError(self.name, what, {"metric": name})
+            found = self._added_metrics[name] = Mean(name=name) if aggregation == "mean" else Sum(name=name)
+            structure_changed()
+        return found
 
     @property
     def losses(self) -> list[Tensor]:
@@ -236,6 +293,7 @@ class Layer(Configurable):
         found: list[Tensor] = []
         for layer in self.walk():
             found += [penalty(variable) for variable, penalty in layer._regularized if id(variable) in trained]
+            found += [as_number(penalty()) for penalty in layer._penalties]
             found += layer._added_losses
         return found
 
@@ -255,7 +313,7 @@ class Layer(Configurable):
         signature = call_signature(type(self).call)
         if len(options) > ("training" in options):
             inputs, options = signature.arrange(inputs, options)
-        dtype, ready = self.dtype, inputs
+        dtype, ready = self._input_dtype, inputs
         for x in inputs:
             if x.__class__ is not Tensor or (
                 x.spec.dtype is not dtype and x.spec.dtype.is_floating and self.casts_inputs
@@ -278,7 +336,10 @@ class Layer(Configurable):
                 self.clear_losses()
             if not self.built:
                 self._build(ready)
-            result = signature.invoke(self.call, ready, options)
+            if self.compute_dtype is self.dtype:
+                result = signature.invoke(self.call, ready, options)
+            else:
+                result = self._call_mixed(signature, ready, options)
             if self.output_specs is None:
                 self.output_specs = tree.tree_map(lambda t: t.spec if isinstance(t, Tensor) else t, result)
             return result
@@ -289,6 +350,14 @@ class Layer(Configurable):
             if token is not None:
                 _phase.reset(token)
 
+    def _call_mixed(self, signature: CallSignature, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """``call`` under a mixed policy."""
+        if self.mixed_policy == "compute":
+            with autocast(self):
+                return signature.invoke(self.call, inputs, options)
+        result = signature.invoke(self.call, inputs, options)
+        return to_dtype(result, self.compute_dtype) if self.mixed_policy == "inner" else result
+
     def _as_input(self, value: Any) -> Any:
         """A structure of arrays as tensors of the layer's precision; a list of numbers is one array."""
         if isinstance(value, (list, tuple, dict)):
@@ -298,9 +367,9 @@ class Layer(Configurable):
         if value is None:
             return None
         made = value if isinstance(value, Tensor) else tensor(value)
-        if made.dtype is self.dtype or not made.dtype.is_floating or not self.casts_inputs:
+        if made.dtype is self._input_dtype or not made.dtype.is_floating or not self.casts_inputs:
             return made
-        return made.cast(self.dtype)
+        return made.cast(self._input_dtype)
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
         if not inputs:
@@ -326,19 +395,33 @@ class Layer(Configurable):
 
     # ---- Python
 
+    def _argument(self, name: str) -> Any:
+        if name == "dtype":
+            return self.dtype_policy.name if self.compute_dtype is not self.dtype else self.dtype
+        return super()._argument(name)
+
     def __setattr__(self, name: str, value: Any) -> None:
         if not isinstance(value, _PLAIN):
             structure_changed()
+            if name == "dtype":  # the last thing a policy sets; set by itself, it is that of all
+                compute = self.dtype_policy.compute_dtype if self.dtype_policy.variable_dtype is value else value
+                self.__dict__["compute_dtype"] = compute
+                self.__dict__["_input_dtype"] = compute if self.mixed_policy == "compute" else value
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_own_weights", "_trainable", "built", "dtype") and name not in self.__dict__:
+        if name in ("_own_weights", "_trainable", "built", "dtype", "_input_dtype") and name not in self.__dict__:
             raise UsageError(type(self).__name__, "the layer is not initialised",
                              hint="call super().__init__() first in its __init__")  # fmt: skip
         raise AttributeError(missing_in_layer(type(self).__name__, name), name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ' (not built)'}>"
+
+
+def as_number(value: Any) -> Tensor:
+    """What a function given to ``add_loss`` returned, as a tensor."""
+    return value if isinstance(value, Tensor) else tensor(float(value))
 
 
 def holds_added_losses() -> bool:

@@ -249,7 +249,7 @@ class StackedRNNCells(Layer):
             raise UsageError(self.name, "there are no cells")
         for cell in self.cells:
             check_cell(self.name, cell)
-        self.dtype = self.cells[0].dtype
+        self.set_policy(self.cells[0].dtype_policy)
 
     @property
     def state_size(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from corenn.layers.base import register
 from corenn.layers.core import WithWeights, positive, require_floating
 from corenn.ops.convolution import conv, conv_transpose
 from corenn.ops.convolution_forms import depthwise_conv
-from corenn.ops.elementwise import add, identity
+from corenn.ops.elementwise import add
 from corenn.ops.shaping import reshape
 from corenn.spec import Spec
 from corenn.tensor import Tensor
@@ -86,7 +86,7 @@ class SpatialWeights(WithWeights):
         """Add the bias along the channels, and activate."""
         if self.bias is not None and self.data_format == "channels_first":
             x = add(x, reshape(self.bias, shape=(-1, *[1] * self._rank)))
-            return x if self.activation is identity else self.activation(x)
+            return self.activate(x)
         return super().finish(x)
 
 

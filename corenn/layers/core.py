@@ -17,9 +17,13 @@ from corenn.ops.creation import asarray
 from corenn.ops.elementwise import add, cast, identity
 from corenn.ops.embedding import embedding
 from corenn.ops.logic import not_equal
+from corenn.ops.softmax import log_softmax, softmax
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
+
+#: Activations whose results a loss takes logarithms of.
+PROBABILITIES = (softmax, log_softmax)
 
 
 def Input(shape: Sequence[int], *, name: str | None = None, dtype: object = "float32") -> Symbolic:
@@ -98,7 +102,15 @@ class WithWeights(Layer):
         """Add the bias along the last axis, and activate."""
         if self.bias is not None:
             x = add(x, self.bias)
-        return x if self.activation is identity else self.activation(x)
+        return self.activate(x)
+
+    def activate(self, x: Tensor) -> Tensor:
+        """The activation; probabilities are computed in the precision of the variables."""
+        if self.activation is identity:
+            return x
+        if self.activation in PROBABILITIES and x.dtype is not self.dtype:
+            x = x.cast(self.dtype)
+        return self.activation(x)
 
 
 @register()
@@ -148,6 +160,8 @@ class Embedding(Layer):
     ``input_dim``: number of ids (0 to input_dim - 1); ``mask_zero``: ``compute_mask`` is False where the id is 0.
     """
 
+    mixed_policy = "inner"  # a few rows are cast, not the table
+
     def __init__(
         self,
         input_dim: int,
@@ -195,6 +209,8 @@ class Activation(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Apply it."""
+        if self.activation in PROBABILITIES and x.dtype is not self.dtype:
+            x = x.cast(self.dtype)
         return self.activation(x)
 
 

@@ -26,7 +26,7 @@ from corenn.variable import Variable
 class _Scaled(Layer):
     """What normalising layers share: epsilon, and a trained scale (gamma) and offset (beta)."""
 
-    keeps_mask = True
+    keeps_mask, mixed_policy = True, "inner"
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class RMSNormalization(_Scaled):
 class UnitNormalization(Layer):
     """Each example scaled to length 1 over ``axis``."""
 
-    keeps_mask = True
+    keeps_mask, mixed_policy = True, "inner"
 
     def __init__(self, axis: int = -1, **base: Any) -> None:
         super().__init__(**base)

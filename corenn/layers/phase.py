@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 #: Whether the layer call that is running is one of training; ``None`` outside all layers.
 _phase: ContextVar[bool | None] = ContextVar("corenn_phase", default=None)
+#: Whether losses and metrics that layers add count, as they do not in predictions.
+_figures: ContextVar[bool] = ContextVar("corenn_figures", default=True)
 _version = 0
 
 
@@ -22,6 +25,21 @@ def structure_changed() -> None:
 def structure_version() -> int:
     """A number that grows with every change to any layer's structure."""
     return _version
+
+
+def figures_count() -> bool:
+    """Whether losses and metrics that layers add are to be kept."""
+    return _figures.get()
+
+
+@contextmanager
+def no_figures() -> Iterator[None]:
+    """In the block layers add no losses and metrics."""
+    token = _figures.set(False)
+    try:
+        yield
+    finally:
+        _figures.reset(token)
 
 
 class CallSignature:
@@ -64,4 +82,6 @@ def call_signature(function: Callable[..., Any]) -> CallSignature:
     return CallSignature(function)
 
 
-__all__ = ["CallSignature", "call_signature", "structure_changed", "structure_version"]
+__all__ = [
+    "CallSignature", "call_signature", "figures_count", "no_figures", "structure_changed", "structure_version",
+]  # fmt: skip

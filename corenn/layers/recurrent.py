@@ -103,7 +103,7 @@ class Recurrent(Layer):
         outputs, last, states = run
         if self.stateful and not is_abstract():
             for kept, state in zip(self._kept, states, strict=True):
-                kept.assign(stop_gradient(state))
+                kept.assign(stop_gradient(state if state.dtype is kept.dtype else state.cast(kept.dtype)))
         result = outputs if self.return_sequences else last
         return (result, *states) if self.return_state else result
 
@@ -161,7 +161,7 @@ class Recurrent(Layer):
 
     def _starting_states(self, x: Tensor, given: Any) -> States:
         if given is not None:
-            states = tuple(s if isinstance(s, Tensor) else tensor(s, dtype=self.dtype) for s in tuple_of(given))
+            states = tuple(self._state(s) for s in tuple_of(given))
             wanted = self.state_sizes()
             if len(states) != len(wanted):
                 raise UsageError(self.name, f"{len(states)} initial states given, there are {len(wanted)}")
@@ -180,11 +180,17 @@ class Recurrent(Layer):
         if self._kept[0].shape[0] != x.shape[0]:
             raise ShapeError(self.name, f"stateful: the states kept are those of a batch of {self._kept[0].shape[0]}",
                              {"x": x.spec}, hint="use one batch size, drop the rest of the data")  # fmt: skip
-        return tuple(v.value() for v in self._kept)
+        return tuple(self._state(v.value()) for v in self._kept)
+
+    def _state(self, given: Any) -> Tensor:
+        """A state as a tensor; of the compute dtype under a mixed policy."""
+        if not isinstance(given, Tensor):
+            return tensor(given, dtype=self.compute_dtype)
+        return given if self.compute_dtype is self.dtype else given.cast(self.compute_dtype)
 
     def zero_states(self, x: Tensor) -> States:
         """The states before the first step, for inputs like ``x``."""
-        return tuple(zeros((x.shape[0], n), dtype=self.dtype, device=x.device) for n in self.state_sizes())
+        return tuple(zeros((x.shape[0], n), dtype=self.compute_dtype, device=x.device) for n in self.state_sizes())
 
     def reset_state(self) -> None:
         """Set the states that a stateful layer keeps back to 0."""
@@ -311,7 +317,7 @@ class RNN(Recurrent):
 
     def zero_states(self, x: Tensor) -> States:
         """What the cell starts with."""
-        like = zeros((), dtype=self.cell.dtype, device=x.device)
+        like = zeros((), dtype=self.cell.compute_dtype, device=x.device)
         make = getattr(self.cell, "initial_states", None)
         return tuple_of(make(x.shape[0], like)) if make is not None else initial_states(self.cell, x.shape[0], like)
 

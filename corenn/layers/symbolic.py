@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from corenn import tree
 from corenn.autodiff.reverse import refuse_target
 from corenn.device import current_device
-from corenn.errors import ShapeError, UsageError
+from corenn.errors import UsageError
 from corenn.ops.binding import prepare
 from corenn.ops.dispatch import _interpreter, current, infer
 from corenn.ops.table import Op
@@ -41,8 +41,8 @@ class Symbolic(Tensor):
 
     @property
     def shape(self) -> tuple[Any, ...]:  # the batch extent is None
-        """Extents, the batch as ``None``."""
-        return (None, *self.spec.shape[1:])
+        """Extents, the batch as ``None``; ``()`` for a number of the whole batch, such as a mean."""
+        return (None, *self.spec.shape[1:]) if self.spec.shape else ()
 
     def __corenn_op__(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Record an op applied to symbolic tensors."""
@@ -108,6 +108,8 @@ class OpCall:
 class Abstract:
     """The interpreter that only infers: ops give tensors without data."""
 
+    only_infers = True  #: what metrics, which know nothing of layers, ask for
+
     def __init__(self) -> None:
         self.reads: dict[int, Any] = {}  #: what a tape asks a graph for: there are no values to read here
 
@@ -170,8 +172,6 @@ def _record(callee: Any, args: tuple[Any, ...], options: dict[str, Any], name: s
     origin = Origin(callee, args, options, name)
     found = []
     for position, spec in enumerate(tree.leaves(result)):
-        if not spec.shape:
-            raise ShapeError(name, "a functional model's tensors need a batch axis", {"result": spec})
         label = f"{name}:{position}" if position else name
         found.append(Symbolic(spec.at(None), label, origin, position))
     return tree.rebuild(result, iter(found))

@@ -14,6 +14,7 @@ from corenn.optimizers.adam import Adam, Adamax, AdamW, Lion, Nadam
 from corenn.optimizers.base import Optimizer
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 from corenn.optimizers.descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
+from corenn.optimizers.loss_scaling import DynamicLossScale
 
 _registry: Registry[Optimizer] = Registry("optimizer", Optimizer)
 register = _registry.register
@@ -48,6 +49,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "DynamicLossScale",
     "Ftrl",
     "Lion",
     "Nadam",

@@ -7,6 +7,8 @@ tensors, so that the same plan serves the whole run.
 
 from __future__ import annotations
 
+import copy
+import functools
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,104 +18,70 @@ import numpy as np
 
 from corenn import dtypes
 from corenn.autodiff.tape import GradientTape, recording_tapes
-from corenn.configurable import Configurable
 from corenn.device import Device
 from corenn.dtypes import DType
-from corenn.errors import AttributeValueError, CheckpointError, DTypeError, UsageError
+from corenn.errors import DTypeError, GraphError, UsageError
+from corenn.graph.building import py_function
 from corenn.graph.state import GraphVariable
 from corenn.graph.tensors import GraphTensor
 from corenn.ops.creation import full_like, tensor
 from corenn.ops.dispatch import _interpreter, current
-from corenn.optimizers import in_graph
+from corenn.ops.elementwise import where
+from corenn.optimizers import averaging, in_graph, state
 from corenn.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
-from corenn.optimizers.records import Matcher, Record, fitting, held, matches, pattern
-from corenn.schedules import Schedule
-from corenn.schedules import get as get_schedule
+from corenn.optimizers.loss_scaling import all_finite, unscaled
+from corenn.optimizers.records import Record, StepCount, fitting, held
+from corenn.optimizers.settings import Settings
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
 Pairs = Iterable[tuple[Tensor | None, Any]]
 
 
-class Optimizer(Configurable):
+class Optimizer(Settings):
     """Base of optimizers.
 
     A subclass names its ``slot_names`` and defines ``update``.  Arguments common to all:
 
     - ``learning_rate``: a float, or a schedule (or function) of ``iterations``; the property can be set;
     - ``weight_decay``: decoupled: each update first multiplies a variable by ``1 - rate * weight_decay``;
-      ``exclude_from_weight_decay``: variables, or patterns (``re.search`` in names), that are left alone;
+      ``exclude_from_weight_decay``: patterns (``re.search`` in names), variables or layers that are left alone;
     - ``clipnorm`` (each gradient's norm), ``clipvalue`` (each element) or ``global_clipnorm`` (all gradients together);
     - ``use_ema``: keep an exponential moving average of each variable, ``ema_momentum * average + (1 - ema_momentum) *
       variable``, starting at its value after the first update (see ``averaged``); every ``ema_overwrite_frequency``
       updates the variables are set to their averages;
-    - ``loss_scale_factor``: gradients are divided by it (``scale_loss`` multiplies the loss);
+    - ``loss_scale_factor``: gradients are divided by it (``scale_loss`` multiplies the loss); ``"dynamic"``, or a
+      ``DynamicLossScale``, adapts it, and leaves out updates whose gradients are not finite;
     - ``gradient_accumulation_steps``: an update is made only on every n-th call, with the mean of n gradients;
-    - ``lr_multipliers``: ``{pattern or variable: factor}`` on the learning rate; the first that matches counts.
+    - ``lr_multipliers``: ``{pattern, variable or layer: factor}`` on the learning rate; the first that matches counts
+      (``set_lr_multiplier`` changes one later).
     """
 
     #: Names of the tensors kept for each variable, in the order of ``update``; each starts at ``slot_start(name)``.
     slot_names: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        learning_rate: float | Schedule | Callable[[int], float] = 0.001,
-        *,
-        weight_decay: float | None = None,
-        exclude_from_weight_decay: Sequence[Matcher] = (),
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        lr_multipliers: Mapping[Matcher, float] | None = None,
-        name: str | None = None,
-        **unknown: Any,
-    ) -> None:
-        if unknown:
-            self.refuse_arguments(unknown)
-        self.name = name if name is not None else type(self).__name__.lower()
-        self.learning_rate = learning_rate
-        self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)
-        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
-        self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
-        self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
-        self.lr_multipliers = dict(lr_multipliers or {})
-        self._check_arguments()
+    def _begin(self) -> None:
+        """What is there before the first update."""
         self.iterations = 0
         self._micro_steps = 0
         self._records: dict[int, Record] = {}
         self._names: set[str] = set()
         self._numbers: dict[tuple[Hashable, DType, Device], Tensor] = {}
         self._warned = False
-        self._swapped = False
+        self._swapped = self._ahead = False
+        self.settings_version = 0
         #: What is kept in graphs of sessions, by the graph's identity, and of the one an update is being added to.
         self.graph_states: dict[int, in_graph.GraphState] = {}
         self.graph_state: in_graph.GraphState | None = None
         self._pending: Mapping[str, Any] | None = None
 
-    def _check_arguments(self) -> None:
-        where = type(self).__name__
-        limits = {"clipnorm": self.clipnorm, "clipvalue": self.clipvalue, "global_clipnorm": self.global_clipnorm}
-        given = {name: limit for name, limit in limits.items() if limit is not None}
-        if len(given) > 1:
-            raise UsageError(where, f"give one of {', '.join(limits)}, not {' and '.join(given)}")
-        positive = {
-            **given,
-            "loss_scale_factor": self.loss_scale_factor,
-            "gradient_accumulation_steps": self.gradient_accumulation_steps,
-            "ema_overwrite_frequency": self.ema_overwrite_frequency,
-        }
-        for name, value in positive.items():
-            if value is not None and not value > 0:
-                raise AttributeValueError(where, f"{name} must be positive", {name: value})
-        if self.weight_decay is not None and not self.weight_decay >= 0:
-            raise AttributeValueError(where, "weight_decay must be at least 0", {"weight_decay": self.weight_decay})
-        if not 0 <= self.ema_momentum <= 1:
-            raise AttributeValueError(where, "ema_momentum must lie in [0, 1]", {"ema_momentum": self.ema_momentum})
+    def fresh(self) -> Optimizer:
+        """One with the same settings that has made no update yet."""
+        made = copy.copy(self)
+        made.lr_multipliers = dict(self.lr_multipliers)
+        made._begin()
+        made.loss_scale_factor = self.loss_scale_factor
+        return made
 
     # ---- what subclasses write
 
@@ -133,27 +101,15 @@ class Optimizer(Configurable):
     # ---- learning rate
 
     @property
-    def learning_rate(self) -> float:
-        """The rate of the next update; set it to a float, a schedule or a function of the step."""
-        return self._rate if isinstance(self._rate, float) else self._rate(self.iterations)
+    def iterations(self) -> int:
+        """The number of updates made; while a function is traced one that summaries ask anew in every run."""
+        if _tracing() is not None:
+            return StepCount.of(lambda: self._iterations)
+        return self._iterations
 
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        if isinstance(value, (int, float, np.generic)) or (isinstance(value, (Tensor, np.ndarray)) and value.size == 1):
-            rate = float(value)
-            if not rate >= 0:
-                raise AttributeValueError(type(self).__name__, "the learning rate must be at least 0", {"given": rate})
-            self._rate: float | Schedule = rate
-        else:
-            chosen = get_schedule(value)
-            if chosen is None:
-                raise UsageError(type(self).__name__, "the learning rate is None", hint="a float or a schedule")
-            self._rate = chosen
-
-    @property
-    def schedule(self) -> Schedule | None:
-        """The learning-rate schedule, if the rate is not a constant."""
-        return None if isinstance(self._rate, float) else self._rate
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        self._iterations = int(value)
 
     # ---- variables
 
@@ -167,8 +123,8 @@ class Optimizer(Configurable):
             if id(variable) not in self._records:
                 self._add(variable, name)
         if self._pending is not None and self._records:
-            state, self._pending = self._pending, None
-            self.set_state(state)
+            saved, self._pending = self._pending, None
+            self.set_state(saved)
 
     @property
     def built(self) -> bool:
@@ -191,11 +147,6 @@ class Optimizer(Configurable):
         record = self._records[id(variable)] = Record(variable, name, slots, factor, decays)
         return record
 
-    def settings_of(self, variable: Variable) -> tuple[float, bool]:
-        """The factor on the learning rate, and whether weight decay applies, for one variable."""
-        factor = next((f for key, f in self.lr_multipliers.items() if matches(key, variable)), 1.0)
-        return float(factor), not any(matches(key, variable) for key in self.exclude_from_weight_decay)
-
     @property
     def variables(self) -> list[Variable]:
         """The optimizer's own variables, named ``<variable>/<slot>``: slots, averages, accumulated gradients."""
@@ -204,8 +155,16 @@ class Optimizer(Configurable):
     # ---- updating
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """The loss to differentiate: multiplied by ``loss_scale_factor`` if there is one."""
-        return loss * self.loss_scale_factor if self.loss_scale_factor is not None else loss
+        """The loss to differentiate: multiplied by ``loss_scale``.  ``apply_gradients`` divides the gradients by it."""
+        if self._scaling is not None:
+            scaling, graph = self._scaling, _tracing()
+            dtype = loss.dtype if loss.dtype.itemsize >= 4 else dtypes.float32
+            if graph is not None:
+                scale: Tensor = graph.host_value(lambda: scaling.value, dtype)
+            else:
+                scale = tensor(scaling.value, dtype=dtype, device=loss.device)
+            return loss * scale
+        return loss * self._loss_scale_factor if self._loss_scale_factor is not None else loss
 
     def minimize(
         self,
@@ -286,18 +245,38 @@ class Optimizer(Configurable):
     def _apply(self, present: list[tuple[Tensor, Variable]]) -> None:
         if self._swapped:
             raise UsageError(self.name, "the variables hold their averages", hint="swap_averages() before training")
+        if not self.traceable and _tracing() is not None:
+            raise GraphError(
+                self.name, "a traced function makes the same update in every run, and this optimizer does not",
+                hint="call apply_gradients outside corenn.function, or leave gradient_accumulation_steps and "
+                "ema_overwrite_frequency alone",
+            )  # fmt: skip
         if any(id(v) not in self._records for _, v in present):
             self.build(v for _, v in present)
         gradients = [fitting(g, v) for g, v in present]
         records = [self._records[id(v)] for _, v in present]
-        if self.loss_scale_factor is not None:
-            gradients = [g * (1.0 / self.loss_scale_factor) for g in gradients]
+        finite: Tensor | None = None
+        self._numbers.clear()
+        if self._scaling is not None:
+            finite = all_finite(gradients)
+            scaling = self._scaling
+            name = ("inverse of the loss scale",)
+            inverses = [self.number(lambda: 1.0 / scaling.value, r.variable, name) for r in records]
+            gradients = [unscaled(g, i) for g, i in zip(gradients, inverses, strict=True)]
+            if _tracing() is None:
+                ok = bool(finite)
+                scaling.note(ok)
+                if not ok:
+                    return
+                finite = None
+        elif self._loss_scale_factor is not None:
+            gradients = [g * (1.0 / self.loss_scale) for g in gradients]
         if self.gradient_accumulation_steps is not None and self.gradient_accumulation_steps > 1:
             ready = self._accumulate(gradients, records)
             if ready is None:
                 return
             gradients, records = ready
-        self._step(self.clipped(gradients), records)
+        self._step(self.clipped(gradients), records, finite)
 
     def _accumulate(self, gradients: list[Tensor], records: list[Record]) -> tuple[list[Tensor], list[Record]] | None:
         """Add the gradients to those of the calls before; on the last call of a round, their means."""
@@ -327,28 +306,53 @@ class Optimizer(Configurable):
             return [g for g in clip_by_global_norm(gradients, self.global_clipnorm)[0] if g is not None]
         return gradients
 
-    def _step(self, gradients: list[Tensor], records: list[Record]) -> None:
-        decay = self.weight_decay or 0.0
+    def _step(self, gradients: list[Tensor], records: list[Record], finite: Tensor | None = None) -> None:
+        """One update; where ``finite`` (while a step is traced) is False, nothing comes of it."""
         self._numbers.clear()
         rates = [self._rate_of(record) for record in records]
-        record_effect = getattr(current(), "host_effect", None)  # while a step is traced
-        if record_effect is None:
-            self._advance()
+        if finite is not None:
+            self._step_where(finite, gradients, records, rates)
         else:
-            record_effect(self._advance)
-        for gradient, record, own_rate in zip(gradients, records, rates, strict=True):
-            variable, slots = record.variable, record.slots
-            if slots and slots[0].spec.device is not variable.spec.device:
-                for own in record.held():  # the variable was moved
-                    own.move_to(variable.device)
-            results = self.update(variable, gradient, slots, own_rate, decay if record.decays else 0.0)
-            variable.assign(results[0])
-            for slot, value in zip(slots, results[1:], strict=True):
-                slot.assign(value)
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value()))
+            graph = _tracing()
+            if graph is None:
+                self._advance()
+            else:
+                graph.host_effect(self._advance)
+            for gradient, record, own_rate in zip(gradients, records, rates, strict=True):
+                results = self._updated(record, gradient, own_rate)
+                variable = record.variable
+                variable.assign(results[0])
+                for slot, value in zip(record.slots, results[1:], strict=True):
+                    slot.assign(value)
+                if variable.constraint is not None:
+                    variable.assign(variable.constraint(variable.value()))
         if self.use_ema:
-            self._average(records)
+            averaging.average(self, records, finite)
+
+    def _step_where(self, finite: Tensor, gradients: list[Tensor], records: list[Record], rates: list[Tensor]) -> None:
+        """The updates of a traced step that may have to leave them out; all are computed before the first is kept."""
+        self._ahead = True  # whether the update counts is known when the gradients are
+        try:
+            found = [self._updated(r, g, rate) for g, r, rate in zip(gradients, records, rates, strict=True)]
+        finally:
+            self._ahead = False
+        for record, results in zip(records, found, strict=True):
+            variable, new = record.variable, results[0]
+            if variable.constraint is not None:
+                new = variable.constraint(new)
+            variable.assign(where(finite, new, variable))
+            for slot, value in zip(record.slots, results[1:], strict=True):
+                slot.assign(where(finite, value, slot))
+        py_function(self._note, [finite], [])
+
+    def _updated(self, record: Record, gradient: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
+        """The new values of a variable and its slots."""
+        variable, slots = record.variable, record.slots
+        if slots and slots[0].spec.device is not variable.spec.device:
+            for own in record.held():  # the variable was moved
+                own.move_to(variable.device)
+        decay = self.weight_decay or 0.0
+        return self.update(variable, gradient, slots, rate, decay if record.decays else 0.0)
 
     def _rate_of(self, record: Record) -> Tensor:
         return self.rate_for(record.variable, record.factor)
@@ -360,10 +364,27 @@ class Optimizer(Configurable):
     def _advance(self) -> None:
         self.iterations += 1
 
+    def _note(self, finite: Any) -> list[Any]:
+        """In a run of a traced step: adapt the loss scale, and count the update if it is made."""
+        assert self._scaling is not None  # the step was traced with it
+        self._scaling.note(bool(finite))
+        if finite:
+            self._advance()
+        return []
+
     @property
     def traceable(self) -> bool:
         """Whether every update does the same, so that a traced step can repeat it."""
         return self.gradient_accumulation_steps in (None, 1) and self.ema_overwrite_frequency is None
+
+    def _one_ahead(self, value: Callable[[], float]) -> float:
+        """A number as it is when the update being made has been counted."""
+        before = int(self.iterations)
+        self.iterations = before + 1
+        try:
+            return value()
+        finally:
+            self.iterations = before
 
     def number(self, value: Callable[[], float], variable: Variable, name: tuple[Any, ...]) -> Tensor:
         """A 0-d tensor beside a variable (float32 beside one of 16 bits), made once per step for each ``name``.
@@ -371,6 +392,8 @@ class Optimizer(Configurable):
         While a step is traced: a tensor that every run of it asks ``value`` for anew.
         """
         dtype = variable.spec.dtype
+        if self._ahead and name[0] != "rate":
+            value = functools.partial(self._one_ahead, value)
         if self.graph_state is not None:
             of: Any = variable
             return in_graph.number(self, self.graph_state, value, of, 0 if name[0] == "rate" else 1)
@@ -383,9 +406,9 @@ class Optimizer(Configurable):
             dtype = dtypes.int64
         elif dtype.itemsize < 4:
             dtype = dtypes.float32
-        record_value = getattr(current(), "host_value", None)
-        if record_value is not None:
-            found = record_value(value, dtype)
+        graph = _tracing()
+        if graph is not None:
+            found = graph.host_value(value, dtype)
         else:
             found = tensor(np.asarray(number, dtype.numpy), device=variable.device)
         self._numbers[key] = found
@@ -395,31 +418,13 @@ class Optimizer(Configurable):
         """The number of the update being made, from 1, int64 and 0-d, on the variable's device."""
         if self.graph_state is not None:
             return in_graph.step_number(self.graph_state)
-        return self.number(lambda: self.iterations, variable, ("step",))
+        return self.number(lambda: int(self.iterations), variable, ("step",))
 
     # ---- moving averages
 
-    def _average(self, records: list[Record]) -> None:
-        every = self.ema_overwrite_frequency
-        for record in records:
-            if record.average is None:
-                record.average = held(record.variable.value(), f"{record.name}/average")
-            else:
-                step = (record.variable - record.average) * (1.0 - self.ema_momentum)
-                record.average.assign(record.average + step)
-            if every is not None and self.iterations % every == 0:
-                record.variable.assign(record.average.value())
-
     def swap_averages(self) -> None:
         """Exchange the variables' values and their moving averages; a second call undoes it."""
-        if not self.use_ema:
-            raise UsageError(self.name, "keeps no averages", hint=f"{type(self).__name__}(..., use_ema=True)")
-        for record in self._records.values():
-            if record.average is not None:
-                value, average = record.variable.value(), record.average.value()
-                record.variable.assign(average)
-                record.average.assign(value)
-        self._swapped = not self._swapped
+        averaging.swap(self)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -430,79 +435,35 @@ class Optimizer(Configurable):
         finally:
             self.swap_averages()
 
-    # ---- configuration and state
-
-    def _argument(self, name: str) -> Any:
-        if name == "learning_rate":
-            return self._rate
-        if name == "name":
-            return None if self.name == type(self).__name__.lower() else self.name
-        if name == "lr_multipliers":
-            return {pattern(key): factor for key, factor in self.lr_multipliers.items()} or None
-        if name == "exclude_from_weight_decay":
-            return tuple(pattern(key) for key in self.exclude_from_weight_decay)
-        return super()._argument(name)
+    # ---- state
 
     def get_state(self) -> dict[str, Any]:
         """What a run needs to continue to the same bits: nested dicts of numbers and NumPy arrays.
 
-        ``{"iterations", "micro_steps", "swapped", "learning_rate", "slots": {variable: {slot: array}}}``; averages and
-        accumulated gradients count as slots.  A schedule is part of the configuration: its rate is ``None`` here.
+        ``{"iterations", "micro_steps", "swapped", "learning_rate", "lr_multipliers": {variable: factor}, "loss_scale",
+        "slots": {variable: {slot: array}}}``; averages and accumulated gradients count as slots.  A schedule is part of
+        the configuration: its rate is ``None`` here.
         """
         if self._pending is not None:
             return dict(self._pending)
-        slots = {
-            r.name: {v.name.removeprefix(f"{r.name}/"): v.numpy() for v in r.held()} for r in self._records.values()
-        }
-        rate = self._rate if isinstance(self._rate, float) else None
-        counts = {"iterations": self.iterations, "micro_steps": self._micro_steps, "swapped": self._swapped}
-        return {**counts, "learning_rate": rate, "slots": slots}
+        return state.state_of(self)
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue where the optimizer that gave ``state`` stood; before ``build``, when it is built.
+    def set_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue where the optimizer that gave ``saved`` stood; before ``build``, when it is built.
 
         Raises CheckpointError, and changes nothing, when the variables or the slots are not those of the state.
         """
-        if not self._records and state.get("slots"):
-            self._pending = state
-            self.iterations = int(state["iterations"])
+        if not self._records and saved.get("slots"):
+            self._pending = saved
+            self.iterations = int(saved["iterations"])
             return
-        self._check_state(state)
-        for record in self._records.values():
-            arrays = dict(state["slots"][record.name])
-            for slot, name in zip(record.slots, self.slot_names, strict=True):
-                slot.assign(tensor(arrays.pop(name), dtype=slot.dtype, device=slot.device))
-            for name in ("average", "accumulated"):
-                array = arrays.pop(name, None)
-                kept = None
-                if array is not None:
-                    like = record.variable
-                    kept = held(tensor(array, dtype=like.dtype, device=like.device), f"{record.name}/{name}")
-                setattr(record, name, kept)
-        self.iterations, self._micro_steps = int(state["iterations"]), int(state.get("micro_steps", 0))
-        self._swapped = bool(state.get("swapped", False))
-        if state.get("learning_rate") is not None and isinstance(self._rate, float):
-            self._rate = float(state["learning_rate"])
+        state.restore(self, saved)
 
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        saved = state.get("slots", {})
-        mine = {record.name: record for record in self._records.values()}
-        for name in [*mine, *saved]:
-            if (name in mine) != (name in saved):
-                which = "the checkpoint has no state for" if name in mine else "the optimizer does not train"
-                shown = {"checkpoint": f"{len(saved)} variables", "optimizer": f"{len(mine)} variables"}
-                hint = "load it into the model it was saved from"
-                raise CheckpointError(self.name, f"{which} the variable {name!r}", shown, hint=hint)
-        for name, record in mine.items():
-            have, want = set(saved[name]) - {"average", "accumulated"}, set(self.slot_names)
-            if have != want:
-                slots = {"checkpoint": sorted(have), "optimizer": sorted(want)}
-                hint = "use the optimizer, with the options, that the checkpoint was made with"
-                raise CheckpointError(self.name, f"the slots of {name!r} are others", slots, hint=hint)
-            for slot, array in saved[name].items():
-                if tuple(np.shape(array)) != record.variable.shape:
-                    shapes = {"variable": record.variable.spec, "saved": np.shape(array)}
-                    raise CheckpointError(self.name, f"the slot {slot!r} of {name!r} has another shape", shapes)
+
+def _tracing() -> Any:
+    """The graph of the function being traced, whose every run is to ask for numbers of the host anew; or ``None``."""
+    found = current()
+    return found if hasattr(found, "host_value") else None
 
 
 __all__ = ["Optimizer"]

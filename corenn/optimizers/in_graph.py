@@ -60,10 +60,10 @@ def apply_gradients(optimizer: Optimizer, pairs: Sequence[Pair], global_step: An
             "apply_gradients", "No gradients provided for any variable, check your graph for ops that do not support "
             f"gradients, between variables {names} and loss None.",
         )  # fmt: skip
-    if not optimizer.traceable or optimizer.use_ema:
+    if not optimizer.traceable or optimizer.use_ema or optimizer.loss_scale_factor is not None:
         raise GraphError(
-            optimizer.name, "gradient accumulation and moving averages are not part of a session's graph",
-            hint="leave gradient_accumulation_steps and use_ema alone here",
+            optimizer.name, "gradient accumulation, moving averages and loss scaling are not part of a session's graph",
+            hint="leave gradient_accumulation_steps, use_ema and loss_scale_factor alone here",
         )  # fmt: skip
     graph = present[0][1].graph
     state = optimizer.graph_states.get(id(graph))

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, runtime_checkable
 
-from corenn.errors import ShapeError
+from corenn.errors import AttributeValueError, ShapeError
+from corenn.graph.state import GraphVariable
 from corenn.ops.creation import tensor
 from corenn.tensor import Tensor
 from corenn.variable import Variable
 
-Matcher = str | Variable
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """A layer: what holds variables, and knows the layers inside it."""
+
+    name: str
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Its variables."""
+
+    def walk(self) -> Iterable[Any]:
+        """Itself and the layers inside."""
+
+
+#: How a setting names variables: a pattern (``re.search`` in their names), a variable, or a layer with all inside it.
+Matcher = str | Variable | HasWeights
 
 
 class Record:
@@ -28,19 +46,59 @@ class Record:
         return [v for v in (*self.slots, self.average, self.accumulated) if v is not None]
 
 
+class StepCount(int):
+    """``optimizer.iterations`` as it is while a function is traced: ``now()`` is the number when the trace runs.
+
+    As a number it is the one of the moment of tracing; what is called in every run (a summary) asks ``now``.
+    """
+
+    _ask: Callable[[], int]
+
+    @classmethod
+    def of(cls, ask: Callable[[], int]) -> StepCount:
+        """The number that ``ask`` gives, in every run anew."""
+        made = cls(ask())
+        made._ask = ask
+        return made
+
+    def now(self) -> int:
+        """The present number."""
+        return self._ask()
+
+
 def held(value: Tensor, name: str) -> Variable:
     """A variable of the optimizer's own."""
     return Variable(value, name=name, trainable=False)
 
 
+def check_matcher(where: str, key: Any) -> None:
+    """AttributeValueError unless ``key`` can name variables."""
+    if isinstance(key, str):
+        try:
+            re.compile(key)
+        except re.error as error:
+            raise AttributeValueError(where, f"the pattern {key!r} is no regular expression: {error}") from None
+    elif not isinstance(key, (Variable, GraphVariable, HasWeights)):
+        what = f"{key!r} does not name variables"
+        raise AttributeValueError(where, what, hint="a pattern of their names ('^head/'), a variable, or a layer")
+
+
 def matches(key: Matcher, variable: Variable) -> bool:
     """Whether a setting for some variables is for this one."""
-    return key is variable if isinstance(key, Variable) else re.search(key, variable.name) is not None
+    if isinstance(key, str):
+        return re.search(key, variable.name) is not None
+    if isinstance(key, (Variable, GraphVariable)):
+        return key is variable
+    return any(v is variable for v in key.weights)
 
 
 def pattern(key: Matcher) -> str:
-    """A matcher as a pattern, for configurations."""
-    return f"^{re.escape(key.name)}$" if isinstance(key, Variable) else key
+    """A matcher as a pattern, for configurations.  The variables of a layer are called ``<layer>/<variable>``."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, (Variable, GraphVariable)):
+        return f"^{re.escape(key.name)}$"
+    return f"^({'|'.join(re.escape(layer.name) for layer in key.walk())})/"
 
 
 def fitting(given: Any, variable: Variable) -> Tensor:
@@ -55,4 +113,4 @@ def fitting(given: Any, variable: Variable) -> Tensor:
     return gradient if gradient.dtype is variable.dtype else gradient.cast(variable.dtype)
 
 
-__all__ = ["Matcher", "Record", "fitting", "held", "matches", "pattern"]
+__all__ = ["HasWeights", "Matcher", "Record", "StepCount", "check_matcher", "fitting", "held", "matches", "pattern"]

@@ -12,8 +12,10 @@ with a program's own protobuf.  Sources: TensorFlow's ``event.proto``, ``summary
 TensorBoard's plugins.
 
 Functions here write with the current writer (``with writer.as_default():``) and return True; without one they do
-nothing and return False, so that library code may be instrumented whether or not anyone listens.  The same methods
-on the writer itself, :class:`EventWriter`, always write.  :func:`read_events` reads files back.
+nothing and return False, so that library code may be instrumented whether or not anyone listens.
+:func:`record_if` says when to write.  In a traced function (``corenn.function``) they write in each of its runs; their
+step is then a variable, a function, or ``optimizer.iterations``, which is asked anew.  The same methods on the writer
+itself, :class:`EventWriter`, always write.  :func:`read_events` reads files back.
 
 In graphs (``corenn.graph``) summaries are operations: :func:`scalar_summary` and its kin, the functions of
 ``corenn.summary.graph_ops``; :func:`merge_all` makes one of them all, and a :class:`FileWriter` takes what it gives.
@@ -26,11 +28,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from corenn.summary._current import current_writer, get_step, set_step
+from corenn.ops.dispatch import current
+from corenn.summary._current import current_writer, get_step, record_if, set_step, should_record
 from corenn.summary._graph import GraphNode
 from corenn.summary._values import SummaryWarning
 from corenn.summary.reader import EventRecord, read_events
 from corenn.summary.writer import EventWriter, FileWriter
+from corenn.tensor import Tensor
 
 if TYPE_CHECKING:
     from corenn.summary import graph_ops
@@ -60,9 +64,11 @@ __all__ = [
     "merge",
     "merge_all",
     "read_events",
+    "record_if",
     "scalar",
     "scalar_summary",
     "set_step",
+    "should_record",
     "text",
     "text_summary",
 ]
@@ -96,26 +102,30 @@ def create_file_writer(
 
 def scalar(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
     """One real number of rank 0, with the current writer; errors as :meth:`EventWriter.scalar`."""
-    return _with_writer(lambda writer: writer.scalar(name, data, step, description=description))
+    return _record(lambda w, value, at: w.scalar(name, value, at, description=description), data, step)
 
 
 def histogram(
     name: str, data: object, step: object = None, *, buckets: int = 30, description: str | None = None
 ) -> bool:
     """The distribution of a real array, with the current writer; shapes and errors as :meth:`EventWriter.histogram`."""
-    return _with_writer(lambda writer: writer.histogram(name, data, step, buckets=buckets, description=description))
+    return _record(
+        lambda w, value, at: w.histogram(name, value, at, buckets=buckets, description=description), data, step
+    )
 
 
 def image(
     name: str, data: object, step: object = None, *, max_outputs: int = 3, description: str | None = None
 ) -> bool:
     """Images ``[n, height, width, channels]``, with the current writer; errors as :meth:`EventWriter.image`."""
-    return _with_writer(lambda writer: writer.image(name, data, step, max_outputs=max_outputs, description=description))
+    return _record(
+        lambda w, value, at: w.image(name, value, at, max_outputs=max_outputs, description=description), data, step
+    )
 
 
 def text(name: str, data: object, step: object = None, *, description: str | None = None) -> bool:
     """Markdown, one string or a table of them, with the current writer; errors as :meth:`EventWriter.text`."""
-    return _with_writer(lambda writer: writer.text(name, data, step, description=description))
+    return _record(lambda w, value, at: w.text(name, value, at, description=description), data, step)
 
 
 def graph(nodes: Iterable[GraphNode]) -> bool:
@@ -131,6 +141,23 @@ def hparams(values: Mapping[str, object], *, group: str = "") -> bool:
 def flush() -> bool:
     """Hand what the current writer was given to the operating system; OSError when the disk refuses."""
     return _with_writer(lambda writer: writer.flush())
+
+
+def _record(write: Callable[[EventWriter, Any, Any], object], data: object, step: object) -> bool:
+    """Write with the current writer, if there is one and ``record_if`` allows it; whether it has been written.
+
+    While a function is traced: in each of its runs, with the writer of that time.
+    """
+    if hasattr(current(), "host_value"):
+        from corenn.summary._traced import record
+
+        record(lambda value, at: _record(write, value, at), data, step)
+        return True
+    writer = current_writer()
+    if writer is None or not should_record() or (isinstance(data, Tensor) and data.data is None):
+        return False  # the last: a layer is only looked at for its shapes
+    write(writer, data, step)
+    return True
 
 
 def _with_writer(write: Callable[[EventWriter], object]) -> bool:

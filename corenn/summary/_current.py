@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corenn.errors import UsageError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _writer: ContextVar[EventWriter | None] = ContextVar("corenn_summary_writer", default=None)
 _step: ContextVar[object] = ContextVar("corenn_summary_step", default=None)
+_conditions: ContextVar[tuple[Any, ...]] = ContextVar("corenn_summary_conditions", default=())
 
 
 def current_writer() -> EventWriter | None:
@@ -22,7 +23,7 @@ def current_writer() -> EventWriter | None:
 
 
 def set_step(step: object) -> None:
-    """The step for summaries written without one: an int, or a variable, which is read at each write.
+    """The step for summaries written without one: an int, or a variable or function, asked at each write.
 
     Inside ``with writer.as_default(step=...)`` it lasts until the end of that block.  ``None`` unsets it.
     """
@@ -35,12 +36,32 @@ def get_step() -> object:
 
 
 def step_or_default(where: str, step: object) -> object:
-    """``step``, or the default step when it is ``None``; UsageError when there is neither."""
+    """``step``, or the default step when it is ``None``, as it is now; UsageError when there is neither."""
     step = _step.get() if step is None else step
     if step is None:
         hint = "pass step=, call corenn.summary.set_step(n), or use 'with writer.as_default(step=n):'"
         raise UsageError(where, "no step was given and no default step is set", hint=hint)
-    return step
+    now = getattr(step, "now", step)  # the number of updates of an optimizer, as a traced function sees it
+    return now() if callable(now) else now
+
+
+def should_record() -> bool:
+    """Whether ``corenn.summary.scalar(...)`` writes here and now: there is a writer, and ``record_if`` allows it."""
+    return _writer.get() is not None and all(bool(c() if callable(c) else c) for c in _conditions.get())
+
+
+@contextmanager
+def record_if(condition: bool | Callable[[], Any]) -> Iterator[None]:
+    """In the block, summaries are written only where ``condition`` holds: a bool, a variable, a function (asked anew).
+
+    ``with corenn.summary.record_if(lambda: optimizer.iterations % 100 == 0):`` writes every hundredth step.  Blocks
+    inside blocks must all allow it.  The methods of a writer itself always write.
+    """
+    token = _conditions.set((*_conditions.get(), condition))
+    try:
+        yield
+    finally:
+        _conditions.reset(token)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from corenn import tree
 from corenn.configurable import deserialize, serialize
@@ -12,12 +12,21 @@ from corenn.layers.base import Layer
 from corenn.layers.core import Input
 from corenn.layers.masking import mask_after, options_for
 from corenn.layers.naming import local_names
+from corenn.layers.phase import structure_changed
 from corenn.layers.symbolic import OpCall, Origin, Symbolic
 from corenn.ops.table import TABLE
 from corenn.tensor import Tensor
 from corenn.training.model import Model, register
 
 Values = dict[int, Any]  # by identity of the symbolic tensor
+
+
+class Figure(NamedTuple):
+    """A symbolic tensor that a model adds to its loss (without a name), or reports as a metric."""
+
+    symbol: Symbolic
+    name: str | None = None
+    aggregation: Literal["mean", "sum"] = "mean"
 
 
 @register()
@@ -35,22 +44,62 @@ class Functional(Model):
             if not isinstance(tensor, Symbolic):
                 raise UsageError(self.name, f"inputs and outputs must be symbolic, not {type(tensor).__name__}",
                                  hint="x = corenn.layers.Input(shape); y = layer(x)")  # fmt: skip
+            if not tensor.spec.shape:
+                raise ShapeError(self.name, "inputs and outputs need a batch axis", {"given": repr(tensor)},
+                                 hint="add_loss and add_metric take numbers of the whole batch")  # fmt: skip
         if len({id(s) for s in symbols}) < len(symbols):
             raise UsageError(self.name, "an input is listed twice")
         self.inputs, self.outputs = inputs, outputs
-        self._calls = _in_order(self.name, symbols, tree.leaves(outputs))
+        self._figures: tuple[Figure, ...] = ()
+        self._connect()
+        self.built = True
+
+    def _connect(self) -> None:
+        """Find the calls that lead to the outputs, and to what is added to the loss and reported."""
+        symbols = tree.leaves(self.inputs)
+        self._calls = _in_order(self.name, symbols, self._wanted())
         self._ordered = list({id(c.callee): c.callee for c in self._calls if isinstance(c.callee, Layer)}.values())
         taken = [layer.name for layer in self._ordered]
         twice = sorted({n for n in taken if taken.count(n) > 1})
         if twice:
             raise UsageError(self.name, f"there are two layers called {twice[0]!r}", hint="give one another name")
         self._steps = [Step(call, found) for call, found in zip(self._calls, self._results(), strict=True)]
-        self.built = True
+
+    def _wanted(self) -> list[Symbolic]:
+        return [*tree.leaves(self.outputs), *(figure.symbol for figure in self._figures)]
+
+    def add_loss(self, value: Any) -> None:
+        """Add to the loss; also a symbolic number of the batch, such as ``corenn.mean(x)``, computed with the model."""
+        if not isinstance(value, Symbolic):
+            super().add_loss(value)
+        elif value.spec.shape:
+            raise ShapeError(self.name, "add_loss takes one number for the batch", {"given": repr(value)},
+                             hint="corenn.mean(value)")  # fmt: skip
+        else:
+            self._add(Figure(value))
+
+    def add_metric(self, value: Any, name: str, aggregation: Literal["mean", "sum"] = "mean") -> None:
+        """Report the mean or sum of ``value``; also of a symbolic tensor, computed with the model."""
+        if isinstance(value, Symbolic):
+            self._metric(name, aggregation)
+            self._add(Figure(value, name, aggregation))
+        else:
+            super().add_metric(value, name, aggregation)
+
+    def _add(self, figure: Figure) -> None:
+        before, self._figures = self._figures, (*self._figures, figure)
+        try:
+            self._connect()
+        except UsageError:
+            self._figures = before
+            self._connect()
+            raise
+        structure_changed()
 
     def _results(self) -> list[list[Symbolic]]:
         """The symbolic results of each call that something reads."""
         found: dict[int, dict[int, Symbolic]] = {id(call): {} for call in self._calls}
-        for symbol in (*tree.leaves(self.outputs), *(p for call in self._calls for p in call.parents())):
+        for symbol in (*self._wanted(), *(p for call in self._calls for p in call.parents())):
             if symbol.origin is not None and id(symbol.origin) in found:
                 found[id(symbol.origin)][id(symbol)] = symbol
         return [list(found[id(call)].values()) for call in self._calls]
@@ -71,6 +120,12 @@ class Functional(Model):
         masks: dict[int, Tensor] = {}
         for step in self._steps:
             step.run(values, masks)
+        for figure in self._figures:
+            value = values[id(figure.symbol)]
+            if figure.name is None:
+                super().add_loss(value)
+            else:
+                super().add_metric(value, figure.name, figure.aggregation)
         if isinstance(self.outputs, Symbolic):
             return values[id(self.outputs)]
         return tree.tree_map(lambda s: values[id(s)], self.outputs)
@@ -122,9 +177,10 @@ class Functional(Model):
             "layers": [serialize(layer) for layer in self._ordered],
             "calls": calls,
             "outputs": _map(written, self.outputs),
+            "figures": [[written(f.symbol), f.name, f.aggregation] for f in self._figures],
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": self.dtype.name,
+            "dtype": serialize(self._argument("dtype")),
         }
 
     @classmethod
@@ -150,7 +206,13 @@ class Functional(Model):
             result = callee(*resolved(entry["args"]), **resolved(entry["options"]))
             symbols |= {f"{number}:{i}": symbol for i, symbol in enumerate(tree.leaves(result))}
         rest = {k: config[k] for k in ("name", "trainable", "dtype") if k in config}
-        return cls(inputs, resolved(config["outputs"]), **rest)
+        model = cls(inputs, resolved(config["outputs"]), **rest)
+        for symbol, name, aggregation in config.get("figures", ()):
+            if name is None:
+                model.add_loss(resolved(symbol))
+            else:
+                model.add_metric(resolved(symbol), name, aggregation)
+        return model
 
 
 class Step:

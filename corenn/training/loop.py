@@ -106,6 +106,8 @@ class Loop:
         try:
             callbacks.call("on_restore")
             callbacks.call("on_train_begin")
+            if self.step and not self.stop and self._finished():  # resumed where most_steps cut an epoch short
+                self._end_epoch(callbacks, validate)
             while self.epoch < self.epochs and not self._finished():
                 if not self._run_epoch(callbacks, validate):
                     break

@@ -7,6 +7,7 @@ from typing import Any
 
 from corenn import losses as losses_module
 from corenn import metrics as metrics_module
+from corenn.dtypes import float32
 from corenn.errors import CheckpointError, ShapeError, UsageError, nearest
 from corenn.layers.naming import numbered
 from corenn.ops.elementwise import add, multiply
@@ -20,6 +21,15 @@ def _named(outputs: Any) -> dict[str, Any]:
     if isinstance(outputs, (list, tuple)):
         return {str(i): o for i, o in enumerate(outputs)}
     return {"": outputs}
+
+
+def _predictions(outputs: Any) -> dict[str, Any]:
+    """Outputs by name; those of 16 bits in float32, in which losses and metrics are computed."""
+    found = _named(outputs)
+    for name, value in found.items():
+        if isinstance(value, Tensor) and value.dtype.is_floating and value.dtype.itemsize < 4:
+            found[name] = value.cast(float32)
+    return found
 
 
 def _spread(given: Any, keys: list[str], what: str) -> dict[str, Any]:
@@ -104,7 +114,7 @@ class Objectives:
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
         """The weighted sum of the outputs' losses; ``None`` if no loss is compiled."""
-        predicted, weights = _named(y_pred), _named(sample_weight)
+        predicted, weights = _predictions(y_pred), _named(sample_weight)
         bound = self._losses if self._losses is not None else self._bind(list(predicted))
         wanted = self._targets(y, list(predicted))
         total: Tensor | None = None
@@ -125,7 +135,7 @@ class Objectives:
 
     def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: Tensor) -> None:
         """Add one batch to the metrics."""
-        predicted, wanted, weights = _named(y_pred), _named(y), _named(sample_weight)
+        predicted, wanted, weights = _predictions(y_pred), _named(y), _named(sample_weight)
         first = next(iter(predicted.values()))
         count = float(first.shape[0]) if isinstance(first, Tensor) and first.ndim else None
         self.tracker.update_state(loss, sample_weight=count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corenn.errors import MissingExtraError
+from corenn.training.run_directory import MATRIX_NOTE
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,6 +22,7 @@ except ImportError:
 RIGHT, WRONG = "#1f4e79", "#c0392b"
 _GAP = 0.12  # between sample images, as a part of their width
 _CAPTION = 0.42  # room for the text above a sample image, as a part of its width
+_SHORT = 5  # letters in the names of classes that have room beside each other
 _SCALE = 10  # a figure whose largest and smallest value differ by more is drawn on a logarithmic axis
 
 
@@ -30,10 +33,10 @@ class Plots:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
 
-    def save(self, figure: Figure, name: str) -> Path:
-        """Write a figure as ``name``.png."""
+    def save(self, figure: Figure, name: str, notes: Mapping[str, str] | None = None) -> Path:
+        """Write a figure as ``name``.png, with ``notes`` (ASCII, by keyword) as text inside the file."""
         path = self.directory / f"{name}.png"
-        FigureCanvasAgg(figure).print_figure(str(path), dpi=120)
+        FigureCanvasAgg(figure).print_figure(str(path), dpi=120, metadata=dict(notes or {}))
         return path
 
     def learning_curves(self, history: Mapping[str, Sequence[float]], held: str = "validation") -> Path:
@@ -82,7 +85,8 @@ class Plots:
         axes.tick_params(which="both", length=0)
         axes.spines[:].set_color("0.85")
         axes.set(xlabel="predicted", ylabel="true", title=f"{int(matrix.trace())} of {int(matrix.sum())} right")
-        return self.save(figure, "confusion_matrix")
+        counted = {"classes": [str(c) for c in classes], "counts": matrix.tolist()}
+        return self.save(figure, "confusion_matrix", {MATRIX_NOTE: json.dumps(counted)})
 
     def predictions(self, images: Any, truth: Any, probabilities: Any, classes: Sequence[str], most: int = 24) -> Path:
         """Sample images [n, h, w, c] with their predictions: the mistakes first, then the least certain."""
@@ -92,21 +96,24 @@ class Plots:
         columns = min(8, max(1, len(order)))
         lines = max(1, -(-len(order) // columns))
         wrong = int((predicted != truth).sum())
+        # Two names beside each other would run into the next caption, unless they are short.
+        between = ", is " if max(map(len, classes), default=0) <= _SHORT else "\nis "
+        above = _CAPTION * (1.0 if between[0] == "," else 1.5)
         # All in one set of axes: a set for each image takes matplotlib a second to lay out.
-        figure = Figure(figsize=(1.15 * columns, (1 + _GAP + _CAPTION) * 1.02 * lines + 0.4), layout="constrained")
+        figure = Figure(figsize=(1.15 * columns, (1 + _GAP + above) * 1.02 * lines + 0.4), layout="constrained")
         axes = figure.subplots()
         axes.set_axis_off()
         for place, i in enumerate(order):
-            x, y = place % columns * (1 + _GAP), -(place // columns) * (1 + _GAP + _CAPTION)
+            x, y = place % columns * (1 + _GAP), -(place // columns) * (1 + _GAP + above)
             axes.imshow(_picture(images[i]), cmap="gray_r", extent=(x, x + 1, y, y + 1), vmin=0, vmax=1)
             right = predicted[i] == truth[i]
-            text = classes[predicted[i]] if right else f"{classes[predicted[i]]}, is {classes[truth[i]]}"
+            text = classes[predicted[i]] if right else f"{classes[predicted[i]]}{between}{classes[truth[i]]}"
             colour = RIGHT if right else WRONG
             axes.text(
                 x + 0.5, y + 1.04, f"{text}\n{certainty[i]:.0%}", ha="center", va="bottom", fontsize=8, color=colour
             )
         axes.set_xlim(-_GAP, columns * (1 + _GAP))
-        axes.set_ylim(-(lines - 1) * (1 + _GAP + _CAPTION) - _GAP, 1 + _CAPTION)
+        axes.set_ylim(-(lines - 1) * (1 + _GAP + above) - _GAP, 1 + above)
         mistakes = f"{wrong or 'no'} mistake{'s' * (wrong != 1)} in {len(truth)}"
         axes.set_title(f"{mistakes}; " + ("some of them" if wrong > most else "the least certain follow"), fontsize=10)
         return self.save(figure, "sample_predictions")

@@ -27,18 +27,12 @@ from corenn import random
 from corenn.device import Device, device
 from corenn.errors import CheckpointError, MissingExtraError, PluginError, UsageError, nearest
 from corenn.summary import EventWriter
-from corenn.training.callbacks import (
-    BackupAndRestore,
-    Callback,
-    JSONLinesLogger,
-    Progress,
-    StopOnRequest,
-    TensorBoard,
-)
+from corenn.training.callbacks import StopOnRequest
 from corenn.training.callbacks.progress import is_terminal
-from corenn.training.feeding import is_arrays
 from corenn.training.run_directory import (
     CONFIG,
+    EVENTS,
+    PLOTS,
     RESULT,
     RUNS,
     RunLock,
@@ -49,6 +43,9 @@ from corenn.training.run_directory import (
     unfinished,
     write_json,
 )
+from corenn.training.run_loop import RunLoop
+from corenn.training.run_parts import Parts, fit_part
+from corenn.training.run_view import RunView
 from corenn.training.task import Settings, Task
 
 
@@ -76,10 +73,11 @@ class Run:
         self.device: Device = device(config["backend"])
         self.steps = 0
         self.signum: int | None = None
+        self.stop = StopOnRequest()
+        self.parts = Parts(out)
+        self.view: RunView | None = None
         self._lock = lock
-        self._stop = StopOnRequest()
         self._writer: EventWriter | None = None
-        self._fitted = False
 
     # ---- making one
 
@@ -195,7 +193,7 @@ class Run:
         try:
             with self.device, self._signals():
                 metrics = self.task.run(self)
-                self._raise_if_stopped()
+                self.raise_if_stopped()
         except BaseException as error:
             self._close("unknown" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failure")
             if not self.resumed and isinstance(error, Exception) and not isinstance(error, Interrupted):
@@ -220,6 +218,7 @@ class Run:
         if self._writer is not None:
             self._writer.hparams_end(status)
             self._writer.close()
+        self.parts.close()
         self._lock.release()
 
     @contextlib.contextmanager
@@ -231,12 +230,15 @@ class Run:
                 self.signum = signum
                 raise KeyboardInterrupt
             self.signum = signum
-            self._stop.request("")
+            self.stop.request("")
+            text = f"{signal.Signals(signum).name}: finishing this step and saving; once more to end at once"
+            if self.view is not None:
+                self.view.note(text)
+                return
             # Not print(): the signal may have come in the middle of one.
             clear = "\r\x1b[2K" if is_terminal(sys.stderr) else ""
-            text = f"{clear}{signal.Signals(signum).name}: finishing this step and saving; once more to end at once\n"
             with contextlib.suppress(OSError, ValueError):
-                os.write(sys.stderr.fileno(), text.encode())
+                os.write(sys.stderr.fileno(), f"{clear}{text}\n".encode())
 
         previous: dict[int, Any] = {}
         with contextlib.suppress(ValueError):  # not the main thread: signals stay as they are
@@ -248,7 +250,8 @@ class Run:
             for number, old in previous.items():
                 signal.signal(number, old)
 
-    def _raise_if_stopped(self) -> None:
+    def raise_if_stopped(self) -> None:
+        """Interrupted if a signal has asked the run to end."""
         if self.signum is not None:
             raise Interrupted(self.signum, self.out)
 
@@ -261,11 +264,14 @@ class Run:
 
     def warn(self, text: str) -> None:
         """A line that a person should see in any case."""
-        print(text, file=sys.stderr, flush=True)
+        if self.view is not None:
+            self.view.line(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
-    def dataset(self, **options: Any) -> Any:
-        """The data set of this run: what its loader gives for ``--dataset``, ``--data-dir`` and ``options``."""
-        name = self.config["dataset"]
+    def dataset(self, named: str | None = None, /, **options: Any) -> Any:
+        """The data set of this run: what its loader gives for ``--dataset`` (or ``named``), ``--data-dir``, options."""
+        name = named or self.config["dataset"]
         if name is None:
             raise UsageError(self.config["task"], "needs a data set", hint="--dataset NAME; see corenn datasets")
         load = _record("dataset", name, "--dataset").load()
@@ -282,6 +288,9 @@ class Run:
         moving = is_terminal(sys.stderr)
         if not self.quiet and (moving or received >= total):
             text = f"{name}: {received / 1e6:.1f} of {total / 1e6:.1f} MB"
+            if self.view is not None:
+                self.view.note(text)
+                return
             end = "\n" if received >= total else ""
             print(f"\r\x1b[2K{text}" if moving else text, end=end, file=sys.stderr, flush=True)
 
@@ -295,47 +304,43 @@ class Run:
     def writer(self) -> EventWriter:
         """Writes to the run's event files: ``run.writer.image("tag", images, step)``.  Begins with the settings."""
         if self._writer is None:
-            self._writer = EventWriter(self.out / "events")
+            self._writer = EventWriter(self.out / EVENTS)
             if not self.resumed:
                 named = {k: v for k, v in self.config.items() if k in ("task", "backend", "seed", "dataset")}
                 values = {**named, **_flat(self.config["settings"])}
                 self._writer.hparams({k: v if isinstance(v, (bool, int, float)) else str(v) for k, v in values.items()})
         return self._writer
 
-    def callbacks(self) -> list[Callback]:
-        """What writes this run's directory and shows its progress."""
-        often: Any = self.settings.checkpoint_every or "epoch"
-        backup = BackupAndRestore(
-            str(self.out / "checkpoints"), save_freq=often, delete_checkpoint=False, restore=self.resumed
-        )
-        logs = [JSONLinesLogger(str(self.out / "metrics.jsonl")), TensorBoard(str(self.out / "events"))]
-        return [backup, *logs, *([] if self.quiet else [Progress()])]
+    def fit(self, model: Any, *data: Any, part: str | None = None, callbacks: Any = (), **options: Any) -> Any:
+        """``model.fit`` with this run's settings and callbacks; Interrupted if a signal stopped it.
 
-    def fit(self, model: Any, *data: Any, callbacks: Any = (), **options: Any) -> Any:
-        """``model.fit`` with this run's settings and callbacks, once in a run; Interrupted if a signal stopped it."""
-        if self._fitted:
-            raise UsageError("fit", "a run fits once: its checkpoints are those of one training", hint="model.fit")
-        self._fitted = True
-        options.setdefault("epochs", self.settings.epochs)
-        if data and is_arrays(data[0]):
-            options.setdefault("batch_size", self.settings.batch_size)
-        _ = self.writer  # the settings stand in the event file from the start
-        limit = self.settings.steps or None
-        watching = [*self.callbacks(), *callbacks, self._stop]  # the last, so that it sees requests of this very step
-        history = model.fit(*data, callbacks=watching, verbose=0, most_steps=limit, **options)
-        self.steps = history.loop.total_steps
-        self._raise_if_stopped()
-        return history
+        A run that trains more than once names each training: ``part``, its directory below ``checkpoints/`` and
+        ``events/``, and the ``"part"`` of its lines in ``metrics.jsonl``.  A resumed run restores the parts that had
+        ended (weights, history) without training them again, and goes on in the one that was in hand.
+        UsageError for a part that was trained before, also by ``loop``.
+        """
+        return fit_part(self, model, data, part, callbacks, options)
+
+    def loop(self, part: str | None = None, **tracked: Any) -> RunLoop:
+        """A loop written by hand, ``for step in run.loop(...).steps(total)``, that is saved and resumed.
+
+        ``tracked``: by name, all whose state the loop changes: variables, models, optimizers, metrics, random
+        generators, NumPy arrays, lists and dicts of these or of numbers, and whatever has ``state_dict()`` and
+        ``load_state_dict(state)``.  The default random generator is saved in any case.  Prepare them all before this
+        call, which in a resumed run gives them the state of the last checkpoint.  UsageError for what has no state, or
+        a part that was trained before; CheckpointError for a checkpoint that does not fit.
+        """
+        return RunLoop(self, self.parts.begin("loop", part), tracked)
 
     def figures(self) -> Any:
         """``corenn.training.plots.Plots`` for ``plots/*.png``; without matplotlib ``None``, and a line that says so."""
-        self._raise_if_stopped()
+        self.raise_if_stopped()
         try:
             from corenn.training import plots
         except MissingExtraError as error:
             self.warn(f"no plots: {error}")
             return None
-        return plots.Plots(self.out / "plots")
+        return plots.Plots(self.out / PLOTS)
 
 
 def registered_model(name: str) -> Any:

@@ -16,7 +16,9 @@ from typing import Any
 from corenn.errors import CheckpointError, UsageError
 
 RUNS = Path("runs")  # where runs go that are given no directory
-CONFIG, RESULT, LOCK = "config.json", "result.json", ".lock"
+CONFIG, RESULT, METRICS, LOCK = "config.json", "result.json", "metrics.jsonl", ".lock"
+MATRIX_NOTE = "corenn confusion matrix"  # the text in a PNG file that holds the numbers of the matrix it shows
+CHECKPOINTS, EVENTS, PLOTS = "checkpoints", "events", "plots"
 _REQUIRED = {"task", "backend", "seed", "dataset", "data_dir", "settings"}
 
 # What a lock answers on file systems that have none, such as some network mounts.
@@ -59,8 +61,8 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """The ``config.json`` of a run; CheckpointError when it is missing or damaged."""
+def read_config(directory: Path, where: str = "--resume") -> dict[str, Any]:
+    """The ``config.json`` of a run; CheckpointError (of ``where``) when it is missing or damaged."""
     path = directory / CONFIG
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -68,9 +70,9 @@ def read_config(directory: Path) -> dict[str, Any]:
             raise ValueError(f"it lacks some of {', '.join(sorted(_REQUIRED))}")
     except (FileNotFoundError, NotADirectoryError):
         hint = f"give the directory of a run: the one that holds {CONFIG}"
-        raise CheckpointError("--resume", f"{directory} holds no run", hint=hint) from None
+        raise CheckpointError(where, f"{directory} holds no run", hint=hint) from None
     except ValueError as error:
-        raise CheckpointError("--resume", f"{path} is damaged: {error}") from None
+        raise CheckpointError(where, f"{path} is damaged: {error}") from None
     return found
 
 

@@ -87,7 +87,7 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal model, layer by layer."""
         config: dict[str, Any] = {"layers": [serialize(layer) for layer in self._stack], "name": self.name}
-        config |= {"trainable": self.trainable, "dtype": self.dtype.name}
+        config |= {"trainable": self.trainable, "dtype": serialize(self._argument("dtype"))}
         if self._input is not None:
             config["input"] = {"shape": list(self._input.shape[1:]), "dtype": self._input.dtype.name}
         return config

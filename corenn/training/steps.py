@@ -16,7 +16,7 @@ from corenn.graph.function import Function
 from corenn.tensor import Tensor
 
 if TYPE_CHECKING:
-    from corenn.training.model import Model
+    from corenn.training.trainable import Trainable
 
 
 class TracingWarning(UserWarning):
@@ -26,8 +26,9 @@ class TracingWarning(UserWarning):
 class Steps:
     """Training and test steps of one compiled model."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Trainable) -> None:
         self._model = model
+        #: Each function after what it was made for: the model's parts, and the settings of the optimizer.
         self._functions: dict[str, tuple[Any, Function | None]] = {}
         self._eager = False
 
@@ -46,14 +47,17 @@ class Steps:
         model = self._model
         if model.run_eagerly or self._eager:
             return step(x, y, weight)
-        built_for, function = self._functions.get(what, (None, None))
+        made_for, function = self._functions.get(what, (None, None))
         parts = model._parts()
-        if function is None or built_for is not parts:
+        if function is None or made_for != (parts, self._settings()):
             function = Function(step, name=f"{model.name}.{what}_step")
             # What has been trained has all it needs: a run that goes on from a checkpoint computes as if it had not
             # been interrupted.
             result = step(x, y, weight) if not model.optimizer.iterations else None
-            self._functions[what] = (model._parts(), function)  # looked at after the step, which may build layers
+            # Looked at after the step, which may build layers.  A loss scale may have left the first update out: then
+            # the next step is like the first.
+            if what != "train" or model.optimizer.iterations or result is None:
+                self._functions[what] = ((model._parts(), self._settings()), function)
             if result is not None:
                 return result
         try:
@@ -72,6 +76,11 @@ class Steps:
             for layer in parts.layers:
                 layer._added_losses.clear()
         return traced
+
+    def _settings(self) -> int:
+        """A number that grows with changes of the optimizer that a trace holds fixed."""
+        version: int = getattr(self._model.optimizer, "settings_version", 0)
+        return version
 
 
 __all__ = ["Steps", "TracingWarning"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 from corenn import tree
@@ -53,6 +54,35 @@ def model_summary(model: Model, line_length: int | None = None) -> str:
     if any(layer.output_specs is None for layer in model.layers):
         lines.append("Layers with ? are built at the first call: model(x), fit, or start with layers.Input(shape).")
     return "\n".join(lines)
+
+
+def model_html(model: Model) -> str:
+    """The table as HTML, for notebooks; the rows of models inside can be opened."""
+    total, trainable, frozen, size = totals(model)
+    counts = f"{total:,} parameters ({_bytes(size)}): {trainable:,} trainable, {frozen:,} not"
+    note = ""
+    if any(layer.output_specs is None for layer in model.layers):
+        note = "<div><small>Layers with ? are built at the first call.</small></div>"
+    title = html.escape(f"{type(model).__name__} {model.name!r}")
+    return f"<div><div><b>{title}</b></div>{_html_table(model)}<div><small>{counts}</small></div>{note}</div>"
+
+
+def _html_table(model: Layer) -> str:
+    columns = (("layer", "left"), ("output", "left"), ("parameters", "right"), ("", "left"))
+    heads = "".join(f'<th scope="col" style="text-align:{side}">{name}</th>' for name, side in columns)
+    lines = "".join(_html_row(layer) for layer in model.sublayers())
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _html_row(layer: Layer) -> str:
+    count, frozen = layer.count_params(), totals(layer)[2]
+    state = "" if not frozen else "not trainable" if frozen == count else f"{frozen:,} not trainable"
+    name = f"{html.escape(layer.name)} <small>({type(layer).__name__})</small>"
+    if layer.sublayers():
+        name = f"<details><summary>{name}</summary>{_html_table(layer)}</details>"
+    left, right = 'style="text-align:left"', 'style="text-align:right"'
+    shape = html.escape(shape_text(layer.output_specs))
+    return f"<tr><td {left}>{name}</td><td {left}>{shape}</td><td {right}>{count:,}</td><td {left}>{state}</td></tr>"
 
 
 def _bytes(count: float) -> str:

@@ -21,26 +21,30 @@ if TYPE_CHECKING:
 class Settings:
     """Settings every task has; a task adds its own in a subclass.
 
-    ``epochs``: passes over the training data.  ``steps``: end after so many steps in all (0: not).  ``batch_size``:
-    examples in a step.  ``checkpoint_every``: also save after so many steps (0: at the end of epochs only).
+    ``epochs``: passes over the training data.  ``steps``: end after so many steps in all (0: not; in a run of several
+    parts: of each).  ``batch_size``: examples in a step.  ``checkpoint_every``: also save after so many steps (0: at
+    the end of epochs only).  ``histograms``: every so many epochs, histograms of the weights for TensorBoard (0: none).
 
     Fields are annotated with int, float, bool, str, ``Literal``, tuples and lists of these, any of them ``| None``,
     or ``dict[str, Any]``, whose items are set as ``field.key``.
     """
 
     #: Settings that may be changed when a run is resumed; the others stay as they were.
-    adjustable: ClassVar[frozenset[str]] = frozenset({"epochs", "steps", "checkpoint_every"})
+    adjustable: ClassVar[frozenset[str]] = frozenset({"epochs", "steps", "checkpoint_every", "histograms"})
 
     epochs: int = 10
     steps: int = 0
     batch_size: int = 32
     checkpoint_every: int = 0
+    histograms: int = 0
 
     def check(self) -> None:
         """Raise UsageError for values that make no sense; a subclass calls ``super().check()``."""
-        for name, least in (("epochs", 1), ("steps", 0), ("batch_size", 1), ("checkpoint_every", 0)):
-            if getattr(self, name) < least:
-                raise UsageError("settings", f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name, least in (("epochs", 1), ("steps", 0), ("batch_size", 1), ("checkpoint_every", 0),
+                            ("histograms", 0)):  # fmt: skip
+            value = getattr(self, name)  # a task that chooses some by its data has None for them
+            if value is not None and value < least:
+                raise UsageError("settings", f"{name} must be at least {least}, not {value}")
 
     def as_dict(self) -> dict[str, Any]:
         """All settings, for ``config.json``."""

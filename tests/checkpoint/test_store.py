@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from corenn.checkpoint import _atomic, load_file, load_metadata, save_file
+from corenn.checkpoint import _atomic, load_file, load_metadata, load_specs, save_file
 from corenn.errors import AttributeValueError, CheckpointError, DTypeError, MissingExtraError
 
 NATIVE = ["?", "u1", "i1", "u2", "i2", "f2", "u4", "i4", "f4", "u8", "i8", "f8", "c8"]
@@ -254,7 +254,7 @@ def test_malformed_files(path, raw, words):
 
 
 def test_missing_and_unreadable(tmp_path):
-    for read in (load_file, load_metadata):
+    for read in (load_file, load_metadata, load_specs):
         with pytest.raises(CheckpointError, match=r"none\.safetensors: does not exist"):
             read(tmp_path / "none.safetensors")
         with pytest.raises(CheckpointError, match="cannot be read"):
@@ -306,3 +306,15 @@ def test_file_and_directory_are_synced_around_the_rename(path, monkeypatch):
 def test_missing_directory(tmp_path):
     with pytest.raises(CheckpointError, match="No such file or directory"):
         save_file(tmp_path / "no" / "x.safetensors", {})
+
+
+def test_shapes_and_types_are_read_without_the_values(path: Path) -> None:
+    tensors = {dtype: np.ones((2, 0, 3), dtype) for dtype in NATIVE} | {"bf16": np.ones((), ml_dtypes.bfloat16)}
+    save_file(path, tensors)
+    assert load_specs(path) == {name: (a.shape, a.dtype.name) for name, a in tensors.items()}
+    safetensors.numpy.save_file({"b": np.ones(2, "f4"), "a": np.ones((1, 3), "i8")}, path)
+    assert load_specs(path) == {"a": ((1, 3), "int64"), "b": ((2,), "float32")}
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(CheckpointError, match="should hold"):
+        load_specs(path)

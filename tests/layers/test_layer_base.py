@@ -418,9 +418,12 @@ def test_gradients_of_integers_are_refused_while_only_shapes_are_known() -> None
         Counts()(Input((3,)))
 
 
-def test_a_result_without_a_batch_axis_is_refused() -> None:
+def test_an_output_without_a_batch_axis_is_refused() -> None:
+    x = Input((3,))
+    total = corenn.sum(x)
+    assert total.shape == ()
     with pytest.raises(ShapeError, match="batch axis"):
-        corenn.sum(Input((3,)))
+        Model(x, total)
 
 
 # ---------------------------------------------------------------- registry

@@ -88,6 +88,11 @@ def test_sessions_keep_their_own_slots():
             GraphError,
             "gradient accumulation",
         ),
+        (
+            lambda: (lambda v: O.SGD(loss_scale_factor="dynamic").minimize(v * v))(G.variable(1.0)),
+            GraphError,
+            "loss scaling",
+        ),
     ],
 )
 def test_mistakes(build, error, message):

@@ -11,7 +11,7 @@ import pytest
 import corenn
 from corenn import constraints, optimizers, schedules
 from corenn.checkpoint import pack_state, unpack_state
-from corenn.errors import AttributeValueError, CheckpointError, DTypeError, ShapeError, UsageError
+from corenn.errors import AttributeValueError, CheckpointError, DTypeError, GraphError, ShapeError, UsageError
 from corenn.ops.table import TABLE
 
 ALL = ["sgd", "rmsprop", "adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "ftrl", "lion"]
@@ -156,6 +156,16 @@ def test_accumulation_is_one_step_with_the_mean():
     for a, b in zip(together, one_by_one, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6)
     assert not [v for v in optimizer.variables if v.name.endswith("accumulated")]
+
+
+@pytest.mark.parametrize(
+    "options", [{"gradient_accumulation_steps": 2}, {"use_ema": True, "ema_overwrite_frequency": 2}], ids=str
+)
+def test_what_differs_from_call_to_call_is_not_traced(options):
+    w = corenn.Variable([1.0], name="w")
+    optimizer = optimizers.SGD(0.5, **options)
+    with pytest.raises(GraphError, match=r"the same update in every run"):
+        corenn.function(lambda g: optimizer.apply_gradients([(g, w)]))(corenn.tensor([1.0]))
 
 
 def test_averages():

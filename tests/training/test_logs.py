@@ -228,7 +228,7 @@ def test_the_reason_for_stopping_is_shown() -> None:
     assert out.getvalue() == "stopped: SIGTERM: finishing\n"
 
 
-def test_a_notebook_gets_one_display_an_epoch(monkeypatch: pytest.MonkeyPatch, unhurried: None) -> None:
+def test_a_notebook_gets_one_display_that_is_updated(monkeypatch: pytest.MonkeyPatch, unhurried: None) -> None:
     shown: list[list[str]] = []
 
     class Handle:
@@ -247,6 +247,9 @@ def test_a_notebook_gets_one_display_an_epoch(monkeypatch: pytest.MonkeyPatch, u
     display.display = lambda data, raw, display_id: Handle(data)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
-    fit(epochs=2, verbose="auto")
-    assert [len(texts) for texts in shown] == [4, 4]
-    assert shown[1][-1].startswith("epoch 2/2")
+    fit(epochs=30, verbose="auto")
+    assert [len(texts) for texts in shown] == [4 * 30]
+    (texts,) = shown
+    assert [text.count("\n") for text in texts[:9]] == [0, 0, 0, 0, 1, 1, 1, 1, 2]
+    assert [line.split()[1] for line in texts[-1].splitlines()] == [f"{n}/30" for n in range(10, 31)]
+    assert "val_loss" in texts[-1].splitlines()[0] and "\x1b" not in "".join(texts) and "\r" not in "".join(texts)

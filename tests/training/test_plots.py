@@ -15,9 +15,9 @@ def drawn(tmp_path, monkeypatch):
     figures = {}
     save = plots.Plots.save
 
-    def keep(self, figure, name):
+    def keep(self, figure, name, *notes):
         figures[name] = figure
-        return save(self, figure, name)
+        return save(self, figure, name, *notes)
 
     monkeypatch.setattr(plots.Plots, "save", keep)
     return plots.Plots(tmp_path / "deep" / "plots"), figures

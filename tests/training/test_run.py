@@ -136,7 +136,8 @@ def assert_same_state(one, other):
 def test_a_run_leaves_its_settings_figures_checkpoints_and_events():
     run = start(out="one", changes={"epochs": "2"})
     config = json.loads(Path("one/config.json").read_text())
-    assert config["settings"] == {"epochs": 2, "steps": 0, "batch_size": 2, "checkpoint_every": 0, "units": 3}
+    settings = {"epochs": 2, "steps": 0, "batch_size": 2, "checkpoint_every": 0, "histograms": 0, "units": 3}
+    assert config["settings"] == settings
     assert {k: config[k] for k in ("task", "backend", "seed", "dataset", "data_dir")} == {
         "task": "small-test", "backend": run.device.name, "seed": 5, "dataset": None, "data_dir": None,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 
 from corenn.configurable import Registry
 from corenn.training.callbacks.base import Callback, CallbackList
-from corenn.training.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
+from corenn.training.callbacks.checkpoints import BackupAndRestore, CheckpointStore, ModelCheckpoint
 from corenn.training.callbacks.control import (
     EarlyStopping,
     LambdaCallback,
@@ -18,13 +18,13 @@ from corenn.training.callbacks.progress import Progress
 
 _REGISTRY: Registry[Any] = Registry("callback", Callback)
 for _class in (
-    BackupAndRestore, CSVLogger, EarlyStopping, History, JSONLinesLogger, LambdaCallback, LearningRateScheduler,
-    ModelCheckpoint, Progress, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
+    BackupAndRestore, CheckpointStore, CSVLogger, EarlyStopping, History, JSONLinesLogger, LambdaCallback,
+    LearningRateScheduler, ModelCheckpoint, Progress, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
 ):  # fmt: skip
     _REGISTRY.register()(_class)
 
 __all__ = [
-    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "JSONLinesLogger",
-    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "Progress", "ReduceLROnPlateau", "StopOnRequest",
-    "TensorBoard", "TerminateOnNaN",
+    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "CheckpointStore", "EarlyStopping", "History",
+    "JSONLinesLogger", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "Progress", "ReduceLROnPlateau",
+    "StopOnRequest", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,45 +70,90 @@ class CSVLogger(Callback, Configurable):
             writer.writerow([epoch, *(logs.get(n, "NA") for n in self._names)])
 
 
+class JSONLines:
+    """The lines of one ``part`` in a file of JSON objects, one a line, that several parts may share.
+
+    A record carries ``"part"`` unless that is ``None``; a figure that is not finite is ``null``.
+    """
+
+    def __init__(self, path: str | Path, part: str | None = None) -> None:
+        self.path, self.part = Path(path), part
+
+    def keep(self, holds: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Drop those of this part that do not hold, and lines cut off by a kill; returns those of this part that stay.
+
+        A reader sees the file as it was or as it is now.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        before = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        kept: list[str] = []
+        own: list[dict[str, Any]] = []
+        for line in before.splitlines():
+            record = _record(line)
+            if record is None:
+                continue
+            if record.get("part") == self.part:
+                if not holds(record):
+                    continue
+                own.append(record)
+            kept.append(line + "\n")
+        if "".join(kept) != before or not self.path.exists():
+            temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+            temporary.write_text("".join(kept), encoding="utf-8")
+            os.replace(temporary, self.path)
+        return own
+
+    def write(self, kind: str, fields: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
+        """Append ``{"kind", "part", fields..., figures...}``; returns it."""
+        named = {} if self.part is None else {"part": self.part}
+        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        record = {"kind": kind, **named, **fields, **finite}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        return record
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """The object in a line, ``None`` if there is none: the line was cut off when the process was killed."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 class JSONLinesLogger(Callback, Configurable):
     """One JSON object a line: ``{"kind": "epoch", "epoch", "step", "seconds", figures...}``; not finite is ``null``.
 
     ``every``: also one of kind "step" every so many steps (0 for none).  After a resume, lines of steps and epochs that
-    are computed again are dropped from the file first, so that each stands there once.
+    are computed again are dropped from the file first, so that each stands there once.  With a ``part`` the objects
+    carry ``"part"``, and lines of other parts in the file are left alone.
     """
 
-    def __init__(self, filename: str, every: int = 0) -> None:
+    def __init__(self, filename: str, every: int = 0, part: str | None = None) -> None:
         if not isinstance(every, int) or every < 0:
             raise AttributeValueError("JSONLinesLogger", f"every must be a number of steps, or 0, not {every!r}")
-        self.filename, self.every = str(filename), every
+        self.filename, self.every, self.part = str(filename), every, part
+        self._lines = JSONLines(self.filename, part)
         self._started = 0.0
 
     def on_train_begin(self) -> None:
         """Start a new file, or continue one."""
         self._started = time.perf_counter()
-        path = Path(self.filename)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = []
-        if self.loop.total_steps and path.exists():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if self._holds(line)]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        self._lines.keep(self._holds)
 
-    def _holds(self, line: str) -> bool:
+    def _holds(self, record: Mapping[str, Any]) -> bool:
         """Whether a line of the run that is resumed is about what it has behind it."""
         try:
-            record = json.loads(line)
             if record["kind"] == "epoch":
                 return record["epoch"] in self.loop.history_epochs
-            return bool(record["step"] <= self.loop.total_steps)
-        except (ValueError, KeyError, TypeError):
-            return False  # a line cut off when the run was killed
+            return bool(0 < record["step"] <= self.loop.total_steps)
+        except (KeyError, TypeError):
+            return False
 
     def _write(self, kind: str, epoch: int, logs: Mapping[str, float]) -> None:
-        figures = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        record = {"kind": kind, "epoch": epoch, "step": self.loop.total_steps,
-                  "seconds": round(time.perf_counter() - self._started, 6), **figures}  # fmt: skip
-        with open(self.filename, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        seconds = round(time.perf_counter() - self._started, 6)
+        self._lines.write(kind, {"epoch": epoch, "step": self.loop.total_steps, "seconds": seconds}, logs)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Write a line every so many steps."""

@@ -173,7 +173,7 @@ def comparison(
     figure, axes_list = new_figure(len(panels), width=5.2, height=3.9)
     for axes, (title, lines) in zip(axes_list, panels.items(), strict=True):
         for (label, (x, y)), colour in zip(lines.items(), COLOURS, strict=False):
-            axes.plot(x, y, color=colour, label=f"{label}  {y[-1]:.3f}", linewidth=1.5)
+            axes.plot(x, y, color=colour, label=f"{label}  {y[-1]:.3g}", linewidth=1.5)
         if title in logarithmic:
             axes.set_yscale("log")
         axes.set(title=title, xlabel=xlabel)

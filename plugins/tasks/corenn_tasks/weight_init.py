@@ -65,7 +65,7 @@ class WeightInitSettings(ImageSettings):
     """
 
     full_epochs: int = 30
-    batch_size: int = 100
+    batch_size: int = 1000
     learning_rate: float = 0.001
     optimizer: str = "adam"
     units: int = 100
