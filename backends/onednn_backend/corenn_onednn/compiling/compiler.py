@@ -17,11 +17,12 @@ from corenn.compiler.passes import eliminate_common_subexpressions, prune
 from corenn.compiler.passes.axes import RESHAPES
 from corenn.compiler.passes.decompose import decompose
 from corenn.compiler.passes.fuse import fuse
-from corenn.compiler.program import Block, Call, Fused, HostCall, Instruction, Key, Program, Symbol
+from corenn.compiler.program import Call, Fused, HostCall, Instruction, Key, Program, Symbol
 from corenn_onednn.compiling.buffers import LINE, MemoryPlan, Part, Storage, aligned
 from corenn_onednn.compiling.choosing import choose, is_native
 from corenn_onednn.compiling.executable import NativeExecutable, Step
 from corenn_onednn.compiling.native import Native, Place
+from corenn_onednn.compiling.ordering import with_python_first, with_updates_early
 from corenn_onednn.compiling.series import Looping, Piece, Series
 from corenn_onednn.dnnl import Arguments, Memory, Primitive, load
 from corenn_onednn.dnnl.primitives.elementwise import reorder
@@ -53,7 +54,7 @@ def compile_program(program: Program) -> NativeExecutable | None:
     apart = decompose(program, _is_whole, DECOMPOSITIONS)
     chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
     fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
-    return _Compilation(program, _with_python_first(fused)).executable()
+    return _Compilation(program, with_updates_early(with_python_first(fused))).executable()
 
 
 def _is_whole(call: Call) -> bool:
@@ -454,22 +455,6 @@ def _is_same_memory(instruction: Instruction) -> bool:
         and instruction.plan.op.name in _SAME_MEMORY
         and instruction.outputs[0].spec.dtype is instruction.plan.inputs[0].dtype
     )
-
-
-def _with_python_first(program: Program) -> Program:
-    """Keys and calls of Python without operands come first, in their order, so that what is native is in one piece.
-
-    Those after a call with effects that has operands stay where they are: it may change what they give.
-    """
-    first: list[Instruction] = []
-    rest: list[Instruction] = []
-    free = True
-    for instruction in program.instructions:
-        python = isinstance(instruction, (Key, HostCall))
-        (first if python and free and not instruction.inputs else rest).append(instruction)
-        free = free and not (python and instruction.inputs and instruction.effects)
-    block = Block([*first, *rest], program.block.results)
-    return Program(program.device, program.inputs, program.state, block, program.results, program.writes)
 
 
 __all__ = ["compile_program"]

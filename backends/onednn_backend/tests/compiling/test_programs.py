@@ -456,3 +456,22 @@ def test_calls_of_python_keep_their_order_where_they_have_effects(place):
         found = [step(x).numpy()[0] for _ in range(3)]
     assert found == [1.0, 2.0, 3.0]
     assert said == [6.0] * 3
+
+
+def test_variables_are_updated_as_soon_as_they_can_be(place):
+    _, _, executable = trained(place, MODELS["relu"][0], (4,), "adam")
+    instructions = executable.compiled.instructions
+    written = {symbol for _, symbol in executable.compiled.writes}
+    maker = {o: n for n, i in enumerate(instructions) for o in i.outputs}
+    updates = [n for n, i in enumerate(instructions) if set(i.outputs) <= written and i.outputs]
+    products = [n for n, i in enumerate(instructions) if isinstance(i, Native)]
+    assert len(updates) >= 3
+    assert min(updates) < max(products)  # the last layer's, before the gradient of the first is known
+    reading = {cell: symbol for cell, symbol in executable.compiled.state}
+    for number in updates:
+        for output in instructions[number].outputs:
+            (cell,) = [c for c, s in executable.compiled.writes if s is output]
+            others = [n for n, i in enumerate(instructions) if reading[cell] in i.inputs and n != number]
+            assert max(others, default=-1) < number
+        assert all(maker.get(i, -1) < number for i in instructions[number].inputs)
+    assert all(executable._overwritten)
