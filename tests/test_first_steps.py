@@ -212,7 +212,7 @@ MISTAKES = [
     ("layers.Conv2D(8, 3, padding='smae')", AttributeValueError, "'smae'|'same', 'valid'"),
     ("layers.Conv2D(8, 3)(images[0, ..., 0])", ShapeError, "4 axes|x[None, ..., None]"),
     ("layers.MaxPooling2D(2)(images[..., 0])", ShapeError, "4 axes|x[..., None]"),
-    ("corenn.image.resize(images[0], size=(16, 16))", AttributeValueError, "is the batch axis missing"),
+    ("corenn.image.resize(images[0, ..., 0], size=(16, 16))", ShapeError, "needs a batch axis|and has 2 axes"),
     ("""
      class Mine(layers.Layer):
          def forward(self, x):

@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from corenn.layers.naming import reset_names
 from corenn.training.run import Run
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,7 @@ OUTLINES = FIND + "('%s', 'path', e => (e.getAttribute('d') || '').length > 30 &
 def run_directory(tmp_path_factory):
     """A run of a small network, with histograms of its weights."""
     place = tmp_path_factory.mktemp("runs")
+    reset_names()  # whatever this process has made before
     Run.start("digits", backend="numpy", seed=2, changes=SETTINGS, out=place / "one", quiet=True).execute()
     return place
 

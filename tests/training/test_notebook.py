@@ -27,13 +27,15 @@ def cells(view):
 
 
 def test_the_table_of_a_model():
-    model = Sequential([L.Input((4,)), L.Dense(3, name="<first>"), L.BatchNormalization(), L.Dense(1)])
+    model = Sequential(
+        [L.Input((4,)), L.Dense(3, name="<first>"), L.BatchNormalization(name="norm"), L.Dense(1, name="last")]
+    )
     model.layers[0].trainable = False
     view = model._repr_html_()
     assert cells(view) == [
         "&lt;first&gt; (Dense)", "[batch, 3]", "15", "not trainable",
-        "batch_normalization (BatchNormalization)", "[batch, 3]", "12", "6 not trainable",
-        "dense (Dense)", "[batch, 1]", "4", "",
+        "norm (BatchNormalization)", "[batch, 3]", "12", "6 not trainable",
+        "last (Dense)", "[batch, 1]", "4", "",
     ]  # fmt: skip
     assert "31 parameters (124 B): 10 trainable, 21 not" in view
 
