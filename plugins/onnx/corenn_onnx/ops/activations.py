@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import corenn
@@ -12,10 +13,10 @@ from corenn_onnx.ops._common import positive, scalar
 from corenn_onnx.table import onnx_op
 
 
-def _plain(name: str, compute: Any) -> None:
+def _plain(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name)
     def run(x: Tensor, *, consumed_inputs: Any = None) -> Tensor:
-        return compute(x)  # type: ignore[no-any-return]
+        return compute(x)
 
 
 _PLAIN: dict[str, Any] = {
@@ -107,10 +108,10 @@ def hardmax(x: Tensor, axis: int) -> Tensor:
     return corenn.one_hot(corenn.argmax(x, axis=axis), depth=x.shape[axis], axis=axis, dtype=x.dtype)
 
 
-def _along(name: str, compute: Any) -> None:
+def _along(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name, since=13)
     def run(x: Tensor, *, axis: int = -1) -> Tensor:
-        return compute(x, axis)  # type: ignore[no-any-return]
+        return compute(x, axis)
 
     @onnx_op(name)
     def run_flat(x: Tensor, *, axis: int = 1) -> Tensor:

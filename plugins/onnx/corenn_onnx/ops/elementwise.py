@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ _UNARY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _unary(name: str, compute: Any) -> None:
+def _unary(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name)
     def run(x: Tensor, *, consumed_inputs: Any = None) -> Tensor:
-        return compute(x)  # type: ignore[no-any-return]
+        return compute(x)
 
 
 for _name, _compute in _UNARY.items():
@@ -73,16 +74,16 @@ _BINARY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _binary(name: str, compute: Any) -> None:
+def _binary(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name, since=7)
     def run(x: Tensor, y: Tensor) -> Tensor:
-        return compute(x, y)  # type: ignore[no-any-return]
+        return compute(x, y)
 
     @onnx_op(name)
     def run_aligned(
         x: Tensor, y: Tensor, *, axis: int | None = None, broadcast: int = 0, consumed_inputs: Any = None
     ) -> Tensor:
-        return compute(x, _aligned(x, y, axis if broadcast else None))  # type: ignore[no-any-return]
+        return compute(x, _aligned(x, y, axis if broadcast else None))
 
 
 for _name, _compute in _BINARY.items():
@@ -115,10 +116,10 @@ def bit_shift(x: Tensor, y: Tensor, *, direction: str) -> Tensor:
     return (corenn.bitwise_left_shift if direction == "LEFT" else corenn.bitwise_right_shift)(x, y)
 
 
-def _variadic(name: str, compute: Any) -> None:
+def _variadic(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name)
     def run(*tensors: Tensor, consumed_inputs: Any = None) -> Tensor:
-        return compute(tensors)  # type: ignore[no-any-return]
+        return compute(tensors)
 
 
 _VARIADIC: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def _min(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     return _extreme(corenn.min, x, axis, keepdims, low=False)
 
 
-def _extreme(compute: Any, x: Tensor, axis: Any, keepdims: bool, low: bool) -> Tensor:
+def _extreme(compute: Callable[..., Tensor], x: Tensor, axis: Any, keepdims: bool, low: bool) -> Tensor:
     """The largest or smallest elements; of none the neutral element, of bools any or all."""
     if x.dtype is dtypes.bool_:
         return (corenn.any if low else corenn.all)(x, axis=axis, keepdims=keepdims)
@@ -34,7 +35,7 @@ def _extreme(compute: Any, x: Tensor, axis: Any, keepdims: bool, low: bool) -> T
             value = int(info.min if low else info.max)
         shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
         return corenn.full(tuple(shape), value, dtype=x.dtype)
-    return compute(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    return compute(x, axis=axis, keepdims=keepdims)
 
 
 def _sum(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -47,12 +48,12 @@ def _mean(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     return corenn.mean(x.cast(dtypes.float64), axis=axis, keepdims=keepdims).cast(x.dtype)
 
 
-def _in_floats(compute: Any) -> Any:
+def _in_floats(compute: Callable[..., Tensor]) -> Any:
     """Integers are computed in float64."""
 
     def run(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
         wide = x if x.dtype.is_floating else x.cast(dtypes.float64)
-        return compute(wide, axis, keepdims).cast(x.dtype)  # type: ignore[no-any-return]
+        return compute(wide, axis, keepdims).cast(x.dtype)
 
     return run
 
@@ -71,7 +72,7 @@ _REDUCTIONS = {
 }
 
 
-def _reduction(name: str, compute: Any, since: int) -> None:
+def _reduction(name: str, compute: Callable[..., Tensor], since: int) -> None:
     @onnx_op(name, since=since, host=("axes",))
     def run(
         x: Tensor, axes: np.ndarray[Any, Any] | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
@@ -79,12 +80,12 @@ def _reduction(name: str, compute: Any, since: int) -> None:
         if axes is None or not axes.size:
             if noop_with_empty_axes:
                 return _REDUCED_OVER_NOTHING.get(name, lambda value: value)(x)  # type: ignore[no-any-return]
-            return compute(x, None, bool(keepdims))  # type: ignore[no-any-return]
-        return compute(x, axes_of(axes, len(x.shape)), bool(keepdims))  # type: ignore[no-any-return]
+            return compute(x, None, bool(keepdims))
+        return compute(x, axes_of(axes, len(x.shape)), bool(keepdims))
 
     @onnx_op(name)
     def run_attribute(x: Tensor, *, axes: Any = None, keepdims: int = 1) -> Tensor:
-        return compute(x, axes_of(axes, len(x.shape)), bool(keepdims))  # type: ignore[no-any-return]
+        return compute(x, axes_of(axes, len(x.shape)), bool(keepdims))
 
 
 #: What a reduction over no axes leaves of each element.
@@ -96,12 +97,12 @@ for _name, _compute in _REDUCTIONS.items():
     _reduction(_name, _compute, 13 if _name == "ReduceSum" else 18)
 
 
-def _position(name: str, compute: Any) -> None:
+def _position(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name)
     def run(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
         axis = positive(axis, len(x.shape))
         if not select_last_index:
-            return compute(x, axis=axis, keepdims=bool(keepdims))  # type: ignore[no-any-return]
+            return compute(x, axis=axis, keepdims=bool(keepdims))
         found = compute(corenn.flip(x, axis=axis), axis=axis, keepdims=bool(keepdims))
         return corenn.subtract(x.shape[axis] - 1, found)
 
@@ -110,11 +111,11 @@ _position("ArgMax", corenn.argmax)
 _position("ArgMin", corenn.argmin)
 
 
-def _running(name: str, compute: Any) -> None:
+def _running(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name, host=("axis",))
     def run(x: Tensor, axis: np.ndarray[Any, Any], *, exclusive: int = 0, reverse: int = 0) -> Tensor:
         place = positive(int(axis.reshape(())), len(x.shape))
-        return compute(x, axis=place, exclusive=bool(exclusive), reverse=bool(reverse)).cast(x.dtype)  # type: ignore[no-any-return]
+        return compute(x, axis=place, exclusive=bool(exclusive), reverse=bool(reverse)).cast(x.dtype)
 
 
 _running("CumSum", corenn.cumsum)

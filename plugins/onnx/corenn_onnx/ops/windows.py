@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -302,10 +302,10 @@ def lp_pool(
     return corenn.power(corenn.sum(corenn.power(corenn.abs(parts), float(p)), axis=-1), 1 / p)
 
 
-def _over_space(name: str, compute: Any) -> None:
+def _over_space(name: str, compute: Callable[..., Tensor]) -> None:
     @onnx_op(name)
     def run(x: Tensor) -> Tensor:
-        return compute(x, axis=tuple(range(2, len(x.shape))), keepdims=True)  # type: ignore[no-any-return]
+        return compute(x, axis=tuple(range(2, len(x.shape))), keepdims=True)
 
 
 _over_space("GlobalAveragePool", corenn.mean)
