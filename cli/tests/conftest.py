@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,11 @@ def process(home: Path) -> Callable[..., Outcome]:
     return call
 
 
+def _heed_interrupts() -> None:
+    """Shells start what runs in the background with SIGINT ignored, and whoever that starts inherits it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(home: Path):
     """Start a command line in a process of its own; it is killed at the end of the test if it still runs."""
@@ -69,8 +75,9 @@ def started(home: Path):
 
     def start(*args: str, command: list[str] = COMMAND) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*command, *args], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
+            [*command, *args], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+            preexec_fn=_heed_interrupts,
+        )  # fmt: skip
         running.append(process)
         return process
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import signal
@@ -177,11 +176,7 @@ def test_a_second_signal_ends_at_once(started, home, first, second, status):
 def test_ctrl_c_elsewhere_ends_without_a_traceback(started):
     run = started("conformance", "--backend", "numpy")
     time.sleep(1.5)
-    for _ in range(3):  # Python drops one that comes while it clears something away: a person presses again
-        run.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(timeout=4)
-            break
+    run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=240)
     assert run.returncode in (130, -signal.SIGINT), err  # before Python has its handlers, the signal itself ends it
     assert "Traceback" not in err or run.returncode < 0
