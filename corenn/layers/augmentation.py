@@ -162,7 +162,7 @@ class _Chance(Layer):
 
     def changed(self, x: Tensor, key: Tensor) -> Tensor:
         """Images [n, h, w, c], each changed by its own row of the draw that ``key`` names."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define changed()")
 
 
 @register()
@@ -198,12 +198,13 @@ class _Moved(_Chance):
     def changed(self, x: Tensor, key: Tensor) -> Tensor:
         """Move."""
         matrices = matrices_of(self.maps(x, key, *extents(self.name, x)), x)
-        how = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
-        return transform(x, matrices, **how)  # type: ignore[arg-type]  # the values have the types of their names
+        return transform(
+            x, matrices, interpolation=self.interpolation, fill_mode=self.fill_mode, fill_value=self.fill_value
+        )
 
     def maps(self, x: Tensor, key: Tensor, height: int, width: int) -> list[Any]:
         """The six numbers of the map of each image (numbers, or tensors [n])."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define maps()")
 
 
 @register()

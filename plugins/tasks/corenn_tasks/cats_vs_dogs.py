@@ -28,7 +28,6 @@ from corenn_tasks.photographs import (
     comparison,
     compile_binary,
     photographs,
-    require_two,
     test_batches,
     training_batches,
     two_classes,
@@ -74,7 +73,6 @@ class CatsVsDogs(Task):
         """Train each, evaluate, draw."""
         chosen: Any = run.settings
         data = photographs(run, 2)
-        require_two(data, "cats-vs-dogs")
         test = test_batches(data.test.x, column(data.test.y))
         histories: dict[str, Any] = {}
         figures: dict[str, float] = {}

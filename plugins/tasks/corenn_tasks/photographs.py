@@ -64,11 +64,17 @@ class PhotographSettings(Settings):
 
 
 def photographs(run: Run, classes: int) -> DatasetSplits:
-    """The data set of the run, in the size and number of training images that its settings ask for."""
+    """The data set of the run, in the size and number of training images that its settings ask for.
+
+    UsageError where so few are left, of two classes, that they are all of one.
+    """
     chosen: Any = run.settings
     data = image_set(run, None, (chosen.size, chosen.size, CHANNELS), classes=classes)
     if chosen.images:
         data = dataclasses.replace(data, train=Arrays(*(part[: chosen.images] for part in data.train)))
+    if classes == 2 and len(np.unique(data.train.y)) != 2:
+        raise UsageError(run.config["task"], "the training images are all of one class",
+                         hint="take more of them: --set images=0")  # fmt: skip
     run.say(f"{data.name}: {len(data.train.x)} training and {len(data.test.x)} test images of "
             f"{chosen.size}x{chosen.size} on {run.device.name}")  # fmt: skip
     return data
@@ -119,12 +125,6 @@ def two_classes(shares: Array) -> Array:
     return np.concatenate([1 - shares, shares], axis=1)
 
 
-def require_two(data: DatasetSplits, where: str) -> None:
-    """UsageError unless the data set has both of two classes in training."""
-    if len(np.unique(data.train.y)) != 2:
-        raise UsageError(where, "the training images are all of one class", hint="take more of them: --set images=0")
-
-
 def comparison(plots: Any, name: str, histories: Mapping[str, Mapping[str, Any]], figures: Mapping[str, str]) -> Path:
     """Trainings side by side, by epoch: a panel a figure, held-out data in full, training data thin and dotted.
 
@@ -149,4 +149,4 @@ def comparison(plots: Any, name: str, histories: Mapping[str, Mapping[str, Any]]
 
 
 __all__ = ["CHANNELS", "EVALUATION_BATCH", "PhotographSettings", "column", "comparison", "compile_binary",
-           "photographs", "require_two", "test_batches", "training_batches", "two_classes"]  # fmt: skip
+           "photographs", "test_batches", "training_batches", "two_classes"]  # fmt: skip

@@ -40,7 +40,6 @@ from corenn_tasks.photographs import (
     comparison,
     compile_binary,
     photographs,
-    require_two,
     test_batches,
     training_batches,
     two_classes,
@@ -102,7 +101,6 @@ class TransferLearning(Task):
         """Train both, evaluate, draw."""
         chosen: Any = run.settings
         data = photographs(run, 2)
-        require_two(data, "transfer-learning")
         if chosen.weights is None:
             run.warn("transfer-learning: the base has random weights, so nothing is transferred "
                      "(--set weights=FILE takes pretrained ones)")  # fmt: skip
