@@ -18,7 +18,7 @@ from corenn.ops.dispatch import make_plan
 from corenn.ops.table import TABLE
 from corenn.ops.windows import channel_axis
 from corenn.spec import Spec
-from corenn_onednn.compiling import normalizing
+from corenn_onednn.compiling import normalizing, winograd
 from corenn_onednn.compiling.forwards import Forwards, pool_key
 from corenn_onednn.compiling.native import Native, Place
 from corenn_onednn.compiling.pointwise import is_pointwise, product_of_transposed, weight_gradient
@@ -102,7 +102,7 @@ def choose(program: Program) -> Program:
             continue
         chain = Chain(instruction)
         taken = {id(instructions[n]) for n in gone}
-        if name == "conv_weight_grad" and not is_pointwise(instruction):
+        if name == "conv_weight_grad" and not (is_pointwise(instruction) or winograd.fits(instruction)):
             chain.bias_gradient = _bias_gradient(instruction, uses, producers, taken)
         if name in ("matmul", "conv"):
             chain = _chained(instruction, uses, taken)
@@ -303,8 +303,10 @@ def _matrix(shape: tuple[int, ...], transposed: bool, rank: int, dtype: str) -> 
     return Descriptor(padded, dtype, strides)
 
 
-def _conv(chain: Chain, forwards: Forwards) -> Native:
+def _conv(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
+    if winograd.fits(call):
+        return winograd.convolution(call, chain.absorbed)
     x, w = call.inputs
     assert x is not None
     assert w is not None
@@ -329,8 +331,10 @@ def _shapes(call: Call) -> Geometry:
     return geometry(call.name, [i.spec for i in call.inputs if i is not None], attrs, _dtype(call))
 
 
-def _conv_input_grad(chain: Chain, forwards: Forwards) -> Native:
+def _conv_input_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
+    if winograd.fits(call):
+        return winograd.convolution(call, chain.absorbed)
     g, w = call.inputs
     assert g is not None
     assert w is not None
@@ -344,6 +348,8 @@ def _conv_weight_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
     if is_pointwise(call):
         return weight_gradient(call)
+    if winograd.fits(call):
+        return winograd.weight_gradient(call)
     x, g = call.inputs
     assert x is not None
     assert g is not None

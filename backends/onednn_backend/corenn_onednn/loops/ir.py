@@ -78,10 +78,11 @@ class Name(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Load(Expr):
-    """An element of a buffer, converted to the dtype of registers."""
+    """An element of a buffer, converted to the dtype of registers; over lanes, 0 unless ``where`` (a bool) holds."""
 
     buffer: Buffer
     index: Index
+    where: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,12 @@ class Let(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Store(Statement):
-    """Write an element, rounded to the dtype of the buffer."""
+    """Write an element, rounded to the dtype of the buffer; over lanes, only if ``where`` (a bool) holds."""
 
     buffer: Buffer
     index: Index
     value: Expr
+    where: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ class Writer:
             if isinstance(statement, Let):
                 self._names[statement.name] = self._value(statement.value)
             elif isinstance(statement, Store):
-                self._store(statement.buffer, statement.index, statement.value)
+                self._store(statement.buffer, statement.index, statement.value, statement.where)
             elif isinstance(statement, AddTo):
                 old = Load(statement.value.dtype, statement.buffer, statement.index)
                 new = Apply(old.dtype, COMBINE[statement.kind], (old, statement.value))
@@ -384,7 +384,7 @@ class Writer:
         buffer, width = load.buffer, self.width if self._lane_stride(load.index) else 1
         address, align = self._address(buffer, load.index), buffer.dtype.itemsize
         type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
-        mask = self._lanes.mask if self._lanes and width > 1 else None
+        mask = self._mask(width, load.where)
         if mask:
             tail = suffix_of_memory(buffer.dtype, width)
             truth = f"<{width} x i1>"
@@ -397,12 +397,22 @@ class Writer:
             raw = self.put(f"load {type_}, ptr {address}, align {align}")
         return instructions.from_memory(self, raw, buffer.dtype, width), width > 1
 
-    def _store(self, buffer: Buffer, index: Index, expression: Expr) -> None:
+    def _mask(self, width: int, condition: Expr | None) -> str | None:
+        """Which lanes of ``width`` take part: all (``None``), or those of the loop's rest, if a condition holds."""
+        rest = self._lanes.mask if self._lanes and width > 1 else None
+        if condition is None:
+            return rest
+        if width == 1:
+            raise ValueError("conditions of loads and stores are for lanes")
+        mask = self._full(condition, width)
+        return self.put(f"and <{width} x i1> {mask}, {rest}") if rest else mask
+
+    def _store(self, buffer: Buffer, index: Index, expression: Expr, condition: Expr | None = None) -> None:
         width = self.width if self._lane_stride(index) else 1
         value = instructions.to_memory(self, self._full(expression, width), buffer.dtype, width)
         address, align = self._address(buffer, index), buffer.dtype.itemsize
         type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
-        mask = self._lanes.mask if self._lanes and width > 1 else None
+        mask = self._mask(width, condition)
         if mask:
             tail, truth = suffix_of_memory(buffer.dtype, width), f"<{width} x i1>"
             self.declared[f"llvm.masked.store.{tail}.p0"] = (

@@ -52,7 +52,8 @@ def _block(body: Sequence[Statement], indent: str) -> Iterator[str]:
         if isinstance(s, Let):
             yield f"{indent}{s.value.dtype} {s.name} = {show(s.value)};"
         elif isinstance(s, Store):
-            yield f"{indent}{s.buffer.name}[{s.index}] = {show(s.value)};"
+            condition = "" if s.where is None else f"if ({show(s.where)}) "
+            yield f"{indent}{condition}{s.buffer.name}[{s.index}] = {show(s.value)};"
         elif isinstance(s, AddTo):
             yield f"{indent}{s.buffer.name}[{s.index}] {_INTO[s.kind]} {show(s.value)};"
         elif isinstance(s, Accumulator):
@@ -78,7 +79,8 @@ def show(e: Expr) -> str:
     if isinstance(e, Name):
         return e.name
     if isinstance(e, Load):
-        return f"{e.buffer.name}[{e.index}]"
+        element = f"{e.buffer.name}[{e.index}]"
+        return element if e.where is None else f"({show(e.where)} ? {element} : 0)"
     if isinstance(e, Position):
         return f"({e.index})"
     if isinstance(e, Total):
