@@ -60,7 +60,14 @@ def run(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training data.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**64 - 1, help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**64 - 1,
+            help="Seed of everything random; in a script, of whatever the script itself does not seed.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting, see corenn tasks TASK; may repeat."),
@@ -109,9 +116,9 @@ def run(
 
     if task is not None and is_script(task):
         only_tasks = {"--dataset": dataset, "--data-dir": data_dir, "--epochs": epochs, "--steps": steps,
-                      "--batch-size": batch_size, "--seed": seed, "--set": set_, "--out": out, "--resume": resume,
+                      "--batch-size": batch_size, "--set": set_, "--out": out, "--resume": resume,
                       "--quiet": quiet, "--watch": watch, "--json": as_json}  # fmt: skip
-        raise ScriptExit(run_program(task, arguments or [], backend, tf, facade_over_tensorflow, only_tasks))
+        raise ScriptExit(run_program(task, arguments or [], backend, tf, facade_over_tensorflow, seed, only_tasks))
     refuse_script_options(arguments, {"--tf": tf, "--facade-over-tensorflow": facade_over_tensorflow})
     from corenn.errors import UsageError
     from corenn.training.run import Interrupted, Run

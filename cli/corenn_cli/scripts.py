@@ -27,6 +27,7 @@ def run_program(
     backend: str | None,
     tf: str | None,
     over_tensorflow: bool,
+    seed: int | None,
     only_tasks: dict[str, Any],
 ) -> int:
     """Run a script with the TensorFlow API of corenn; its exit status.
@@ -46,7 +47,7 @@ def run_program(
 
     if sys.excepthook.__module__.startswith("typer"):  # Typer's hook is for commands; the script has Python's own
         sys.excepthook = sys.__excepthook__
-    return run_script(path, arguments, backend=backend, generation=tf or "auto", over_real=over_tensorflow)
+    return run_script(path, arguments, backend=backend, generation=tf or "auto", over_real=over_tensorflow, seed=seed)
 
 
 def refuse_script_options(arguments: list[str] | None, options: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ fetches and shapes.  Where shapes or decisions depend on values, operations run 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from corenn.graph.operations import Operation, needed
 from corenn.graph.replay import ReplayRun, check_finite, placed, raw, replay
 from corenn.graph.state import GraphVariable
 from corenn.graph.tensors import GraphTensor
+from corenn.ops.random import fresh_seed
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -83,7 +83,7 @@ class Session:
         self._plans: OrderedDict[Any, _Plan] = OrderedDict()
         self._fetches: OrderedDict[Any, Fetches] = OrderedDict()
         self._draws: dict[int, tuple[Operation, int, int]] = {}
-        self._entropy = int.from_bytes(os.urandom(8), "little")
+        self._entropy = fresh_seed("session")
         self._lock = threading.RLock()
         self._closed = False
         self._epoch = 0

@@ -6,7 +6,10 @@ and backend.  Where the numbers come from, in order of precedence:
 - ``key=``: a key tensor (``corenn.random.key(seed, stream, offset)``); the same key gives the same numbers;
 - ``seed=``: an int; stream 0 under that seed, so the same call gives the same numbers;
 - ``generator=``: a ``Generator``, which gives its next stream;
-- none: the default generator of the process, seeded by ``corenn.random.seed(n)``, else from the operating system.
+- none: the default generator of the process, seeded by ``corenn.random.seed(n)``, else by a fresh seed.
+
+Whatever is given no seed (that generator, a session, a run) asks ``fresh_seed`` for one.  They come from the operating
+system's entropy, or, after ``set_entropy(n)``, from ``n``.
 
 The tensors are made on the current device.  Philox 4x64-10 (Salmon et al. 2011) is behind all; ``corenn/philox.py``
 says how its bits become numbers.
@@ -98,16 +101,45 @@ class Generator:
         return f"corenn.random.Generator(seed={state['seed']}, draws={state['next']})"
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _default: Generator | None = None
+_entropy: int | None = None
+_asked: dict[str, int] = {}
+
+
+def fresh_seed(purpose: str = "") -> int:
+    """A seed in [0, 2**64) for what was given none, another at every call.
+
+    It is the operating system's, and so another in every process.  After ``set_entropy(n)`` it follows from ``n``,
+    ``purpose`` and how often a seed was asked for this purpose before: two runs of a program get the same seeds.
+    """
+    with _lock:
+        if _entropy is None:
+            return int.from_bytes(os.urandom(8), "little")
+        count = _asked.get(purpose, 0)
+        _asked[purpose] = count + 1
+        return philox.derive(_entropy, "fresh", purpose, count)
+
+
+def set_entropy(value: int | None) -> None:
+    """Draw all fresh seeds from ``value``, an int modulo 2**64, or with ``None`` from the operating system again.
+
+    ``corenn run SCRIPT.py --seed N`` calls this before the script starts.  Seeds that were given out before stay as
+    they are, so call it before anything is drawn.  What is seeded by ``seed`` or otherwise asks for no fresh seed.
+    """
+    global _entropy
+    made = None if value is None else _integer("set_entropy", "value", value)
+    with _lock:
+        _entropy = made
+        _asked.clear()
 
 
 def default_generator() -> Generator:
-    """The generator of draws that name no other.  Unless ``seed`` was called, its seed is the operating system's."""
+    """The generator of draws that name no other.  Unless ``seed`` was called, its seed is a fresh one."""
     global _default
     with _lock:
         if _default is None:
-            _default = Generator(int.from_bytes(os.urandom(8), "little"))
+            _default = Generator(fresh_seed("default generator"))
         return _default
 
 

@@ -110,7 +110,7 @@ class Run:
         config = {
             "task": name,
             "backend": chosen.name,
-            "seed": int.from_bytes(os.urandom(4), "little") if seed is None else seed,
+            "seed": random.fresh_seed("run") & 0xFFFFFFFF if seed is None else seed,
             "dataset": _checked_dataset(dataset or task.default_dataset),
             "data_dir": None if data_dir is None else str(Path(data_dir).expanduser().absolute()),
             "settings": settings.as_dict(),

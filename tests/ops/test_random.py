@@ -17,6 +17,7 @@ from corenn import dtypes, philox, random
 from corenn.backend import Backend
 from corenn.device import device_of
 from corenn.errors import AttributeValueError, DTypeError, ShapeError, UsageError
+from corenn.graph import Graph, Session
 from corenn.ops import _philox, draws
 from corenn.ops import random as sources
 from corenn.ops.noise import drop
@@ -415,6 +416,8 @@ def test_rate_zero_gives_the_tensor_itself():
 @pytest.fixture(autouse=True)
 def _default_generator_restored(monkeypatch):
     monkeypatch.setattr(sources, "_default", None)
+    yield
+    random.set_entropy(None)
 
 
 def test_seed_starts_the_default_generator_anew():
@@ -433,6 +436,40 @@ def test_without_a_seed_the_operating_system_gives_one(monkeypatch):
         monkeypatch.setattr(sources, "_default", None)
         seeds.add(random.get_state()["seed"])
     assert len(seeds) == 3
+
+
+def asked_for():
+    """Fresh seeds as a program may ask for them, and what is drawn without a seed."""
+    with Graph().as_default() as graph:
+        drawn = random.normal(2)
+    return (
+        random.fresh_seed(), random.fresh_seed("weights"), random.fresh_seed("weights"), random.fresh_seed(),
+        random.get_state()["seed"],
+        *(Session(graph).run(drawn).tolist() for _ in range(2)),
+    )  # fmt: skip
+
+
+def test_fresh_seeds_follow_from_the_entropy_that_was_set(monkeypatch):
+    found = []
+    for entropy in (0, 0, 1, None, None):
+        monkeypatch.setattr(sources, "_default", None)
+        random.set_entropy(entropy)
+        found.append(asked_for())
+    assert found[0] == found[1]
+    assert all(len({repr(seeds[i]) for seeds in found[1:]}) == 4 for i in range(7))
+    assert all(len({repr(seed) for seed in seeds}) == 7 for seeds in found)
+
+
+def test_a_seed_for_one_purpose_does_not_depend_on_others():
+    random.set_entropy(1 << 64)  # modulo 2**64
+    first = random.fresh_seed("a"), random.fresh_seed("a")
+    random.set_entropy(0)
+    assert [random.fresh_seed(purpose) for purpose in "baba"][1::2] == list(first)
+
+
+def test_the_entropy_of_a_program_is_an_int():
+    with pytest.raises(AttributeValueError, match="value must be an int"):
+        random.set_entropy(0.5)
 
 
 def test_the_state_of_the_default_generator_resumes():

@@ -99,7 +99,8 @@ class _Page:
             rows = "".join(f'<tr><th scope="row">{escape(_readable(name))}</th>{"".join(cells)}</tr>'
                            for name, cells in facts)  # fmt: skip
             return (
-                f'<table><thead><tr><th scope="col">run</th>{self._heads()}</tr></thead><tbody>{rows}</tbody></table>'
+                f'<table class="upright"><thead><tr><th scope="col">run</th>{self._heads()}</tr></thead>'
+                f"<tbody>{rows}</tbody></table>"
             )
         kinds = ["", *[""] * texts, *[' class="number"'] * (len(facts) - texts)]
         names = ["run", *(_readable(name) for name, _ in facts)]
@@ -191,7 +192,7 @@ class _Page:
         shared = self.several and not kind
         heads = '<th scope="col">all runs</th>' if shared else self._heads()
         lines = "".join(
-            f'<tr class="{kind}"><th scope="row">{"≠ " if kind else ""}{escape(name)}</th>'
+            f'<tr class="{kind}"><th scope="row">{"≠&nbsp;" if kind else ""}{escape(name)}</th>'
             + "".join(f"<td><code>{escape(_shown(value))}</code></td>" for value in rows[name][: 1 if shared else None])
             + "</tr>"
             for name in names

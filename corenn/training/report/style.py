@@ -37,6 +37,7 @@ th,td{padding:.32rem .75rem;text-align:left;border-bottom:1px solid var(--line);
 thead th{font-weight:600;border-bottom:2px solid var(--line);white-space:nowrap}
 tbody th{font-weight:500}
 td.number,th.number{text-align:right;white-space:nowrap}
+.upright td,.upright thead th+th{text-align:right}
 td.best{font-weight:700}
 tr.differs td,tr.differs th{background:var(--mark)}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
@@ -70,6 +71,8 @@ figcaption{margin-bottom:.5rem}
 .matrix .right{background:rgb(var(--good)/var(--share))}
 .matrix .wrong{background:rgb(var(--bad)/var(--share))}
 .matrix .strong{color:#fff}
+@media(max-width:480px){.matrix td{width:1.9em;min-width:1.9em;padding:.3rem 0;font-size:.8em}
+.matrix th,.matrix tbody th{padding:.3rem .2rem;font-size:.8em}}
 .problem{color:var(--problem)}
 .empty{color:var(--soft);font-style:italic}
 @media print{body{font-size:12px}.card,tr,figure{break-inside:avoid}}

@@ -312,8 +312,12 @@ class DatasetBuilder:
         """A dataset that decodes an image when its turn comes; ``shuffled``: in a new order every time."""
         places = [(source, index) for source in images for index in range(len(source))]
 
+        def shuffled_places() -> Any:
+            seed = importlib.import_module("corenn_tensorflow.data.nodes").drawn_seed("files")
+            return np.random.default_rng(seed).permutation(len(places))
+
         def generate() -> Iterator[Any]:
-            order = np.random.default_rng().permutation(len(places)) if shuffled else range(len(places))
+            order = shuffled_places() if shuffled else range(len(places))
             for place in order:
                 source, index = places[place]
                 yield element(source[index], labels[place])

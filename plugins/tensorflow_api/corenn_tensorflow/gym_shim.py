@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from corenn.errors import MissingExtraError, UsageError, nearest
+from corenn.random import fresh_seed
 from corenn_tensorflow import missing
 
 try:
@@ -277,10 +278,19 @@ def make(id: str, **options: Any) -> Env:
             entry_point = getattr(importlib.import_module(module), attribute)
         env = entry_point(**{**given, **options})
         if not isinstance(env, Env):
-            env = _FromGymnasium(env)
+            env = _FromGymnasium(_seeded(env))
         return env if limit is None else TimeLimit(env, limit)
     # The record rather than the id: gymnasium need not remark on every version that is not the newest.
-    return _FromGymnasium(gymnasium.make(gymnasium.registry[_known_id(id)], **options))
+    return _FromGymnasium(_seeded(gymnasium.make(gymnasium.registry[_known_id(id)], **options)))
+
+
+def _seeded(env: Any) -> Any:
+    """``env`` with fresh seeds, until a script gives others; of itself gymnasium asks the operating system."""
+    if isinstance(env, gymnasium.Env):
+        env.unwrapped.np_random = utils.seeding.np_random(fresh_seed("gym"))[0]
+        for space in (env.action_space, env.observation_space):
+            space.seed(fresh_seed("gym"))
+    return env
 
 
 def _known_id(id: str) -> str:

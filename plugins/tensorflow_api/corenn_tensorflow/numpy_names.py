@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from corenn.random import fresh_seed
+
 #: What a script's calls of lost methods go through.
 _FINDER = "__corenn_numpy_method__"
 
@@ -64,6 +66,20 @@ def restore() -> None:
             setattr(np, name, value)
     if "newshape" not in inspect.signature(np.reshape).parameters:
         np.reshape = _taking_newshape(np.reshape)
+
+
+def seed_new_generators() -> None:
+    """Let ``np.random.default_rng()`` begin from fresh seeds of corenn, not from the operating system's entropy."""
+    if not hasattr(np.random.default_rng, "__wrapped__"):
+        np.random.default_rng = _freshly_seeded(np.random.default_rng)
+
+
+def _freshly_seeded(default_rng: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(default_rng)
+    def seeded(seed: Any = None) -> Any:
+        return default_rng(fresh_seed("numpy") if seed is None else seed)
+
+    return seeded
 
 
 #: Methods that arrays have lost; NumPy's own class cannot be given them back, so calls are.
@@ -116,4 +132,4 @@ def _taking_newshape(reshape: Any) -> Any:
     return with_newshape
 
 
-__all__ = ["compiled", "restore"]
+__all__ = ["compiled", "restore", "seed_new_generators"]

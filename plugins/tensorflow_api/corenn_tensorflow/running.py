@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import linecache
 import os
+import random
 import signal
 import sys
 import traceback
@@ -22,7 +23,10 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+import numpy as np
+
 from corenn.errors import DataError, UsageError, nearest
+from corenn.random import fresh_seed, set_entropy
 from corenn_tensorflow import importing, mode, numpy_names
 from corenn_tensorflow.generation import Verdict, generation_of
 from corenn_tensorflow.notebook import Cell, read_notebook
@@ -80,13 +84,15 @@ def run_script(
     backend: str | None = None,
     generation: str = "auto",
     over_real: bool = False,
+    seed: int | None = None,
 ) -> int:
     """Run a script as ``__main__`` with ``sys.argv = [path, *arguments]``; the exit status Python would give.
 
     ``backend``: by default the one ``CORENN_BACKEND`` names, or ``auto``.  ``generation``: 1 gives the script a
-    default graph, 2 eager execution; ``auto`` decides by its source (``corenn_tensorflow.generation``).  Uncaught
-    exceptions are shown as Python shows them, without the frames of this module.  Raises ``UsageError``,
-    ``BackendError`` or ``DataError`` before anything of the script has run.
+    default graph, 2 eager execution; ``auto`` decides by its source (``corenn_tensorflow.generation``).  ``seed``: an
+    int from which follows what the script leaves unseeded (``seed_all``).  Uncaught exceptions are shown as Python
+    shows them, without the frames of this module.  Raises ``UsageError``, ``BackendError`` or ``DataError`` before
+    anything of the script has run.
     """
     from corenn.device import device, set_default_device
 
@@ -105,10 +111,24 @@ def run_script(
     os.environ["CORENN_BACKEND"] = chosen.name  # for the script's threads, each of which begins with the default
     mode.start(verdict.generation)
     numpy_names.restore()
+    if seed is not None:
+        seed_all(seed)
     for line in program.skipped:
         print(f"corenn run: left out of {program.path.name}, {line}", file=sys.stderr)
     sys.argv = [os.fspath(path), *arguments]
     return _execute(program)
+
+
+def seed_all(seed: int) -> None:
+    """Make all numbers follow from ``seed`` that would otherwise follow from the operating system's entropy.
+
+    Those are corenn's fresh seeds (sessions, the default generator, shuffled queues, environments of ``gym``), Python's
+    ``random``, NumPy's global generator and what ``np.random.default_rng()`` makes.  The script's own seeds hold.
+    """
+    set_entropy(seed)
+    random.seed(fresh_seed("random"))
+    np.random.seed(fresh_seed("numpy") & 0xFFFFFFFF)
+    numpy_names.seed_new_generators()
 
 
 def _execute(program: Program) -> int:

@@ -3,6 +3,9 @@
 A script ends with ``RESULT`` and a JSON object.  The claims below are Python expressions over its names; what is exact
 in TensorFlow is compared with TensorFlow's value, and bounds on what is trained from random numbers leave room around
 what TensorFlow 2.15 reaches on the same data at the same size (the digits enlarged to 28x28).
+
+Scripts run with ``--seed``, so that figures are no luck; ``EXAMPLES_SEED=3 pytest ...`` takes another one.  A claim
+must hold, with room to spare, for any seed: machines round differently, which is as good as another seed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 PACKAGES = {"matplotlib": "matplotlib", "gym": "gymnasium", "tqdm": "tqdm", "tensorflow_datasets": "PIL"}  # optional
+
+SEED = os.environ.get("EXAMPLES_SEED", "1")
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,11 +47,12 @@ def case(*claims: str, **settings: object) -> Case:
 CASES: dict[str, Case] = {
     # ---- the five documents
     "seeds/function_approximation": case(
-        "fed.grid_mse < 0.3 and sampled.grid_mse < 0.3",
-        "batch_norm.grid_mse < 0.05 and schedule.grid_mse < 0.02",
-        "schedule.global_step == 1000 and near(schedule.learning_rate, 0.001)",
-        SEED_STEPS=1000,
-        SEED_BATCH=256,
+        # (the mean square of the sine is 0.457; the plain networks rest near 0.18 for up to 3000 steps)
+        "fed.grid_mse < 0.1 and sampled.grid_mse < 0.1",
+        "batch_norm.grid_mse < 0.1 and schedule.grid_mse < 0.05",
+        "schedule.global_step == 5000 and near(schedule.learning_rate, 0.001)",
+        SEED_STEPS=5000,
+        SEED_BATCH=64,
     ),
     "seeds/case_studies": case(
         "product == 6",
@@ -465,13 +471,13 @@ def test_example(
     for imported, package in PACKAGES.items():
         if re.search(rf"^import {imported}\b", source, re.MULTILINE):
             pytest.importorskip(package)
-    environment = {"MPLBACKEND": "Agg", **settings}
+    environment = {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", **settings}
     for data in ("mnist", "cifar10", "cats_vs_dogs"):
         if data in source:
             environment["CORENN_DATA_DIR"] = str(data_folder(data))
     for folder in re.findall(r"\"(MNIST(?:_data)?)/\"", source):
         os.symlink(data_folder("mnist") / "mnist", home / folder)
-    done = corenn("run", str(script), **environment)
+    done = corenn("run", str(script), "--seed", SEED, **environment)
     assert done.status == 0, f"{done.out[-2000:]}\n{done.err[-4000:]}"
     last = done.out.rstrip().splitlines()[-1]
     assert last.startswith("RESULT "), done.out[-2000:]

@@ -137,7 +137,7 @@ def test_the_generation(run, source, options, expected):
         ("run scirpt.py", ["did you mean 'script.py'?"]),
         ("run deep.py", ["is a folder"]),
         ("run script.py --epochs 3", ["--epochs is an option of tasks", "come after --"]),
-        ("run script.py --seed 0", ["--seed is an option of tasks"]),
+        ("run script.py --seed -1", ["--seed"]),
         ("run script.py --json", ["--json is an option of tasks"]),
         ("run script.py --set a=1", ["--set is an option of tasks"]),
         ("run script.py --learning_rate 3", ["No such option", "come after --, as in: corenn run script.py --"]),
@@ -171,6 +171,90 @@ def test_a_script_without_a_suffix(run):
 def test_a_file_called_like_a_task_does_not_hide_it(corenn, home):
     (home / "digits").write_text("print('ran')")
     assert corenn("run", "digits", "--set", "epochs=x").err.startswith("corenn: ") and not (home / "runs").exists()
+
+
+UNSEEDED = {
+    "sessions": """
+        import tensorflow as tf
+        x = tf.Variable(tf.random_normal([3]))
+        for _ in range(2):
+            with tf.Session() as session:
+                session.run(x.initializer)
+                print(session.run(x), session.run(tf.random_uniform([2])))
+        """,
+    "eager draws": """
+        import tensorflow as tf
+        print(tf.random.normal([3]).numpy(), tf.random.shuffle(tf.range(9)).numpy())
+        print(tf.random.Generator.from_non_deterministic_state().normal([2]).numpy())
+        print(tf.random.get_global_generator().uniform([2]).numpy())
+        """,
+    "keras": """
+        import numpy as np
+        import tensorflow as tf
+        model = tf.keras.Sequential([tf.keras.layers.Dense(3), tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        print(model.fit(np.eye(8), np.arange(8.0), batch_size=2, epochs=2, verbose=0).history)
+        print(tf.keras.backend.random_normal_variable((2,), 0, 1).numpy())
+        """,
+    "datasets": """
+        import tensorflow as tf
+        numbers = tf.data.Dataset.range(8)
+        print(list(numbers.shuffle(8).as_numpy_iterator()), list(numbers.shuffle(8).as_numpy_iterator()))
+        sampled = tf.data.experimental.sample_from_datasets([numbers, numbers])
+        print(list(sampled.as_numpy_iterator()))
+        print(list(tf.data.experimental.RandomDataset().take(2).as_numpy_iterator()))
+        """,
+    "queues": """
+        import tensorflow as tf
+        name = tf.train.string_input_producer([str(n) for n in range(9)]).dequeue()
+        rows = tf.train.shuffle_batch([name], 5, capacity=20, min_after_dequeue=10)
+        with tf.train.MonitoredSession() as session:
+            print(session.run(rows), session.run(rows))
+        """,
+    "estimators": """
+        import numpy as np
+        import tensorflow as tf
+        give = tf.estimator.inputs.numpy_input_fn({"x": np.arange(32.0)}, batch_size=32, num_epochs=1, shuffle=True)
+        features = give()
+        with tf.train.MonitoredSession() as session:
+            print(session.run(features))
+        """,
+    "python and numpy": """
+        import random
+        import numpy as np
+        print(random.random(), np.random.rand(), np.random.default_rng().random(), np.random.default_rng(3).random())
+        """,
+    "gym": """
+        import gym
+        env = gym.make("CartPole-v1")
+        print(env.reset(), [env.action_space.sample() for _ in range(20)], env.unwrapped.reset())
+        print(gym.make("CartPole-v1").env.reset())
+        """,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSEEDED)
+def test_a_seed_decides_what_the_script_leaves_unseeded(run, name):
+    if name == "gym":
+        pytest.importorskip("gymnasium")
+    first, again, other, none = (
+        run(UNSEEDED[name], *options) for options in (("--seed", "3"), ("--seed", "3"), ("--seed", "4"), ())
+    )
+    assert [found.status for found in (first, again, other, none)] == [0, 0, 0, 0], first.err + none.err
+    assert first.out == again.out
+    assert len({first.out, other.out, none.out}) == 3
+
+
+def test_the_scripts_own_seeds_go_before(run):
+    source = """
+        import random
+        import numpy as np
+        import tensorflow as tf
+        tf.set_random_seed(1), np.random.seed(2), random.seed(3)
+        with tf.Session() as session:
+            print(session.run(tf.random_normal([3])), np.random.rand(), random.random())
+        """
+    assert run(source).out == run(source, "--seed", "5").out != ""
 
 
 def test_not_over_a_real_tensorflow_unless_asked(run, home):

@@ -107,7 +107,7 @@ def test_curves_have_their_legend_and_table(two):
 
 def test_settings_that_differ_are_marked(two):
     tree = Tree(report_page(two))
-    assert tree.all("tr", "differs") == ["≠ learning_rate0.010.02"]
+    assert tree.all("tr", "differs") == ["≠\u00a0learning_rate0.010.02"]
     same = [row for row in tree.all("tr") if row.startswith("options.width")]
     assert same == ["options.width3"]
     single = Tree(report_page(two[:1]))

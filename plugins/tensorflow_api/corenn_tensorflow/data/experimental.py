@@ -204,7 +204,7 @@ def rejection_resample(
 
     def apply(dataset: Any) -> Any:
         def elements() -> Iterator[Any]:
-            drawn = np.random.default_rng(seed)
+            drawn = np.random.default_rng(nodes.drawn_seed("draws") if seed is None else seed)
             target = np.asarray(host(target_dist), np.float64)
             counts = np.ones(len(target)) if initial_dist is None else np.asarray(host(initial_dist), np.float64)
             for element in dataset._node.elements():
@@ -227,7 +227,7 @@ def sample_from_datasets(
     """Elements of several datasets, each next one's dataset drawn at random."""
 
     def elements() -> Iterator[Any]:
-        drawn = np.random.default_rng(seed)
+        drawn = np.random.default_rng(nodes.drawn_seed("draws") if seed is None else seed)
         sources = [d._node.elements() for d in datasets]
         odds = np.full(len(sources), 1.0) if weights is None else np.asarray(host(weights), np.float64).copy()
         while odds.sum() > 0:
@@ -269,7 +269,7 @@ class RandomDataset(Dataset):
 
     def __init__(self, seed: Any = None) -> None:
         def elements() -> Iterator[Any]:
-            drawn = np.random.default_rng(seed)
+            drawn = np.random.default_rng(nodes.drawn_seed("draws") if seed is None else seed)
             while True:
                 yield np.asarray(drawn.integers(0, 2**32), np.int64)
 

@@ -19,6 +19,14 @@ INFINITE, UNKNOWN = -1, -2
 Elements = Iterator[Any]
 
 
+def drawn_seed(purpose: str) -> int:
+    """A seed for what was given none, from the default generator, which ``tf.random.set_seed`` seeds."""
+    generator = random.default_generator()
+    found = generator.derive(purpose, generator.state()["next"]).seed
+    generator.split(0)  # moves it on, also where a graph is built
+    return found
+
+
 class Node:
     """A stage.  ``passes`` counts the passes begun, for shuffles."""
 
@@ -168,8 +176,7 @@ class Shuffle(_OverPositions):
     def choose(self, items: Any, again: Any) -> Any:
         """Drawn from the buffer, which is filled as long as there are items."""
         if self.seed is None:
-            self.seed = int(random.default_generator().derive("shuffle", random.get_state()["next"]).seed)
-            random.default_generator().next_key()
+            self.seed = drawn_seed("shuffle")
         drawn = np.random.Generator(np.random.Philox(key=[self.seed % 2**64, self.count if self.again else 0]))
         self.count += 1
         held = list(itertools.islice(items, self.buffer))
@@ -369,5 +376,5 @@ class Cache(Node):
 
 __all__ = [
     "INFINITE", "UNKNOWN", "Batch", "Cache", "Concatenate", "Filter", "Interleave", "Iterated", "Map", "Node", "Once",
-    "Repeat", "Shuffle", "Slices", "Unbatch", "Window", "Zip",
+    "Repeat", "Shuffle", "Slices", "Unbatch", "Window", "Zip", "drawn_seed",
 ]  # fmt: skip

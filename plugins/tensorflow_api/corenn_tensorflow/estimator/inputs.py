@@ -11,6 +11,7 @@ import numpy as np
 
 from corenn.dtypes import as_dtype, string
 from corenn.graph.kinds import HostCallKind
+from corenn.random import fresh_seed
 from corenn_tensorflow import errors, missing, mode
 from corenn_tensorflow.session import running_session
 
@@ -104,7 +105,7 @@ def batches(flat: Mapping[Any, Any], size: int, epochs: int | None, shuffle: boo
         if session not in streams:
             order = None
             if shuffle:
-                order = random.Random() if seed is None else random.Random(seed)
+                order = random.Random(fresh_seed("estimator") if seed is None else seed)
             streams[session] = _stream(count, size, epochs, order)
         places = next(streams[session], None)
         if places is None:

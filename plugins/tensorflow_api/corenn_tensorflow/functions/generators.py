@@ -27,10 +27,8 @@ class Generator:
 
     @classmethod
     def from_non_deterministic_state(cls, alg: Any = None) -> Generator:
-        """A generator whose numbers differ from run to run."""
-        import secrets
-
-        return cls(secrets.randbits(63))
+        """A generator whose numbers differ from run to run, unless the program runs with ``--seed``."""
+        return cls(corenn.random.fresh_seed("tf.random.Generator"))
 
     def reset_from_seed(self, seed: Any) -> None:
         """Begin again."""

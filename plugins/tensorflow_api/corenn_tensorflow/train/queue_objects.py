@@ -18,6 +18,7 @@ import numpy as np
 
 from corenn import dtypes as core_dtypes
 from corenn.graph.kinds import HostCallKind
+from corenn.random import fresh_seed
 from corenn_tensorflow import errors, mode
 from corenn_tensorflow.framework import as_dtype, convert_to_tensor
 from corenn_tensorflow.session import running_session
@@ -309,6 +310,13 @@ class FIFOQueue(QueueBase):
         super().__init__(dtypes, shapes, names, capacity, name)
 
 
+def shuffler(graph_seed: int | None, seed: int | None) -> random.Random:
+    """What decides an order: by the seeds of the graph and the queue, or where there are none by a fresh one."""
+    if graph_seed is None and seed is None:
+        return random.Random(fresh_seed("queue"))
+    return random.Random(f"{graph_seed} {seed}")
+
+
 class RandomShuffleQueue(QueueBase):
     """Elements come out in random order; ``min_after_dequeue`` stay while the queue is open."""
 
@@ -318,8 +326,7 @@ class RandomShuffleQueue(QueueBase):
     ) -> None:  # fmt: skip
         super().__init__(dtypes, shapes, names, capacity, name)
         self._min_after_dequeue = min_after_dequeue
-        graph_seed = self._graph.seed
-        self._random = random.Random() if seed is None and graph_seed is None else random.Random(f"{graph_seed} {seed}")
+        self._random = shuffler(self._graph.seed, seed)
 
     def _spare(self, content: _Content) -> int:
         return self._min_after_dequeue

@@ -6,7 +6,6 @@ See ``queue_objects`` for how they run here.  New programs use ``tf.data``.
 from __future__ import annotations
 
 import glob
-import random
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from corenn_tensorflow import errors, mode
 from corenn_tensorflow.framework import convert_to_tensor
 from corenn_tensorflow.functions.creating import range as tensor_range
 from corenn_tensorflow.session import running_session
-from corenn_tensorflow.train.queue_objects import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
+from corenn_tensorflow.train.queue_objects import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue, shuffler
 
 COLLECTION = "queue_runners"
 
@@ -110,7 +109,7 @@ def input_producer(
         extents = given.extents
         shape = None if extents is None else extents[1:]
         queue = FIFOQueue(capacity, [given.dtype], [shape] if shape is not None else None)
-        order = random.Random() if seed is None and graph.seed is None else random.Random(f"{graph.seed} {seed}")
+        order = shuffler(graph.seed, seed)
         epochs: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
         def epoch(rows: Any) -> list[Any]:

@@ -87,14 +87,19 @@ def random_uniform_variable(
     shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: Any = None
 ) -> Any:
     """A variable of uniform numbers."""
-    return variable(np.random.default_rng(seed).uniform(low, high, _plain(shape)), dtype, name)
+    return variable(_drawing(seed).uniform(low, high, _plain(shape)), dtype, name)
 
 
 def random_normal_variable(
     shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: Any = None
 ) -> Any:
     """A variable of normal numbers."""
-    return variable(np.random.default_rng(seed).normal(mean, scale, _plain(shape)), dtype, name)
+    return variable(_drawing(seed).normal(mean, scale, _plain(shape)), dtype, name)
+
+
+def _drawing(seed: Any) -> np.random.Generator:
+    """As in Keras, the seed of a call without one comes from NumPy's global generator."""
+    return np.random.default_rng(np.random.randint(10**9) if seed is None else seed)
 
 
 def _plain(shape: Any) -> tuple[int, ...]:
