@@ -52,8 +52,8 @@ FUNCTIONS = {
     "tanh": (np.tanh, 1.4, None),
     "sigmoid": (special.expit, 1.6, None),
     "erf": (special.erf, 1.2, None),
-    "erfc": (special.erfc, 4.5, (-np.inf, 9.3)),
-    "upper_tail": (lambda a: special.erfc(a / np.sqrt(2)) / 2, 4.5, (0.0, 13.0)),
+    "erfc": (special.erfc, 1.7, (-np.inf, 9.3)),
+    "upper_tail": (lambda a: special.erfc(a / np.sqrt(2)) / 2, 1.7, (0.0, 13.0)),
 }
 
 

@@ -5,7 +5,7 @@ this project (least squares reweighted towards the largest error).  Largest erro
 every float32 of the domain unless said otherwise (``tests/test_loops_functions.py`` measures them):
 
     exp 1  exp2 1.1  expm1 1.4  log 0.9  log2 1.1  log10 1.6  log1p 0.9  tanh 1.4  sigmoid 1.6  erf 1.2
-    erfc 4.5 (to 9.3, where it becomes subnormal)  upper_tail 4.5 (to 13)
+    erfc 1.7 (to 9.3, where it becomes subnormal)  upper_tail 1.7 (to 13)
 
 The functions take and give ``Expr`` trees; ``lowering`` expands them where they are called, and calls the C library for
 float64.
@@ -232,25 +232,44 @@ _ERF = (
     0.12837916612625122, -0.3761262595653534, 0.11283600330352783, -0.026854444295167923, 0.005189535208046436,
     -0.0008020841050893068, 7.889119297033176e-05,
 )  # fmt: skip
-# exp(x**2) erfc(x) (1 + 2 x) = P((x - 3) / (x + 3)) for x from 0 to 10.5
+# exp(x**2) erfc(x) (1 + 2 x) = P((x - 3) / (x + 3)) for x from 0.7 to 10.5; what rounding the first takes off it
 _ERFC = (
-    1.2530080080032349, -0.13562114536762238, -0.04756244271993637, 0.12964648008346558, -0.11927024275064468,
-    0.06829577684402466, -0.023801516741514206, 0.0025639492087066174, 0.002007697708904743, -0.0007678703987039626,
-    -0.00026435847394168377,
+    1.2530080080032349, -0.13562108672715614, -0.04756217319985517, 0.1296442130141899, -0.1192765175562396,
+    0.06832074894444826, -0.023746574738625976, 0.0024612418154104274, 0.0018051434723861098, -0.000625651909810167,
 )  # fmt: skip
+_ERFC_LOST = 4.943077902552773e-08
+_ROOT_HALF = 0.7071067690849304  # as float32 has it
 
 
-def _tail(x: Expr, square: Expr, below: Expr) -> Expr:
-    """``exp(-(square + below)) * scaled_erfc(x)`` for ``x`` from 0 to 10.5, ``below`` what rounding the square lost."""
+def _tail(x: Expr, square: Expr, below: Expr, low: Expr | None = None) -> Expr:
+    """``erfc(x + low)`` for ``x`` from 0.7 to 10.5; the square is ``square + below``, ``low`` rounding's rest if any.
+
+    The power, the polynomial and what both are divided by each come with what rounding has taken off them, and the
+    quotient is put right by all of it (the first order of each is enough).
+    """
     t = div(sub(x, const(3.0)), add(x, const(3.0)))
-    smooth = div(_horner(t, _ERFC), fma(x, const(2.0), const(1.0)))
-    power = exp(neg(square))
-    return mul(fma(neg(power), below, power), smooth)
+    rest = mul(_horner(t, _ERFC[1:]), t)
+    smooth = add(rest, const(_ERFC[0]))
+    smooth_lost = add(sub(rest, sub(smooth, const(_ERFC[0]))), const(_ERFC_LOST))
+    whole, f, n = _power(neg(square))
+    whole_lost = sub(f, sub(whole, const(1.0)))
+    above = mul(whole, smooth)
+    above_lost = fma(whole, smooth, neg(above))
+    above_lost = fma(neg(above), below, fma(whole_lost, smooth, fma(whole, smooth_lost, above_lost)))
+    twice = add(x, x)
+    under = add(twice, const(1.0))
+    under_lost = sub(const(1.0), sub(under, twice))
+    if low is not None:
+        under_lost = fma(low, const(2.0), under_lost)
+    inverse = div(const(1.0), under)
+    quotient = mul(above, inverse)
+    lost = add(fma(neg(quotient), under, above), fma(neg(quotient), under_lost, above_lost))
+    return apply("scaled", fma(lost, inverse, quotient), n)
 
 
-def _near_erf(x: Expr) -> Expr:
-    """``erf(x)`` for ``|x|`` to 1."""
-    return fma(x, _horner(mul(x, x), _ERF), x)
+def _erf_beyond(x: Expr) -> Expr:
+    """``erf(x) / x - 1`` for ``|x|`` to 1."""
+    return _horner(mul(x, x), _ERF)
 
 
 def erfc(x: Expr) -> Expr:
@@ -259,7 +278,7 @@ def erfc(x: Expr) -> Expr:
     square = mul(size, size)
     tail = _tail(size, square, fma(size, size, neg(square)))
     far = where(compare("lt", x, const(0.0)), sub(const(2.0), tail), tail)
-    return where(compare("lt", size, const(0.75)), sub(const(1.0), _near_erf(x)), far)
+    return where(compare("lt", size, const(0.75)), fma(neg(x), _erf_beyond(x), sub(const(1.0), x)), far)
 
 
 def upper_tail(a: Expr) -> Expr:
@@ -267,9 +286,11 @@ def upper_tail(a: Expr) -> Expr:
     size = at_most(a, const(14.5))
     half = mul(size, const(0.5))
     square = mul(half, size)
-    x = mul(size, const(math.sqrt(0.5)))
-    far = mul(_tail(x, square, fma(half, size, neg(square))), const(0.5))
-    return where(compare("lt", size, const(1.0)), fma(_near_erf(x), const(-0.5), const(0.5)), far)
+    x = mul(size, const(_ROOT_HALF))
+    low = fma(size, const(math.sqrt(0.5) - _ROOT_HALF), fma(size, const(_ROOT_HALF), neg(x)))
+    far = mul(_tail(x, square, fma(half, size, neg(square)), low), const(0.5))
+    near = fma(fma(x, _erf_beyond(x), low), const(-0.5), fma(x, const(-0.5), const(0.5)))
+    return where(compare("lt", size, const(1.0)), near, far)
 
 
 def erf(x: Expr) -> Expr:
@@ -277,7 +298,7 @@ def erf(x: Expr) -> Expr:
     size = at_most(apply("abs", x), const(10.5))
     square = mul(size, size)
     far = sub(const(1.0), _tail(size, square, fma(size, size, neg(square))))
-    return where(compare("lt", size, const(1.0)), _near_erf(x), apply("copysign", far, x))
+    return where(compare("lt", size, const(1.0)), fma(x, _erf_beyond(x), x), apply("copysign", far, x))
 
 
 #: The functions of float32 by name.
@@ -304,7 +325,7 @@ FLOAT64: dict[str, Callable[[Expr], Expr]] = {"sigmoid": sigmoid64, "upper_tail"
 #: Every function that is called by name, with what it costs in simple operations.
 COSTS = {
     "exp": 14, "exp2": 14, "expm1": 18, "log": 18, "log2": 22, "log10": 22, "log1p": 24, "tanh": 26, "sigmoid": 30,
-    "erf": 60, "erfc": 60, "upper_tail": 60, "div": 4, "sqrt": 4, "bits": 0, "convert": 1,
+    "erf": 72, "erfc": 72, "upper_tail": 72, "div": 4, "sqrt": 4, "bits": 0, "convert": 1,
 }  # fmt: skip
 
 
