@@ -16,7 +16,6 @@ import re
 import threading
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -26,8 +25,9 @@ import numpy.typing as npt
 
 from corenn.errors import DataError, MissingExtraError, UsageError
 from corenn_datasets.download import RemoteFile, fetch_all, require_reachable
-from corenn_datasets.folders import common_folder, expanded, listing, state
+from corenn_datasets.folders import common_folder, exists, expanded, is_file, is_folder, listing, state
 from corenn_datasets.splits import Array, Arrays, DatasetSplits, PathLike, Progress, images_and_labels
+from corenn_datasets.zips import AGAIN, DAMAGE, opened
 
 CLASSES = ("cat", "dog")
 DESCRIPTION = "photographs of cats and dogs, 23,262 usable ones of many sizes"
@@ -43,10 +43,10 @@ _BASES = ("https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368
 _FOLDER = "PetImages"
 _PICTURE = re.compile(r"PetImages/(?P<kind>Cat|Dog)/\d+\.jpg")
 _MARK, _HEAD = b"JFIF", 10
+_MOST = 100_000  # members of the archive; the published one has a little more than 25,000
 _LARGEST_FILE = 32 << 20  # bytes of one picture; the published ones stay below 1 MB
 _LARGEST_PIXELS = 50_000_000  # of one decoded picture, which a file of a few bytes may announce
 _TEST_EVERY = 10
-_AGAIN = "download or copy the file again"
 
 _quiet = threading.Lock()
 
@@ -85,8 +85,8 @@ class Pictures(Sequence[Array]):
         return pixels
 
     def _bytes(self, name: str) -> bytes:
-        if self._archive is None and self._source.is_file():
-            self._archive = _opened(self._source)
+        if self._archive is None and is_file(self._source):
+            self._archive = opened(self._source, _MOST)
         return _read(self._source, self._archive, name)
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ def pictures(data_dir: PathLike | None = None, *, progress: Progress | None = No
     _pillow()  # before a long download, after what shows that there will be none
     if source is None:
         (source,) = fetch_all(_NAME, [_ARCHIVE], _BASES, progress=progress)
-    archive = _opened(source) if source.is_file() else None
+    archive = opened(source, _MOST) if is_file(source) else None
     names = _archived(source, archive) if archive is not None else _lying_in(source)
     names = [name for name in names if _MARK in _read(source, archive, name, _HEAD)]
     if {_kind(name) for name in names} != set(CLASSES):
@@ -166,7 +166,7 @@ def _decode(data: bytes, where: str, size: int | None = None) -> Array:
             warnings.simplefilter("ignore")
             with image_module.open(io.BytesIO(data), formats=["JPEG"]) as picture:
                 if picture.width * picture.height > _LARGEST_PIXELS:
-                    raise DataError(where, f"claims {picture.width}x{picture.height} pixels", hint=_AGAIN)
+                    raise DataError(where, f"claims {picture.width}x{picture.height} pixels", hint=AGAIN)
                 colour = picture.convert("RGB")
                 if size is not None:
                     colour = colour.resize((size, size), image_module.Resampling.BILINEAR)
@@ -174,7 +174,7 @@ def _decode(data: bytes, where: str, size: int | None = None) -> Array:
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(where, "is no JPEG that can be decoded", {"reason": error}, hint=_AGAIN) from error
+        raise DataError(where, "is no JPEG that can be decoded", {"reason": error}, hint=AGAIN) from error
 
 
 def _kind(name: str) -> str:
@@ -189,7 +189,7 @@ def _archived(source: Path, archive: zipfile.ZipFile) -> list[str]:
             continue
         if member.file_size > _LARGEST_FILE or member.flag_bits & 1:
             why = "is encrypted" if member.flag_bits & 1 else f"claims {member.file_size} bytes"
-            raise DataError(f"{source}: {member.filename}", f"{why}, so it is no picture of this set", hint=_AGAIN)
+            raise DataError(f"{source}: {member.filename}", f"{why}, so it is no picture of this set", hint=AGAIN)
         names.append(member.filename)
     return list(dict.fromkeys(names))
 
@@ -213,19 +213,6 @@ def _lying_in(folder: Path) -> list[str]:
         ) from error
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DataError(
-            str(path), "is truncated or corrupt: it is no zip archive", {"reason": error}, hint=_AGAIN
-        ) from error
-    except OSError as error:
-        raise DataError(
-            str(path), f"cannot be read: {error.strerror or error}", hint="give a file that can be read"
-        ) from error
-
-
 def _read(source: Path, archive: zipfile.ZipFile | None, name: str, count: int = _LARGEST_FILE) -> bytes:
     """At most ``count`` bytes of a picture."""
     where = f"{source}: {name}" if archive is not None else str(source / Path(*name.split("/")[1:]))
@@ -233,10 +220,10 @@ def _read(source: Path, archive: zipfile.ZipFile | None, name: str, count: int =
         with source.joinpath(*name.split("/")[1:]).open("rb") if archive is None else archive.open(name) as stream:
             data: bytes = stream.read(count)
             if count == _LARGEST_FILE and stream.read(1):
-                raise DataError(where, f"is larger than {_LARGEST_FILE} bytes", hint=_AGAIN)
+                raise DataError(where, f"is larger than {_LARGEST_FILE} bytes", hint=AGAIN)
             return data
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(where, "is corrupt: it does not unpack", {"reason": error}, hint=_AGAIN) from error
+    except DAMAGE as error:
+        raise DataError(where, "is corrupt: it does not unpack", {"reason": error}, hint=AGAIN) from error
     except OSError as error:
         raise DataError(
             where, f"cannot be read: {error.strerror or error}", hint="give a file that can be read"
@@ -247,16 +234,16 @@ def _in_common_folder() -> Path | None:
     common = common_folder()
     if common is None:
         return None
-    return _find(common) if any((common / name).exists() for name in (_NAME, _FOLDER, _ARCHIVE.name)) else None
+    return _find(common) if any(exists(common / name) for name in (_NAME, _FOLDER, _ARCHIVE.name)) else None
 
 
 def _find(data_dir: Path) -> Path:
     """The folder ``PetImages`` (whatever it is called here), or the archive."""
     for place in (data_dir, data_dir / _NAME):
         for folder in (place / _FOLDER, place):
-            if all((folder / kind).is_dir() for kind in ("Cat", "Dog")):
+            if all(is_folder(folder / kind) for kind in ("Cat", "Dog")):
                 return folder
-        if (place / _ARCHIVE.name).is_file():
+        if is_file(place / _ARCHIVE.name):
             return place / _ARCHIVE.name
     raise DataError(
         _NAME,

@@ -19,8 +19,9 @@ import numpy as np
 
 from corenn.errors import DataError
 from corenn_datasets.download import RemoteFile, fetch_all
-from corenn_datasets.folders import common_folder, expanded, listing, state
+from corenn_datasets.folders import common_folder, exists, expanded, is_file, listing, state
 from corenn_datasets.splits import Array, PathLike, Progress
+from corenn_datasets.zips import AGAIN
 
 IMAGE_SHAPE = (32, 32, 3)
 LEVELS = 255
@@ -28,7 +29,7 @@ BASES = ("https://www.cs.toronto.edu/~kriz",)
 
 _PIXELS = 32 * 32 * 3
 _CHUNK = 1 << 20
-_AGAIN = "download or copy the file again"
+_MOST = 100  # members of the archive; the published ones have fewer than ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def load_parts(
     source = _in_common_folder(which) if data_dir is None else _find(which, expanded(data_dir), ("", which.name))
     if source is None:
         (source,) = fetch_all(which.name, [which.archive], BASES, progress=progress)
-    archived = source.is_file()
+    archived = is_file(source)
     parts = _unpack(which, source) if archived else {n: _read_file(which, source / n) for n in which.files}
 
     def records(name: str) -> tuple[Array, Array]:
@@ -95,7 +96,7 @@ def _records(which: BinarySet, data: bytes, where: str) -> tuple[Array, Array]:
     """Images uint8[N, 32, 32, 3] and labels uint8[N, label bytes] of one file."""
     odd = len(data) % which.record
     if not data:
-        raise DataError(where, "holds no images", hint=_AGAIN)
+        raise DataError(where, "holds no images", hint=AGAIN)
     if data[:1] == b"\x80" and odd:  # the first byte of pickle's binary protocols
         raise DataError(where, "is a pickle, the version for Python, which corenn does not read", hint=which.hint)
     if data.lstrip()[:1] == b"<" and odd:
@@ -105,7 +106,7 @@ def _records(which: BinarySet, data: bytes, where: str) -> tuple[Array, Array]:
         raise DataError(
             where,
             f"is truncated or not a {which.title} file: its {len(data)} bytes are no multiple of {which.record}",
-            hint=f"{_AGAIN}; a record has 3073 bytes in CIFAR-10 and 3074 in CIFAR-100",
+            hint=f"{AGAIN}; a record has 3073 bytes in CIFAR-10 and 3074 in CIFAR-100",
         )
     rows = np.frombuffer(data, np.uint8).reshape(-1, which.record)
     labels, pixels = np.split(rows, [len(which.label_classes)], axis=1)
@@ -124,7 +125,7 @@ def _read_file(which: BinarySet, path: Path) -> bytes:
     try:
         if path.stat().st_size > which.largest_file:
             what = f"is larger than the {which.largest_file} bytes of a {which.title} file"
-            raise DataError(str(path), what, hint=_AGAIN)
+            raise DataError(str(path), what, hint=AGAIN)
         return path.read_bytes()
     except OSError as error:
         raise DataError(
@@ -142,7 +143,7 @@ class _Bounded:
         data = self._stream.read(count)
         self._left -= len(data)
         if self._left < 0:
-            raise DataError(self._where, f"unpacks to more than {self._limit} bytes", hint=_AGAIN)
+            raise DataError(self._where, f"unpacks to more than {self._limit} bytes", hint=AGAIN)
         return data
 
 
@@ -158,8 +159,11 @@ def _unpack(which: BinarySet, archive: Path) -> dict[str, bytes]:
                 pass
     except FileNotFoundError as error:
         raise DataError(where, "does not exist", hint="check the name, or download the file") from error
-    except (EOFError, tarfile.ReadError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(where, "is truncated or corrupt: it does not unpack", {"reason": error}, hint=_AGAIN) from error
+    # Beside its own errors tarfile lets through those of the numbers and texts in damaged headers.
+    except (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(where, "is truncated or corrupt: it does not unpack", {"reason": error}, hint=AGAIN) from error
     except OSError as error:
         raise DataError(
             where, f"cannot be read: {error.strerror or error}", hint="give a file that can be read"
@@ -175,13 +179,15 @@ def _members(which: BinarySet, stream: Any, where: str) -> dict[str, bytes]:
     """Those of the files that the tar archive has."""
     parts = {}
     with tarfile.open(fileobj=stream, mode="r|") as members:
-        for member in members:
+        for count, member in enumerate(members, 1):
+            if count > _MOST:
+                raise DataError(where, f"has more than {_MOST} members", hint=AGAIN)
             folder, _, name = member.name.rpartition("/")
             if name not in which.files or folder.removeprefix("./") != which.folder:
                 continue
-            if not member.isfile() or member.size > which.largest_file:
+            if not member.isfile() or not 0 <= member.size <= which.largest_file:
                 what = f"is not the file of a {which.title} archive"
-                raise DataError(f"{where}: {member.name}", what, hint=_AGAIN)
+                raise DataError(f"{where}: {member.name}", what, hint=AGAIN)
             content = members.extractfile(member)
             parts[name] = b"" if content is None else content.read()
     return parts
@@ -192,7 +198,7 @@ def _in_common_folder(which: BinarySet) -> Path | None:
     if common is None:
         return None
     named = (which.name, which.folder, which.archive.name)
-    return _find(which, common, (which.name, "")) if any((common / name).exists() for name in named) else None
+    return _find(which, common, (which.name, "")) if any(exists(common / name) for name in named) else None
 
 
 def _find(which: BinarySet, data_dir: Path, folders: tuple[str, ...]) -> Path:
@@ -200,14 +206,14 @@ def _find(which: BinarySet, data_dir: Path, folders: tuple[str, ...]) -> Path:
     best: list[str] = list(which.files)
     for place in (data_dir / name for name in folders):
         for folder in (place, place / which.folder):
-            lacking = [name for name in which.files if not (folder / name).is_file()]
+            lacking = [name for name in which.files if not is_file(folder / name)]
             if not lacking:
                 return folder
             best = min(best, lacking, key=len)
-        if (place / which.archive.name).is_file():
+        if is_file(place / which.archive.name):
             return place / which.archive.name
     count = {2: "two", 6: "six"}.get(len(which.files), str(len(which.files)))
-    if any((data_dir / name).is_file() for name in which.pickles):
+    if any(is_file(data_dir / name) for name in which.pickles):
         amount = f"has {which.title} as pickles for Python, which corenn does not read"
     else:
         some = len(best) < len(which.files)

@@ -1,8 +1,10 @@
 """Download files once, check them, and keep them in a cache that never holds half a file.
 
-A file is written beside its place as ``NAME.RANDOM.part``, its length and SHA-256 are verified, and only then is it
-renamed to its place; a lock keeps two processes from downloading the same set twice.  What is in the cache is verified
+pooch receives a file in a folder ``NAME.RANDOM.part`` beside its place; once its length and SHA-256 are verified, it is
+moved to its place.  A lock keeps two processes from downloading the same set twice.  What is in the cache is verified
 again at every use, which costs milliseconds and catches damage to the disk or by hand.
+
+pooch comes with the extra ``datasets``, and is needed for downloading only: files that are here load without it.
 
 Environment:
 
@@ -14,21 +16,20 @@ Environment:
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from corenn.errors import DataError, UsageError
+from corenn.errors import DataError, MissingExtraError, UsageError
+from corenn_datasets.folders import with_home
 from corenn_datasets.locking import file_lock
 from corenn_datasets.splits import Progress
 
 TIMEOUT_S = 30.0  # for connecting, and for every wait for more bytes
-_CHUNK = 1 << 18
 _OFF, _ON = ("", "0", "false", "no", "off"), ("1", "true", "yes", "on")
 
 
@@ -48,18 +49,10 @@ class UnavailableError(DataError):
     """
 
 
-class _MirrorError(Exception):
-    """Why one address did not give the file; the next one is tried.  ``wrong``: it gave another file."""
-
-    def __init__(self, text: str, *, wrong: bool = False) -> None:
-        super().__init__(text)
-        self.wrong = wrong
-
-
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder of everything corenn caches: ``CORENN_HOME``, or the user's cache folder of the platform."""
     if environ.get("CORENN_HOME"):
-        return Path(environ["CORENN_HOME"]).expanduser().absolute()
+        return with_home(environ["CORENN_HOME"], "CORENN_HOME").absolute()
     if sys.platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "corenn" / "Cache"
     elif sys.platform == "darwin":
@@ -102,9 +95,10 @@ def fetch_all(
     """Paths in the cache of all ``files`` of a set, in order, downloading those that are missing or damaged.
 
     Each is sought under ``CORENN_MIRRORS`` and then under ``bases`` (URLs to which ``/NAME`` is added).
+    A connection that breaks is taken up again where it broke; then the next address is tried.
     Raises ``UnavailableError`` when no address answers, listing each with its reason, or the network is forbidden;
-    ``DataError`` when what comes is another file or the cache cannot be written; ``UsageError`` for a wrong environment
-    variable.
+    ``MissingExtraError`` when there is something to download and no pooch; ``DataError`` when what comes is another
+    file or the cache cannot be written; ``UsageError`` for a wrong environment variable.
     """
     folder = cache_root() / "datasets" / dataset
     paths = [folder / file.name for file in files]
@@ -114,11 +108,12 @@ def fetch_all(
         if not missing:
             return paths
         _refuse_offline(dataset, missing, folder)
+        require_downloader(dataset)
         folder.mkdir(parents=True, exist_ok=True)
         with file_lock(folder / ".lock") as alone:
-            if alone:  # then a .part file is what a killed process left
+            if alone:  # then what is called .part is what a killed process left
                 for leftover in folder.glob("*.part"):
-                    leftover.unlink(missing_ok=True)
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             for file in missing:
                 if not is_intact(folder / file.name, file):  # another process may have fetched it while we waited
                     _fetch(dataset, file, [f"{base}/{file.name}" for base in mirrors], folder, progress, timeout_s)
@@ -132,6 +127,14 @@ def fetch_all(
             hint="make room or set CORENN_HOME to a folder that can be written",
         ) from error
     return paths
+
+
+def require_downloader(dataset: str) -> None:
+    """Raise ``MissingExtraError`` when there is no pooch to download a set with."""
+    try:
+        import pooch  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(f"downloading {dataset}", "pooch", "datasets") from None
 
 
 def require_reachable(dataset: str, files: Sequence[RemoteFile]) -> None:
@@ -165,22 +168,20 @@ def _fetch(
     dataset: str, file: RemoteFile, urls: Sequence[str], folder: Path, progress: Progress | None, timeout_s: float
 ) -> None:
     """Put ``file`` into ``folder`` from the first address that gives it; nothing else stays behind."""
+    # Imported here: with its dependencies it is slower to import than everything else in this package.
+    from corenn_datasets.fetching import MirrorError, receive
+
     reasons: dict[str, str] = {}
     kind: type[DataError] = UnavailableError
-    part = folder / f"{file.name}.{secrets.token_hex(4)}.part"
-    for url in urls:
-        try:
-            with part.open("wb") as out:
-                _receive(url, file, out, progress, timeout_s)
-                out.flush()
-                os.fsync(out.fileno())  # or a power failure could leave the new name on an empty file
-            os.replace(part, folder / file.name)
-            return
-        except _MirrorError as error:
-            reasons[url] = str(error)
-            kind = DataError if error.wrong else kind
-        finally:
-            part.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{file.name}.", suffix=".part", dir=folder) as part:
+        for url in urls:
+            try:
+                whole = receive(url, file.name, file.size, file.sha256, Path(part), progress, timeout_s)
+                os.replace(whole, folder / file.name)
+                return
+            except MirrorError as error:
+                reasons[url] = str(error)
+                kind = DataError if error.wrong else kind
     count = "its one address" if len(urls) == 1 else f"any of its {len(urls)} addresses"
     raise kind(
         dataset,
@@ -189,61 +190,3 @@ def _fetch(
         hint="check the network, name a mirror in CORENN_MIRRORS, or give a folder that has the files with --data-dir "
         "(data_dir)",
     )
-
-
-def _receive(url: str, file: RemoteFile, out: BinaryIO, progress: Progress | None, timeout_s: float) -> None:
-    """Write what ``url`` gives to ``out``; raises ``_MirrorError`` unless it is exactly ``file``."""
-    response = _open(url, timeout_s)
-    digest = hashlib.sha256()
-    received = 0
-    with response:
-        _check_length(response.headers.get("Content-Length"), file)
-        while True:
-            try:
-                chunk = response.read(_CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _MirrorError(f"broke off after {received} of {file.size} bytes: {_reason(error)}") from error
-            if not chunk:
-                break
-            received += len(chunk)
-            if received > file.size:
-                raise _MirrorError(f"sends more than the {file.size} bytes expected", wrong=True)
-            digest.update(chunk)
-            out.write(chunk)
-            if progress is not None:
-                progress(file.name, received, file.size)
-    if received < file.size:
-        raise _MirrorError(f"broke off after {received} of {file.size} bytes")
-    if digest.hexdigest() != file.sha256:
-        raise _MirrorError(f"gives another file: SHA-256 {digest.hexdigest()}, expected {file.sha256}", wrong=True)
-
-
-def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
-    # Imported here: with its dependencies it is slower to import than everything else in this package.
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(url, headers={"User-Agent": "corenn", "Accept-Encoding": "identity"})
-    try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _MirrorError(f"HTTP {error.code} {error.reason}") from error
-    # ValueError: an address that cannot be one, such as a port that is not a number.
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _MirrorError(_reason(error)) from error
-    return response
-
-
-def _check_length(announced: str | None, file: RemoteFile) -> None:
-    """Turn a wrong file away before its bytes are received."""
-    if announced is not None and announced.isdecimal() and int(announced) != file.size:
-        raise _MirrorError(f"offers {announced} bytes, expected {file.size}", wrong=True)
-
-
-def _reason(error: BaseException) -> str:
-    cause = getattr(error, "reason", None)  # what a URLError wraps
-    if isinstance(cause, BaseException):
-        error = cause
-    text = getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

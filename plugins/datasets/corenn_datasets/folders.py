@@ -7,10 +7,11 @@ each set looks there for a subfolder or archive that bears its name, and goes on
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from corenn.errors import UsageError
+from corenn.errors import DataError, UsageError
 from corenn_datasets.splits import PathLike
 
 VARIABLE = "CORENN_DATA_DIR"
@@ -22,18 +23,56 @@ def common_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     value = environ.get(VARIABLE, "").strip()
     if not value:
         return None
-    folder = Path(value).expanduser()
-    if not folder.is_dir():
-        state = "is not a folder" if folder.exists() else "does not exist"
+    folder = with_home(value, VARIABLE)
+    if not is_folder(folder):
+        state = "is not a folder" if exists(folder) else "does not exist"
         raise UsageError(
             VARIABLE, f"{folder} {state}", hint="set it to the folder that holds the data sets, or unset it"
         )
     return folder
 
 
+def with_home(path: PathLike, where: str) -> Path:
+    """``path`` with a leading ``~`` replaced; ``UsageError`` naming ``where`` when there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ~NAME of nobody, or a user without a home
+        raise UsageError(where, f"{os.fspath(path)} has no home to begin from", hint="write out the path") from error
+
+
 def expanded(data_dir: PathLike) -> Path:
-    """The path that ``data_dir`` means, with ``~`` replaced."""
-    return Path(data_dir).expanduser()
+    """The path that ``data_dir`` means."""
+    return with_home(data_dir, "--data-dir (data_dir)")
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; ``DataError`` when that cannot be known, for want of rights to look or the like."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder; errors as for :func:`is_file`."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at ``path``; errors as for :func:`is_file`."""
+    return _mode(path) is not None
+
+
+def _mode(path: Path) -> int | None:
+    # Path.is_file and its like answer "no" or raise, by version, where there is no right to look.
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            str(path), f"cannot be looked at: {reason}", hint="get the right to read it, or name another"
+        ) from error
 
 
 def listing(folder: Path) -> str:
@@ -48,6 +87,6 @@ def listing(folder: Path) -> str:
 
 def state(folder: Path, otherwise: str) -> str:
     """What is wrong with a data directory: it is missing, it is no folder, or ``otherwise``."""
-    if not folder.exists():
-        return "does not exist"
-    return otherwise if folder.is_dir() else "is not a folder"
+    if is_folder(folder):
+        return otherwise
+    return "is not a folder" if exists(folder) else "does not exist"

@@ -15,12 +15,12 @@ import numpy as np
 
 from corenn.errors import DataError
 from corenn_datasets.download import RemoteFile, fetch_all
-from corenn_datasets.folders import common_folder, expanded, listing, state
+from corenn_datasets.folders import common_folder, expanded, is_file, listing, state
 from corenn_datasets.npz import read_arrays
 from corenn_datasets.splits import Array, Arrays, DatasetSplits, PathLike, Progress
+from corenn_datasets.zips import AGAIN
 
 _BASES = ("https://storage.googleapis.com/tensorflow/tf-keras-datasets",)
-_AGAIN = "download or copy the file again"
 _LARGEST = 64 << 20  # bytes of one array; the published ones have less than 2 MB
 _SEED, _TEST_PART = 113, 0.2  # the split that Keras makes by default
 
@@ -76,7 +76,7 @@ def _load(which: _Table, data_dir: PathLike | None, progress: Progress | None) -
     x, y = _read(which, path)
     order = np.arange(len(x))
     np.random.RandomState(_SEED).shuffle(order)  # the generator whose numbers Keras' split was made with
-    x, y, cut = x[order].astype(np.float32), y[order].astype(np.float32), int(len(x) * (1 - _TEST_PART))
+    x, y, cut = x[order], y[order], int(len(x) * (1 - _TEST_PART))
     return DatasetSplits(
         name=which.name,
         train=Arrays(x[:cut], y[:cut]),
@@ -90,29 +90,32 @@ def _load(which: _Table, data_dir: PathLike | None, progress: Progress | None) -
 
 
 def _read(which: _Table, path: Path) -> tuple[Array, Array]:
-    """The two arrays of the file, float64."""
+    """The two arrays of the file, float32."""
     where, (x, y) = str(path), read_arrays(path, ("x", "y"), _LARGEST)
     y = np.squeeze(y)
     fits = x.ndim == 2 and x.shape[1] == len(which.features) and y.shape == x.shape[:1]
-    if not fits or "f" not in (x.dtype.kind, y.dtype.kind) or len(x) < 5:
+    numbers = x.dtype.kind in "fiu" and y.dtype.kind in "fiu"
+    if not fits or not numbers or len(x) < 5:
         found = {"x": f"{x.dtype}{list(x.shape)}", "y": f"{y.dtype}{list(y.shape)}"}
         what = f"is not {which.name}: it needs at least 5 rows of {len(which.features)} features and as many prices"
         raise DataError(where, what, found, hint="the file is corrupt, or belongs to another data set")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        x, y = x.astype(np.float32), y.astype(np.float32)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError(where, "holds numbers that are not finite", hint=_AGAIN)
+        raise DataError(where, "holds numbers that are not finite, or too large for float32", hint=AGAIN)
     return x, y
 
 
 def _in_common_folder(which: _Table) -> Path | None:
     common = common_folder()
     names = (which.file.name, f"{which.name}/{which.file.name}")
-    return next((common / name for name in names if (common / name).is_file()), None) if common is not None else None
+    return next((common / name for name in names if is_file(common / name)), None) if common is not None else None
 
 
 def _find(which: _Table, data_dir: Path) -> Path:
     """The file: ``data_dir`` itself, or in it or its subfolder of the set's name."""
     for path in (data_dir, data_dir / which.file.name, data_dir / which.name / which.file.name):
-        if path.is_file():
+        if is_file(path):
             return path
     raise DataError(
         which.name,

@@ -22,30 +22,39 @@ import numpy as np
 
 from corenn.errors import DataError, DTypeError, ShapeError
 from corenn_datasets.splits import Array, PathLike
+from corenn_datasets.zips import AGAIN
 
 ELEMENT_TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(kind).newbyteorder("="): code for code, kind in ELEMENT_TYPES.items()}
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_AXES = 64  # NumPy's limit
 _CHUNK = 1 << 20
-_AGAIN = "download or copy the file again"
+#: Bytes that a header may claim unless the caller says otherwise: a small compressed file can unpack to any size.
+LARGEST = 1 << 32
 
 
-def read_idx(path: PathLike, *, ndim: int | None = None, dtype: str | None = None) -> Array:
+def read_idx(path: PathLike, *, ndim: int | None = None, dtype: str | None = None, largest: int = LARGEST) -> Array:
     """The array in an IDX file, in the machine's byte order, writable.
 
     ``ndim`` and ``dtype`` (a NumPy name such as ``'uint8'``), when given, are what the file must hold; they are checked
-    before the elements are read.  Raises ``DataError`` naming the file for one that is missing, not IDX, truncated,
-    corrupt or followed by other bytes.
+    before the elements are read, as is that the header claims no more than ``largest`` bytes.  Raises ``DataError``
+    naming the file for one that is missing, not IDX, truncated, corrupt or followed by other bytes.
     """
     where = os.fspath(path)
     with _opened(Path(path), where) as stream:
-        return _read(stream, where, ndim, dtype)
+        return _read(stream, where, ndim, dtype, largest)
 
 
-def parse_idx(data: bytes, *, where: str = "IDX data", ndim: int | None = None, dtype: str | None = None) -> Array:
+def parse_idx(
+    data: bytes,
+    *,
+    where: str = "IDX data",
+    ndim: int | None = None,
+    dtype: str | None = None,
+    largest: int = LARGEST,
+) -> Array:
     """The array in uncompressed IDX bytes; as :func:`read_idx`, with ``where`` as the name in errors."""
-    return _read(io.BytesIO(data), where, ndim, dtype)
+    return _read(io.BytesIO(data), where, ndim, dtype, largest)
 
 
 def dump_idx(array: Array) -> bytes:
@@ -81,15 +90,21 @@ def write_idx(path: PathLike, array: Array) -> None:
 
 
 def read_pair(
-    images_path: PathLike, labels_path: PathLike, *, classes: int, image_shape: tuple[int, int] | None = None
+    images_path: PathLike,
+    labels_path: PathLike,
+    *,
+    classes: int,
+    image_shape: tuple[int, int] | None = None,
+    largest: int = LARGEST,
 ) -> tuple[Array, Array]:
     """Images uint8[N, H, W] and labels uint8[N] that belong together, from two IDX files.
 
     Raises ``DataError`` naming the file at fault when one is not what it should be, when there are no images, when
-    the counts differ, when the images are not ``image_shape`` (H, W), or when a label is not below ``classes``.
+    the counts differ, when the images are not ``image_shape`` (H, W), when a label is not below ``classes``, or when a
+    header claims more than ``largest`` bytes.
     """
-    images = read_idx(images_path, ndim=3, dtype="uint8")
-    labels = read_idx(labels_path, ndim=1, dtype="uint8")
+    images = read_idx(images_path, ndim=3, dtype="uint8", largest=largest)
+    labels = read_idx(labels_path, ndim=1, dtype="uint8", largest=largest)
     where = os.fspath(images_path)
     if image_shape is not None and images.shape[1:] != image_shape:
         found, wanted = (f"{h}x{w}" for h, w in (images.shape[1:], image_shape))
@@ -106,7 +121,7 @@ def read_pair(
             hint="take both files from the same part (train or t10k) of the same data set",
         )
     if not len(images):
-        raise DataError(where, "holds no images", hint=_AGAIN)
+        raise DataError(where, "holds no images", hint=AGAIN)
     if labels.max() >= classes:
         first = int(np.argmax(labels >= classes))
         raise DataError(
@@ -132,16 +147,16 @@ def _opened(path: Path, where: str) -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise DataError(where, "does not exist", hint="check the name, or download the file") from error
     except EOFError as error:
-        raise DataError(where, "is truncated: its compressed data end early", hint=_AGAIN) from error
+        raise DataError(where, "is truncated: its compressed data end early", hint=AGAIN) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(where, "is corrupt: it does not decompress", {"gzip": error}, hint=_AGAIN) from error
+        raise DataError(where, "is corrupt: it does not decompress", {"gzip": error}, hint=AGAIN) from error
     except OSError as error:
         raise DataError(
             where, f"cannot be read: {error.strerror or error}", hint="give a file that can be read"
         ) from error
 
 
-def _read(stream: BinaryIO, where: str, ndim: int | None, dtype: str | None) -> Array:
+def _read(stream: BinaryIO, where: str, ndim: int | None, dtype: str | None, largest: int) -> Array:
     kind, shape = _read_header(stream, where)
     described = f"{kind.newbyteorder('=')}{list(shape)}"
     if (ndim is not None and len(shape) != ndim) or (dtype is not None and kind.newbyteorder("=") != np.dtype(dtype)):
@@ -151,20 +166,24 @@ def _read(stream: BinaryIO, where: str, ndim: int | None, dtype: str | None) -> 
             hint="images have 3 axes and labels 1: the two files may be swapped" if ndim in (1, 3) else None,
         )
     wanted = math.prod(shape) * kind.itemsize
+    if wanted > largest:
+        raise DataError(
+            where, f"claims {wanted} bytes of elements, more than {largest}", {"header": described}, hint=AGAIN
+        )
     data = _read_up_to(stream, wanted)
     if len(data) < wanted:
         raise DataError(
             where,
             f"is truncated: {len(data)} of {wanted} bytes of elements are there",
             {"header": described},
-            hint=_AGAIN,
+            hint=AGAIN,
         )
     if stream.read(1):
-        raise DataError(where, "goes on after its last element", {"header": described}, hint=_AGAIN)
+        raise DataError(where, "goes on after its last element", {"header": described}, hint=AGAIN)
     try:
         return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
     except ValueError as error:  # an axis of 0 beside axes whose product overflows
-        raise DataError(where, "has a shape NumPy cannot hold", {"header": described}, hint=_AGAIN) from error
+        raise DataError(where, "has a shape NumPy cannot hold", {"header": described}, hint=AGAIN) from error
 
 
 def _read_header(stream: BinaryIO, where: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
@@ -175,21 +194,19 @@ def _read_header(stream: BinaryIO, where: str) -> tuple[np.dtype[np.generic], tu
             where,
             "is not an IDX file: it does not begin with two zero bytes",
             {"first bytes": magic.hex(" ")},
-            hint="this looks like a web page saved in place of the file; download it again" if page else _AGAIN,
+            hint="this looks like a web page saved in place of the file; download it again" if page else AGAIN,
         )
     if len(magic) < 4:
-        raise DataError(where, f"is truncated: {len(magic)} bytes are no IDX header", hint=_AGAIN)
+        raise DataError(where, f"is truncated: {len(magic)} bytes are no IDX header", hint=AGAIN)
     code, axes = magic[2], magic[3]
     if code not in ELEMENT_TYPES:
         known = ", ".join(f"0x{c:02x}" for c in ELEMENT_TYPES)
-        raise DataError(where, f"is not an IDX file: 0x{code:02x} is no element type", {"known": known}, hint=_AGAIN)
+        raise DataError(where, f"is not an IDX file: 0x{code:02x} is no element type", {"known": known}, hint=AGAIN)
     if not 1 <= axes <= _MAX_AXES:
-        raise DataError(
-            where, f"is not an IDX file corenn reads: it has {axes} axes, not 1 to {_MAX_AXES}", hint=_AGAIN
-        )
+        raise DataError(where, f"is not an IDX file corenn reads: it has {axes} axes, not 1 to {_MAX_AXES}", hint=AGAIN)
     sizes = _read_up_to(stream, 4 * axes)
     if len(sizes) < 4 * axes:
-        raise DataError(where, f"is truncated: it ends inside the sizes of its {axes} axes", hint=_AGAIN)
+        raise DataError(where, f"is truncated: it ends inside the sizes of its {axes} axes", hint=AGAIN)
     return np.dtype(ELEMENT_TYPES[code]), struct.unpack(f">{axes}I", sizes)
 
 

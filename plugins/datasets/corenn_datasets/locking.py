@@ -1,4 +1,7 @@
-"""A lock between processes that cannot go stale: the operating system drops it with the process that holds it."""
+"""A lock between processes that cannot go stale: the operating system drops it with the process that holds it.
+
+pooch has none: two processes that want the same file both download it, which is right but, at 800 MB, not wanted.
+"""
 
 from __future__ import annotations
 

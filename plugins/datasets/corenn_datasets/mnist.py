@@ -15,14 +15,14 @@ import numpy as np
 
 from corenn.errors import DataError
 from corenn_datasets.download import RemoteFile, fetch_all
-from corenn_datasets.folders import common_folder, expanded, listing, state
+from corenn_datasets.folders import common_folder, expanded, is_file, is_folder, listing, state
 from corenn_datasets.idx import read_pair
 from corenn_datasets.npz import read_arrays
 from corenn_datasets.splits import Arrays, DatasetSplits, PathLike, Progress, images_and_labels
 
 IMAGE_SHAPE = (28, 28)
 LEVELS = 255
-_LARGEST = 1 << 28  # bytes of an array in an .npz file; the published ones have 47 MB
+_LARGEST = 1 << 28  # bytes of an array; the published ones have 47 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +151,16 @@ def _splits(which: _Collection, train: Arrays, test: Arrays) -> DatasetSplits:
 
 
 def _read(which: _Collection, images: Path, labels: Path) -> Arrays:
-    pixels, marks = read_pair(images, labels, classes=len(which.classes), image_shape=IMAGE_SHAPE)
+    pixels, marks = read_pair(images, labels, classes=len(which.classes), image_shape=IMAGE_SHAPE, largest=_LARGEST)
     return images_and_labels(pixels, marks, LEVELS)
 
 
 def _packed(which: _Collection, data_dir: Path) -> Path | None:
     """The file ``NAME.npz``, as Keras keeps it, in a data directory that has it; or that file given in its place."""
-    if data_dir.suffix == ".npz" and data_dir.is_file():
+    if data_dir.suffix == ".npz" and is_file(data_dir):
         return data_dir
     path = data_dir / f"{which.name}.npz"
-    return path if path.is_file() else None
+    return path if is_file(path) else None
 
 
 def _read_packed(which: _Collection, path: Path) -> tuple[Arrays, Arrays]:
@@ -192,7 +192,7 @@ def _in_common_folder(which: _Collection) -> list[Path] | None:
     The folder itself is not looked at: both sets use the same four names, so files there could be either's.
     """
     common = common_folder()
-    folders = tuple(name for name in which.folders if name and common is not None and (common / name).is_dir())
+    folders = tuple(name for name in which.folders if name and common is not None and is_folder(common / name))
     return _find(which, common, folders) if common is not None and folders else None
 
 
@@ -222,16 +222,19 @@ def _find(which: _Collection, data_dir: Path, folders: tuple[str, ...]) -> list[
 
 
 def _first_file(folder: Path, file: RemoteFile) -> Path | None:
-    return next((folder / name for name in _spellings(file) if (folder / name).is_file()), None)
+    return next((folder / name for name in _spellings(file) if is_file(folder / name)), None)
 
 
 def _refuse_another_set(path: Path, file: RemoteFile, which: _Collection) -> None:
     """Raise when a file is known to be another one: both sets use the same four names, so they are easily mixed up."""
     sizes = {known.size for collection in (_MNIST, _FASHION) for known in collection.files}
-    if path.stat().st_size not in sizes:
+    try:
+        if path.stat().st_size not in sizes:
+            return
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:  # reading the file says why, and says it better
         return
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     for collection in (_MNIST, _FASHION):
         for known in collection.files:
             if known.sha256 == digest and (collection, known) != (which, file):

@@ -2,8 +2,8 @@
 
 A task that needs images of some shape says which data set it was written for.  That is used when it is in the data
 directory, in the cache, or can be downloaded.  Otherwise the embedded handwritten digits take its place, and the
-person is told so.  Only what is not there has a stand-in: a damaged file, or one of another set, stays an error, and
-so does a data directory (``--data-dir``) that lacks the files.
+person is told so, and why.  Only what is not there has a stand-in: a damaged file, or one of another set, stays an
+error, and so does a data directory (``--data-dir``) that lacks the files.
 
 Images of another size are resized by cubic interpolation, smoothed where they shrink, and stay in [0, 1].  Grey images
 become colour images of three equal channels, colour images become grey with the weights 0.2989, 0.587 and 0.114.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corenn import image
-from corenn.errors import DataError, PluginError, UsageError
+from corenn.errors import DataError, MissingExtraError, PluginError, UsageError
 from corenn.plugin import registry
 from corenn_datasets import digits
 from corenn_datasets.download import UnavailableError
@@ -53,13 +53,15 @@ def image_set(
     called = name or run.config["dataset"]
     try:
         found = run.dataset(called, **_options(called, shape))
-    except UnavailableError as error:
-        if run.config["data_dir"] is not None:
+    except (UnavailableError, MissingExtraError) as error:
+        # Without pooch nothing can be downloaded, as without a network; any other library is needed for what is here.
+        if run.config["data_dir"] is not None or getattr(error, "package", "pooch") != "pooch":
             raise
         found = digits.load()
         size = "x".join(map(str, shape))
+        why = f"{called}: {error.what}" if isinstance(error, UnavailableError) else f"{error.where} {error.what}"
         run.say(
-            f"{called}: {error.what}.  In its place: the embedded digits, {len(found.train.x)} training and "
+            f"{why}.  In its place: the embedded digits, {len(found.train.x)} training and "
             f"{len(found.test.x)} test images, resized to {size} (--data-dir DIR uses files of your own)"
         )
     if found.image_shape is None or not found.classes:

@@ -9,6 +9,7 @@ arguments give the same text everywhere.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from corenn import philox
 from corenn.errors import AttributeValueError, DataError
-from corenn_datasets.folders import expanded, listing
+from corenn_datasets.folders import exists, expanded, is_file, is_folder, listing
 from corenn_datasets.splits import Array, Arrays, DatasetSplits, PathLike, Progress
 
 CHARACTERS = 80_000  # of the made text
@@ -145,18 +146,23 @@ def read(data_dir: PathLike) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text: byte {data[error.start]:#04x} at {error.start} does not fit"
-        raise DataError(where, what, hint="save it as UTF-8, for example with: iconv -f latin1 -t utf-8") from error
+        coding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
+        raise DataError(where, what, hint=f"save it as UTF-8, for example with: iconv -f {coding} -t utf-8") from error
     if "\0" in text:
-        raise DataError(where, "is not text: it holds NUL bytes", hint="give a plain text file")
+        raise DataError(where, "is not UTF-8 text: it holds NUL bytes", hint="give a plain text file in UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _file(path: Path) -> Path:
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.is_dir():
-        raise DataError(str(path), "does not exist", hint="give a text file with --data-dir (data_dir)")
-    found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".txt" and entry.is_file())
+    if not is_folder(path):
+        what = "is neither a file nor a folder" if exists(path) else "does not exist"
+        raise DataError(str(path), what, hint="give a text file with --data-dir (data_dir)")
+    try:
+        found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".txt" and entry.is_file())
+    except OSError as error:
+        raise DataError(str(path), f"cannot be read: {error.strerror or error}", hint="name the file itself") from error
     if len(found) != 1:
         what = "has no .txt file" if not found else f"has {len(found)} .txt files"
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from corenn_datasets.download import RemoteFile, UnavailableError
 from corenn_datasets.idx import write_idx
 from corenn_datasets.splits import DatasetSplits
 
-from corenn.errors import DataError, UsageError
+from corenn.errors import DataError, MissingExtraError, UsageError
 from corenn.plugin import registry
 
 SHAPES = [(28, 28, 1), (8, 8, 1), (32, 32, 3), (8, 8, 3), (5, 11, 1), (40, 24, 3)]
@@ -62,6 +63,24 @@ def test_digits_stand_in_offline(offline: None, name: str, shape: tuple[int, int
         assert (part.x == part.x[..., :1]).all()
     (line,) = run.said
     assert line.startswith(f"{name}: is not in the cache") and "the embedded digits" in line and "--data-dir" in line
+
+
+def test_digits_stand_in_where_nothing_can_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without pooch, that is; another library that is missing is needed for files that are here."""
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    run: Any = Watched()
+    assert stand_in.image_set(run, "mnist", (28, 28, 1)).name == "digits"
+    (line,) = run.said
+    assert line.startswith(
+        "downloading mnist needs pooch, which is not installed: pip install 'corenn[datasets]'.  In its"
+    )
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    for kind in ("Cat", "Dog"):
+        (tmp_path / "PetImages" / kind).mkdir(parents=True)
+    for given in ({"data_dir": tmp_path}, {}):
+        monkeypatch.setenv("CORENN_DATA_DIR", str(tmp_path))
+        with pytest.raises(MissingExtraError, match="needs pillow"):
+            stand_in.image_set(Watched("cats_vs_dogs", **given), None, (28, 28, 3))  # type: ignore[arg-type]
 
 
 def test_resized_digits_are_those_of_pillow(offline: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,13 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (lambda d: d, r"has no \.txt file"),
         (lambda d: [(d / n).write_text("x" * 500) for n in ("a.txt", "b.txt")] and d, r"has 2 \.txt files"),
         (lambda d: (d / "a.txt").write_bytes(b"caf\xe9 " * 99) and d, "is not UTF-8 text: byte 0xe9 at 3"),
+        (lambda d: (d / "a.txt").write_bytes("Köln".encode("utf-16") * 99) and d, "iconv -f utf-16"),
         (lambda d: (d / "a.txt").write_bytes(b"abc\0" * 99) and d, "NUL bytes"),
+        pytest.param(
+            lambda d: os.mkfifo(d / "a.txt") or d / "a.txt",
+            "is neither a file nor a folder",
+            marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes"),
+        ),
         (lambda d: (d / "a.txt").write_text("too short") and d, "is too small: 9 characters"),
         (lambda d: (d / "a.txt").write_text("") or d, "is too small: 0 characters"),
     ],
