@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from corenn.dtypes import DType
-from corenn.errors import UsageError
+from corenn.errors import ShapeError, UsageError
 
 if TYPE_CHECKING:
     from corenn.device import Device
@@ -49,6 +49,15 @@ class Spec:
         if None in self.shape:
             raise ValueError(f"{self} has an extent that is not known yet")
         return self.shape  # type: ignore[return-value]  # checked just now
+
+    def extent(self, axis: int) -> int:
+        """The extent of one axis, counted from the end if negative; ShapeError if it is not known yet."""
+        found = self.shape[axis]
+        if found is None:
+            raise ShapeError(
+                str(self), f"the extent of axis {axis % self.ndim} must be known here", hint="give it in the shape"
+            )
+        return found
 
     @property
     def size(self) -> int:

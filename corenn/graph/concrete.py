@@ -16,7 +16,7 @@ from corenn.compiler.program import Program, UnknownValueError
 from corenn.device import Device, current_device
 from corenn.errors import GradientError, GraphError, UsageError
 from corenn.graph.gradients import gradients
-from corenn.graph.graph import Graph
+from corenn.graph.graph import Graph, building
 from corenn.graph.kinds import GeneratorKeyKind, HostCallKind
 from corenn.graph.operations import Known, Operation, needed
 from corenn.graph.replay import ReplayRun, replay
@@ -104,6 +104,7 @@ class ConcreteFunction:
         graph: FunctionGraph | None = None, memory_budget: int | None = None,
     ) -> None:  # fmt: skip
         self.name, self.graph = name, graph if graph is not None else FunctionGraph()
+        self._function, self._arguments = function, structure
         with self.graph.as_default():
             names = iter(f"arg{i}" for i in range(len(known)))
             given = [self.graph.parameter(k, next(names)) for k in known]
@@ -131,6 +132,9 @@ class ConcreteFunction:
         values = [asarray(a) for a in args]
         if len(values) != len(self.graph.parameters):
             raise UsageError(self.name, f"takes {len(self.graph.parameters)} tensors, not {len(values)}")
+        if building() is not None:  # part of what is being built, like any other function
+            arguments, named = self._arguments.filled(values)
+            return self._function(*arguments, **named)
         return self.call_flat(values)
 
     def call_flat(self, values: list[Tensor]) -> Any:

@@ -95,7 +95,7 @@ class PReLU(Elementwise):
         if not shared <= set(range(1, x.ndim)):
             what = f"shared_axes must lie in 1 to {x.ndim - 1}: {self.shared_axes}"
             raise ShapeError(self.name, what, {"x": x})
-        shape = [1 if axis in shared else n for axis, n in enumerate(x.static)][1:]
+        shape = [1 if axis in shared else x.extent(axis) for axis in range(1, x.ndim)]
         self.alpha = self.add_weight("alpha", shape, self.alpha_initializer, regularizer=self.alpha_regularizer,
                                      constraint=self.alpha_constraint)  # fmt: skip
 

@@ -9,6 +9,7 @@ from corenn import constraints, initializers, regularizers
 from corenn.errors import AttributeValueError, ShapeError
 from corenn.layers.base import Layer, register
 from corenn.layers.core import positive, require_floating
+from corenn.layers.reshaping import batch_extent
 from corenn.ops import random
 from corenn.ops.attention import scaled_dot_product_attention
 from corenn.ops.contraction import matmul
@@ -81,10 +82,10 @@ class MultiHeadAttention(Layer):
             if spec.ndim != 3:
                 raise ShapeError(self.name, "takes sequences [batch, time, features]", {name: spec})
         heads = self.num_heads
-        self._add("query", (query.static[-1], heads, self.key_dim), (heads, self.key_dim))
-        self._add("key", (key.static[-1], heads, self.key_dim), (heads, self.key_dim))
-        self._add("value", (value.static[-1], heads, self.value_dim), (heads, self.value_dim))
-        width = query.static[-1] if self.output_size is None else self.output_size
+        self._add("query", (query.extent(-1), heads, self.key_dim), (heads, self.key_dim))
+        self._add("key", (key.extent(-1), heads, self.key_dim), (heads, self.key_dim))
+        self._add("value", (value.extent(-1), heads, self.value_dim), (heads, self.value_dim))
+        width = query.extent(-1) if self.output_size is None else self.output_size
         self._add("output", (heads, self.value_dim, width), (width,))
 
     def _add(self, part: str, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
@@ -105,7 +106,7 @@ class MultiHeadAttention(Layer):
         y = matmul(x, reshape(kernel, shape=(features, heads * size)))
         if bias is not None:
             y = add(y, reshape(bias, shape=(heads * size,)))
-        return transpose(reshape(y, shape=(*x.spec.static[:2], heads, size)), axes=(0, 2, 1, 3))
+        return transpose(reshape(y, shape=(batch_extent(x), x.spec.extent(1), heads, size)), axes=(0, 2, 1, 3))
 
     def call(
         self,
@@ -131,7 +132,7 @@ class MultiHeadAttention(Layer):
         else:
             given = () if allowed is None else (allowed,)
             found = scaled_dot_product_attention(q, k, v, *given, causal=use_causal_mask)
-        batch, heads, steps, size = found.spec.static
+        batch, heads, steps, size = batch_extent(found), *(found.spec.extent(axis) for axis in (1, 2, 3))
         kernel, bias = self._parts["output"]
         joined = reshape(transpose(found, axes=(0, 2, 1, 3)), shape=(batch, steps, heads * size))
         out = matmul(joined, reshape(kernel, shape=(heads * size, kernel.shape[-1])))
@@ -158,7 +159,7 @@ class MultiHeadAttention(Layer):
         """The weights of all values for all queries; zeros for a query that may attend to nothing."""
         scores = multiply(matmul(q, k, transpose_b=True), 1 / math.sqrt(self.key_dim))
         if causal:
-            rows, columns = (arange(n, device=q.device) for n in scores.spec.static[-2:])
+            rows, columns = (arange(n, device=q.device) for n in (scores.spec.extent(-2), scores.spec.extent(-1)))
             earlier = greater_equal(reshape(rows, shape=(-1, 1)), columns)
             allowed = earlier if allowed is None else logical_and(allowed, earlier)
         if allowed is None:

@@ -67,7 +67,7 @@ class GateWeights(WithWeights):
         """Make the weights for inputs of ``x.shape[-1]`` features."""
         require_floating(self.name, x)
         width = self.gates * self.units
-        self.kernel = self.add_kernel((x.static[-1], width))
+        self.kernel = self.add_kernel((x.extent(-1), width))
         self.recurrent_kernel = self.add_weight(
             "recurrent_kernel", (self.units, width), self.recurrent_initializer,
             regularizer=self.recurrent_regularizer, constraint=self.recurrent_constraint,

@@ -80,7 +80,7 @@ class SpatialWeights(WithWeights):
                      self._rank: "add the axes of batch and channels: x[None, ..., None] for one example"}  # fmt: skip
             hint = hints.get(x.ndim)
             raise ShapeError(self.name, f"takes inputs of {self._rank + 2} axes ({axes})", {"x": x}, hint=hint)
-        return x.static[-1] if self.data_format == "channels_last" else x.static[1]
+        return x.extent(-1) if self.data_format == "channels_last" else x.extent(1)
 
     def finish(self, x: Tensor) -> Tensor:
         """Add the bias along the channels, and activate."""

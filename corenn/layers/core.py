@@ -131,7 +131,7 @@ class Dense(WithWeights):
         """Make kernel and bias."""
         require_floating(self.name, x)
         self._check_rank(x)
-        self.kernel = self.add_kernel((x.static[-1], self.units))
+        self.kernel = self.add_kernel((x.extent(-1), self.units))
         self.bias = self.add_bias((self.units,))
 
     def _check_rank(self, x: Spec) -> None:

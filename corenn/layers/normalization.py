@@ -95,7 +95,7 @@ class BatchNormalization(_Scaled):
     def build(self, x: Spec) -> None:
         """Make gamma, beta and the moving statistics, one for each channel."""
         self.check_axes(x, self.axis)
-        shape = (x.static[self.axis],)
+        shape = (x.extent(self.axis),)
         self.add_scale(shape)
         self.moving_mean = self.add_weight("moving_mean", shape, self.moving_mean_initializer, trainable=False)
         self.moving_variance = self.add_weight(
@@ -134,7 +134,7 @@ class LayerNormalization(_Scaled):
     def build(self, x: Spec) -> None:
         """Make gamma and beta of the normalised axes' shape."""
         self.check_axes(x, *([self.axis] if isinstance(self.axis, int) else self.axis))
-        self.add_scale(tuple(x.static[a] for a in self._axes(x.ndim)))
+        self.add_scale(tuple(x.extent(a) for a in self._axes(x.ndim)))
 
     def call(self, x: Tensor) -> Tensor:
         """Normalise."""
@@ -155,7 +155,7 @@ class GroupNormalization(_Scaled):
     def build(self, x: Spec) -> None:
         """Make gamma and beta, one for each channel."""
         self.check_axes(x, self.axis)
-        channels = x.static[self.axis]
+        channels = x.extent(self.axis)
         if self.groups != -1 and (self.groups < 1 or channels % self.groups):
             raise ShapeError(self.name, f"{channels} channels do not divide into {self.groups} groups", {"x": x})
         self.add_scale((channels,))
@@ -176,7 +176,7 @@ class RMSNormalization(_Scaled):
 
     def build(self, x: Spec) -> None:
         """Make gamma."""
-        self.add_scale((x.static[-1],))
+        self.add_scale((x.extent(-1),))
 
     def call(self, x: Tensor) -> Tensor:
         """Normalise."""

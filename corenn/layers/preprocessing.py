@@ -71,7 +71,7 @@ class Normalization(Layer):
 
     def build(self, x: Spec) -> None:
         """Make the statistics."""
-        shape = [x.static[a] for a in self._kept(x.ndim)]
+        shape = [x.extent(a) for a in self._kept(x.ndim)]
         for name, value in (("mean", self.mean), ("variance", self.variance)):
             if value is not None and np.shape(value) not in ((), tuple(shape)):
                 what = f"the {name} has shape {np.shape(value)}, the data {tuple(shape)}"
@@ -119,7 +119,7 @@ class Normalization(Layer):
             raise UsageError(self.name, "mean and variance are not known yet", hint=hint)
         x = x.cast(self.dtype)
         kept = self._kept(x.ndim)
-        shape = tuple(n if a in kept else 1 for a, n in enumerate(x.spec.static))
+        shape = tuple(x.spec.extent(a) if a in kept else 1 for a in range(x.ndim))
         mean = reshape(self._mean, shape=shape)
         deviation = reshape(maximum(sqrt(self._variance), 1e-7), shape=shape)
         if self.invert:

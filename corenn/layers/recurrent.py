@@ -27,8 +27,8 @@ from corenn.layers.symbolic import is_abstract
 from corenn.ops import random
 from corenn.ops.activations import relu, sigmoid
 from corenn.ops.arranging import flip
-from corenn.ops.creation import arange, asarray, tensor, zeros
-from corenn.ops.elementwise import stop_gradient, where
+from corenn.ops.creation import arange, asarray, tensor, zeros, zeros_like
+from corenn.ops.elementwise import add, stop_gradient, where
 from corenn.ops.logic import less
 from corenn.ops.recurrent import gru, lstm, simple_rnn
 from corenn.ops.shaping import expand_dims, reshape, stack, unstack
@@ -85,7 +85,7 @@ class Recurrent(Layer):
         self, x: Tensor, *, mask: Any = None, lengths: Any = None, initial_state: Any = None, training: bool = False
     ) -> Any:
         """Run over the steps."""
-        if x.ndim < 3 or x.spec.static[1] == 0:
+        if x.ndim < 3 or x.shape[1] == 0:
             hint = "add the missing axis: x[..., None] for one feature" if x.ndim == 2 else None
             what = "takes sequences [batch, time, features] of at least one step"
             raise ShapeError(self.name, what, {"x": x.spec}, hint=hint)
@@ -171,7 +171,12 @@ class Recurrent(Layer):
                                      {"state": state.spec, "wanted": f"[{x.shape[0]}, {size}]"})  # fmt: skip
             return states
         if not self.stateful or is_abstract():
-            return self.zero_states(x)
+            batch = x.spec.shape[0]
+            if batch is not None:
+                return self.zero_states(x, batch)
+            of_one = (slice(None), 0, slice(0, 1), *[0] * (x.ndim - 3))
+            rows = zeros_like(x[of_one], self.compute_dtype)  # [batch, 1]: as many as there will be
+            return tuple(add(state, rows) for state in self.zero_states(x, 1))
         if not self._kept:
             self._kept = [
                 self.add_weight(f"state_{i}", (x.shape[0], n), "zeros", trainable=False)
@@ -188,9 +193,9 @@ class Recurrent(Layer):
             return tensor(given, dtype=self.compute_dtype)
         return given if self.compute_dtype is self.dtype else given.cast(self.compute_dtype)
 
-    def zero_states(self, x: Tensor) -> States:
-        """The states before the first step, for inputs like ``x``."""
-        return tuple(zeros((x.shape[0], n), dtype=self.compute_dtype, device=x.device) for n in self.state_sizes())
+    def zero_states(self, x: Tensor, batch: int) -> States:
+        """The states before the first step, for so many examples like those of ``x``."""
+        return tuple(zeros((batch, n), dtype=self.compute_dtype, device=x.device) for n in self.state_sizes())
 
     def reset_state(self) -> None:
         """Set the states that a stateful layer keeps back to 0."""
@@ -315,11 +320,11 @@ class RNN(Recurrent):
         """Sizes of the states."""
         return sizes(self.cell)
 
-    def zero_states(self, x: Tensor) -> States:
+    def zero_states(self, x: Tensor, batch: int) -> States:
         """What the cell starts with."""
         like = zeros((), dtype=self.cell.compute_dtype, device=x.device)
         make = getattr(self.cell, "initial_states", None)
-        return tuple_of(make(x.shape[0], like)) if make is not None else initial_states(self.cell, x.shape[0], like)
+        return tuple_of(make(batch, like)) if make is not None else initial_states(self.cell, batch, like)
 
     def step(self, x: Tensor, states: States) -> tuple[Tensor, States]:
         """One step of the cell."""

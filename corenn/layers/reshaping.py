@@ -16,6 +16,17 @@ from corenn.tensor import Tensor
 Ints = Any
 
 
+def batch_extent(x: Tensor) -> int:
+    """The number of examples, as ``reshape`` takes it: -1 where it is not known yet."""
+    count = x.spec.shape[0]
+    return -1 if count is None else count
+
+
+def spatial_extents(x: Tensor) -> tuple[int, ...]:
+    """The extents between batch and channels; ShapeError if one is not known yet."""
+    return tuple(x.spec.extent(axis) for axis in range(1, x.ndim - 1))
+
+
 @register()
 class Flatten(Layer):
     """All axes but the batch joined into one: [b, ...] to [b, n]."""
@@ -24,7 +35,7 @@ class Flatten(Layer):
         """Flatten."""
         if x.ndim == 0:
             raise ShapeError(self.name, "needs a batch axis", {"x": x.spec})
-        return reshape(x, shape=(x.spec.static[0], math.prod(x.spec.static[1:])))
+        return reshape(x, shape=(batch_extent(x), math.prod(x.spec.extent(axis) for axis in range(1, x.ndim))))
 
 
 @register()
@@ -37,7 +48,11 @@ class Reshape(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Reshape."""
-        return reshape(x, shape=(x.spec.static[0], *self.target_shape))
+        if x.spec.shape[0] is None and -1 in self.target_shape:
+            known = -math.prod(self.target_shape)
+            rest = math.prod(x.spec.extent(axis) for axis in range(1, x.ndim))
+            return reshape(x, shape=(-1, *(rest // known if n == -1 else n for n in self.target_shape)))
+        return reshape(x, shape=(batch_extent(x), *self.target_shape))
 
 
 @register()
@@ -136,10 +151,10 @@ class _Cropping(_Spatial):
     def call(self, x: Tensor) -> Tensor:
         """Crop."""
         self.check(x)
-        for n, (before, after) in zip(x.spec.static[1:-1], self.cropping, strict=True):
+        for n, (before, after) in zip(spatial_extents(x), self.cropping, strict=True):
             if before + after >= n:
                 raise ShapeError(self.name, f"cropping {before} and {after} of {n} leaves nothing", {"x": x.spec})
-        inner = tuple(slice(b, n - a) for n, (b, a) in zip(x.spec.static[1:-1], self.cropping, strict=True))
+        inner = tuple(slice(b, n - a) for n, (b, a) in zip(spatial_extents(x), self.cropping, strict=True))
         return x[(slice(None), *inner)]
 
 
@@ -179,7 +194,7 @@ class _UpSampling(_Spatial):
         """Enlarge."""
         self.check(x)
         if self.interpolation == "bilinear":
-            size = tuple(n * s for n, s in zip(x.spec.static[1:-1], self.size, strict=True))
+            size = tuple(n * s for n, s in zip(spatial_extents(x), self.size, strict=True))
             return resize(x, size=size, method="bilinear")
         return upsample(x, factor=self.size)
 

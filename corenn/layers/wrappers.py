@@ -9,6 +9,7 @@ from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.layers.base import Layer, register
 from corenn.layers.phase import call_signature
 from corenn.layers.recurrent import Recurrent
+from corenn.layers.reshaping import batch_extent
 from corenn.ops.arranging import flip
 from corenn.ops.elementwise import add, multiply
 from corenn.ops.shaping import concatenate, reshape
@@ -108,10 +109,10 @@ class TimeDistributed(Layer):
         """Join batch and time, apply, and part them again."""
         if x.ndim < 3:
             raise ShapeError(self.name, "takes inputs [batch, time, ...]", {"x": x.spec})
-        batch, steps, *rest = x.spec.static
+        batch, steps, *rest = batch_extent(x), *(x.spec.extent(axis) for axis in range(1, x.ndim))
         options = {"training": training} if call_signature(type(self.layer).call).takes_training else {}
-        out = self.layer(reshape(x, shape=(batch * steps, *rest)), **options)
-        return tree_map(lambda t: reshape(t, shape=(batch, steps, *t.spec.static[1:])), out)
+        out = self.layer(reshape(x, shape=(-1 if batch < 0 else batch * steps, *rest)), **options)
+        return tree_map(lambda t: reshape(t, shape=(batch, steps, *(t.spec.extent(a) for a in range(1, t.ndim)))), out)
 
 
 __all__ = ["Bidirectional", "TimeDistributed"]

@@ -20,6 +20,7 @@ import numpy as np
 
 from corenn.dtypes import FLOATING, REAL, bfloat16, float16, float32
 from corenn.errors import AttributeValueError, DTypeError, ShapeError, nearest
+from corenn.ops.arranging import repeat
 from corenn.ops.contraction import matmul
 from corenn.ops.creation import tensor
 from corenn.ops.elementwise import add, cast, multiply, subtract
@@ -331,6 +332,10 @@ def upsample(x: TensorLike, /, *, factor: Ints, layout: str | None = None) -> Te
     """
     given = operand(x)
     axes, factors = sizes_for("upsample", resize.op, given.spec, layout, factor, "factor")
+    if None in given.spec.shape:
+        for axis, count in zip(axes, factors, strict=True):
+            given = repeat(given, repeats=count, axis=axis)
+        return given
     repeated: list[int] = []
     for axis, n in enumerate(given.shape):
         repeated += [n, factors[axes.index(axis)]] if axis in axes else [n]

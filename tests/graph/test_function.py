@@ -340,3 +340,12 @@ def test_random_programs_compute_and_differentiate_as_eagerly(steps):
         results.append([value, *tape.gradient(value, [x, y], unconnected_gradients="zero")])
     for eager, compiled in zip(*results, strict=True):
         np.testing.assert_allclose(compiled.numpy(), eager.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_trace_called_while_another_is_made_becomes_part_of_it():
+    double = corenn.function(lambda x: x * 2)
+    trace = double.get_concrete_function(corenn.ones((3,)))
+    outer = corenn.function(lambda x: trace(x) + 1)
+    assert outer(corenn.tensor([1.0, 2.0, 3.0])).numpy().tolist() == [3.0, 5.0, 7.0]
+    with pytest.raises(UsageError, match="takes 1 tensors, not 2"):
+        corenn.function(lambda x: trace(x, x))(corenn.ones((3,)))

@@ -13,8 +13,12 @@ import corenn
 from corenn import layers as L
 from corenn import tree
 from corenn.configurable import deserialize, serialize
+from corenn.errors import ShapeError
+from corenn.graph import TensorSpec
 from corenn.layers import Input
 from corenn.layers.base import _REGISTRY, Layer
+from corenn.testing.compare import assert_close
+from corenn.testing.tolerances import forward
 from corenn.training import Functional
 
 SEQUENCE, IMAGE, VOLUME = (6, 4), (8, 7, 4), (4, 5, 6, 2)
@@ -231,3 +235,36 @@ def test_a_frozen_layer_has_nothing_to_train(case: str) -> None:
     layer.trainable = True
     fixed = sum(len(inner._fixed) for inner in layer.walk())
     assert len(layer.trainable_weights) == count - fixed
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not getattr(CASES[case][0](), "stateful", False)])
+def test_one_trace_serves_batches_of_every_size(case):
+    layer, inputs = make(case)
+    apply(layer, inputs)
+
+    def run(*tensors):
+        watched = [t for t in tensors if t.dtype.is_floating] + layer.trainable_variables
+        with corenn.GradientTape() as tape:
+            tape.watch(watched)
+            results = [t for t in tree.leaves(apply(layer, list(tensors))) if t.dtype.is_floating]
+            loss = sum(corenn.sum(corenn.square(t)) for t in results)
+        return results, tape.gradient(loss, watched)
+
+    traced = corenn.function(run, input_signature=[TensorSpec((None, *x.shape[1:]), x.dtype.name) for x in inputs])
+    for count in (3, 2):
+        batch = [corenn.tensor(x[:count]) for x in inputs]
+        for found, wanted in zip(arrays(traced(*batch)), arrays(run(*batch)), strict=True):
+            assert_close(found, wanted, forward(corenn.float32).scaled(4))
+    assert len(traced.traces) == 1
+
+
+def test_a_layer_that_keeps_states_needs_to_know_the_batch():
+    layer = L.LSTM(3, stateful=True)
+    layer(np.ones((3, 6, 4), np.float32))
+    with pytest.raises(ShapeError, match="stateful"):
+        corenn.function(layer, input_signature=[TensorSpec((None, 6, 4))])(corenn.ones((3, 6, 4)))
+
+
+def test_an_extent_that_weights_need_must_be_known():
+    with pytest.raises(ShapeError, match="axis 1 must be known"):
+        corenn.function(L.Dense(3), input_signature=[TensorSpec((2, None))])(corenn.ones((2, 4)))
