@@ -1,198 +1,235 @@
 """The pages of the reference, made from the docstrings of the public modules.
 
 mkdocs calls the hooks at the end of this file; ``python docs/make_reference.py FOLDER`` writes the pages to a folder.
+What a page says of one name is made by ``reference_entries.py`` beside this file.
 """
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import importlib
-import inspect
 import re
 import sys
-import textwrap
-import types
+import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from corenn.ops.table import TABLE
+import typer
+from corenn_cli.app import app
 
-#: Public modules that are no attribute of ``corenn``.
-FURTHER = (
-    "corenn.autodiff", "corenn.errors", "corenn.training.callbacks", "corenn.training.run", "corenn.training.task",
-    "corenn_datasets.splits", "corenn_models.weights",
+from corenn.plugin import registry
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # mkdocs runs hooks from wherever it likes
+
+from reference_entries import Entries, cell, first_sentence, markdown_of, module_text, prose  # noqa: E402
+
+#: Public modules of the core that are no attribute of ``corenn``.
+CORE = (
+    "corenn.autodiff", "corenn.errors", "corenn.training.callbacks", "corenn.training.plots",
+    "corenn.training.report", "corenn.training.run", "corenn.training.run_loop", "corenn.training.task",
 )  # fmt: skip
-#: Names that a module without ``__all__`` shows.
+#: The other sections of the reference: a title, what it is for, and its modules.
+SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "For backends": (
+        "What the author of a backend meets beside `corenn.backend` and `corenn.testing`.",
+        ("corenn.compiler.program", "corenn.philox", "corenn_numpy.backend", "corenn_onednn.backend"),
+    ),
+    "Data sets": (
+        "Loaders of the data sets, which `corenn datasets` lists.",
+        (
+            "corenn_datasets.splits", "corenn_datasets.digits", "corenn_datasets.mnist", "corenn_datasets.cifar10",
+            "corenn_datasets.cifar100", "corenn_datasets.cats_vs_dogs", "corenn_datasets.housing",
+            "corenn_datasets.text", "corenn_datasets.synthetic", "corenn_datasets.stand_in",
+            "corenn_datasets.download",
+        ),
+    ),
+    "Models": (
+        "Networks that `corenn models` lists, and weights of other libraries.",
+        (
+            "corenn_models.classifiers", "corenn_models.plain", "corenn_models.residual", "corenn_models.mobile",
+            "corenn_models.autoencoders", "corenn_models.adversarial", "corenn_models.sequences",
+            "corenn_models.preprocessing", "corenn_models.weights",
+        ),
+    ),
+    "ONNX": ("Models to and from ONNX files; they need the extra `onnx`.", ("corenn_onnx", "corenn_onnx.backend")),
+}  # fmt: skip
+#: Names that a module without ``__all__`` shows, where those it defines are not what is meant.
 WITHOUT_ALL = {"corenn.training.run": ("Interrupted", "Run"), "corenn.training.task": ("Settings", "Task")}
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_SIGNATURE_WIDTH = 88
-#: Code between double backticks, and emphasis between single asterisks; both may go on in the next line.
-_SPANS = re.compile(r"(``.+?``|(?<![\w*\[])\*\w[^*`\[\]]*[\w.]\*(?![\w*]))", re.DOTALL)
-#: Names with a role of Sphinx before them.
-_ROLES = re.compile(r":\w+:`~?([^`]+)`")
-_SIGNS = re.compile(r"([*_\[\]<>])")
+
+entries = Entries(CORE, [name for _, names in SECTIONS.values() for name in names], WITHOUT_ALL)
 
 
 def modules() -> list[str]:
-    """The modules with a page, in the order of the site: ``corenn``, the modules among its names, and so on below."""
-    found = ["corenn", *FURTHER]
-    for name in found:  # grows on the way
-        module = importlib.import_module(name)
-        inside = [n for n in getattr(module, "__all__", ()) if isinstance(getattr(module, n), types.ModuleType)]
-        found += [f"{name}.{n}" for n in inside if f"{name}.{n}" not in found]
-    return ["corenn", *sorted(found[1:])]
+    """The modules with a page of their names."""
+    return entries.modules
 
 
-def names_of(name: str) -> list[str]:
-    """The public names of a module that are no modules themselves."""
-    module = importlib.import_module(name)
-    listed = getattr(module, "__all__", None) or WITHOUT_ALL.get(name) or own_names(module)
-    return [n for n in listed if not n.startswith("__") and not isinstance(getattr(module, n), types.ModuleType)]
-
-
-def own_names(module: types.ModuleType) -> list[str]:
-    """The classes and functions that a module without ``__all__`` defines."""
-    return [
-        n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__
-    ]
-
-
-# ---------------------------------------------------------------- docstrings
-
-
-def as_markdown(docstring: str) -> str:
-    """A docstring as Markdown: literal blocks become code blocks, double backticks single ones, the rest stays text."""
-    out: list[str] = []
-    running: list[str] = []
-    lines = inspect.cleandoc(docstring).splitlines()
-    while lines:
-        line = lines.pop(0)
-        if line.rstrip().endswith("::"):
-            running.append(line.rstrip()[:-1] if line.strip() != "::" else "")
-            block = []
-            while lines and (not lines[0].strip() or lines[0].startswith(" ")):
-                block.append(lines.pop(0))
-            code = textwrap.dedent("\n".join(block)).strip("\n")
-            out += [prose("\n".join(running)), f"```text\n{code}\n```"]
-            running = []
-            continue
-        if line.startswith("- ") and running and running[-1] and not running[-1].startswith(("- ", "  ")):
-            running.append("")  # Markdown wants an empty line before a list
-        running.append(line)
-    out.append(prose("\n".join(running)))
-    return "\n\n".join(part.strip() for part in out if part.strip())
-
-
-def prose(text: str) -> str:
-    """Running text: code and emphasis stay what they are, other signs of Markdown show as they are written."""
-    shown = []
-    for part in _SPANS.split(_ROLES.sub(r"``\1``", text)):
-        if part.startswith("``") and part.endswith("``") and len(part) > 4:
-            shown.append(f"`{part[2:-2]}`")
-        elif _SPANS.fullmatch(part):
-            shown.append(part)
-        else:
-            shown.append(_SIGNS.sub(r"\\\1", part))
-    return "".join(shown)
-
-
-def docstring_of(thing: Any) -> str:
-    """The docstring of a class (its own, not one inherited) or of anything else."""
-    text = thing.__dict__.get("__doc__") if inspect.isclass(thing) else thing.__doc__
-    return as_markdown(text) if text else ""
-
-
-def signature_of(name: str, thing: Any) -> str:
-    """How it is called, one argument a line where one line is too long."""
-    try:
-        signature = inspect.signature(thing)
-    except (TypeError, ValueError):
-        return name
-    plain = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values() if p.name != "self"]
-    plain = [p for p in plain if not (p.kind is p.VAR_KEYWORD and p.name == "unknown")]
-    text = _ADDRESS.sub("", str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)))
-    whole = f"{name}{text}"
-    if len(whole) <= _SIGNATURE_WIDTH:
-        return whole
-    return "\n".join(textwrap.wrap(whole, _SIGNATURE_WIDTH, subsequent_indent="    ", break_long_words=False))
-
-
-# ---------------------------------------------------------------- entries
-
-
-def entry(module: str, name: str) -> str:
-    """One public name: a heading, how it is called, what it says, and the methods of a class."""
-    thing = getattr(importlib.import_module(module), name)
-    parts = [f"## {name} {{#{name}}}"]
-    if inspect.isclass(thing):
-        parts += [fenced(f"class {signature_of(name, thing)}"), bases(thing), docstring_of(thing), *members(thing)]
-    elif callable(thing) and getattr(thing, "__doc__", None):
-        parts += [fenced(signature_of(name, thing)), docstring_of(thing), about_op(thing)]
-    else:
-        parts.append(fenced(f"{name} = {_ADDRESS.sub('', repr(thing))}"))
-    return "\n\n".join(part for part in parts if part)
-
-
-def fenced(code: str) -> str:
-    """Code that is shown and not run."""
-    return f"```text\n{code}\n```"
-
-
-def bases(thing: type) -> str:
-    """The nearest public class that it derives from."""
-    public = {getattr(importlib.import_module(m), n) for m in modules() for n in _class_names(m)}
-    found = next((base.__name__ for base in thing.__mro__[1:] if base in public), None)
-    return f"Derived from `{found}`." if found else ""
-
-
-@functools.cache
-def _class_names(module: str) -> list[str]:
-    return [n for n in names_of(module) if inspect.isclass(getattr(importlib.import_module(module), n))]
-
-
-def about_op(thing: Any) -> str:
-    """A line about an op of the table: whether it is made of other ops, where its gradient comes from."""
-    op = getattr(thing, "op", None)
-    if op is None or op.name not in TABLE:
-        return ""
-    facts = ["made of other ops"] if op.decomposition is not None else []
-    facts += ["with gradient rules of its own"] if op.differentiable else []
-    facts += [] if facts else ["without a gradient"]
-    return f"Op `{op.name}`, {' and '.join(facts)}."
-
-
-def members(thing: type) -> list[str]:
-    """The methods and properties that a class adds to those of its bases, each with its docstring."""
-    found = []
-    for name, value in vars(thing).items():
-        if any(hasattr(base, name) for base in thing.__bases__):
-            continue
-        inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-        if name.startswith("_") or not (inspect.isfunction(inner) or isinstance(inner, property)) or not inner.__doc__:
-            continue
-        title = name if isinstance(inner, property) else signature_of(name, getattr(thing, name))
-        found.append(f"`#!python {' '.join(title.split())}`\n\n{as_markdown(inner.__doc__)}")
-    return ["**Methods and properties**", *found] if found else []
+# ---------------------------------------------------------------- pages of modules
 
 
 def page(module: str) -> str:
-    """The page of one module."""
-    names = names_of(module)
-    text = as_markdown(importlib.import_module(module).__doc__ or "")
-    listed = " · ".join(f"[{n}](#{n})" for n in names)
-    return "\n\n".join([f"# {module}", text, listed, *(entry(module, name) for name in names)]) + "\n"
+    """The page of one module: what it says of itself, a table of its names, and an entry for each."""
+    names = entries.names_of(module)
+    parts = [f"# {module}", module_text(module, entries)]
+    parts += [entries.table(module, title, found) for title, found in entries.grouped(module) if found]
+    parts += [entries.entry(module, name) for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+# ---------------------------------------------------------------- pages of other kinds
+
+
+def tasks_page() -> str:
+    """The tasks with their settings, as ``corenn tasks NAME`` shows them."""
+    own = {n: r for n, r in sorted(registry.tasks().items()) if str(r.factory).startswith("corenn_tasks.")}
+    parts = [
+        "# corenn_tasks",
+        "What `corenn run NAME` runs. `--set SETTING=VALUE` changes a setting; the types are those of the "
+        "[`Settings`](corenn.training.task.md#Settings) of each task. To write one of your own: "
+        "[Write a task](../how-to/task.md).",
+    ]
+    for name, record in own.items():
+        task = record.load()
+        made, hints = task.Settings(), typing.get_type_hints(task.Settings)
+        rows = ["| setting | type | default |", "| --- | --- | --- |"]
+        for field in dataclasses.fields(made):
+            kind = hints[field.name]
+            shown = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+            value = getattr(made, field.name)
+            rows.append(f"| `{field.name}` | `{shown.replace('typing.', '')}` | `{value!r}` |")
+        picture = f"[Tutorial](../tutorials/{name}.md)"
+        if (HERE / "tutorials" / f"{name}.md").is_file():
+            title = f"## {name} {{#{name}}}"
+            about = markdown_of(made.__doc__ or "")
+            parts += [
+                title,
+                f"{prose(record.description[:1].upper() + record.description[1:])}. {picture}.",
+                about,
+                "\n".join(rows),
+            ]
+    return "\n\n".join(parts) + "\n"
+
+
+def command_page() -> str:
+    """Every command with its arguments and options, and the environment variables."""
+    parts = ["# Command line", "`corenn COMMAND --help` shows the same. Every listing takes `--json`."]
+    for words, command in _commands(typer.main.get_command(app), ("corenn",)):
+        title, anchor = " ".join(words), "-".join(words[1:])
+        about = re.sub(r"\s*\n(?!\n)\s*", " ", (command.help or "").replace("\n\n", "\0")).replace("\0", "\n\n")
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option" and "--help" not in p.opts]
+        usage = " ".join([title, *("[OPTIONS]" for _ in options[:1]), *(_value(p) for p in arguments)])
+        rows = [(_value(p), p.help or "") for p in arguments]
+        for p in options:
+            names = "`, `".join([*p.opts, *p.secondary_opts]) + ("" if p.is_flag else f" {_value(p)}")
+            default = "" if p.is_flag or p.default is None or "Default" in p.help else f" Default: ``{p.default}``."
+            rows.append((names, f"{p.help}{default}"))
+        table = "\n".join(["| argument, option | meaning |", "| --- | --- |", *(_row(*row) for row in rows)])
+        parts += [f"## {title} {{#{anchor}}}", markdown_of(about), f"```text\n{usage}\n```", table if rows else ""]
+    text = (HERE.parent / "cli" / "README.md").read_text(encoding="utf-8")
+    environment = text[text.index("## Environment") : text.index("## A command of your own")].strip()
+    return "\n\n".join(part for part in [*parts, environment] if part) + "\n"
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """All commands below one, with the words that call them."""
+    inside = getattr(command, "commands", None)
+    if inside is None:
+        yield words, command
+        return
+    names = {name: found for name, found in inside.items() if not found.hidden}
+    if len(words) == 1:  # those of plugins, which are looked for by name
+        names |= {name: of_plugin(record) for name, record in sorted(registry.commands().items())}
+    for name, found in names.items():
+        yield from _commands(found, (*words, name))
+
+
+def of_plugin(record: Any) -> Any:
+    """The command that a record names: a function, or an application with commands of its own."""
+    made = record.load()
+    if not isinstance(made, typer.Typer):
+        application = typer.Typer(add_completion=False)
+        application.command()(made)
+        made = application
+    return typer.main.get_command(made)
+
+
+def _value(parameter: Any) -> str:
+    """What stands for the value of an argument or option."""
+    return str(parameter.metavar or parameter.opts[-1].lstrip("-").replace("-", "_").upper())
+
+
+def _row(names: str, meaning: str) -> str:
+    return f"| `{names}` | {cell(' '.join(meaning.split()))} |"
+
+
+def tensorflow_page() -> str:
+    """An overview of the TensorFlow facade: how it is used, and how much of each namespace is there."""
+    coverage = importlib.import_module("corenn_tensorflow.coverage")
+    found = coverage.coverage()
+    counted = {version: coverage.namespaces(names) for version, names in found.items()}
+    rows = [f"| namespace | {' | '.join(f'TensorFlow {version}' for version in counted)} |"]
+    rows.append("| --- |" + " ---: |" * len(counted))
+    for space in sorted({space for counts in counted.values() for space in counts if "." not in space}):
+        cells = []
+        for counts in counted.values():
+            inside = [c for name, c in counts.items() if name == space or name.startswith(f"{space}.")]
+            have, total = sum(c[0] for c in inside), sum(c[1] for c in inside)
+            cells.append(f"{have} of {total}" if total else "")
+        rows.append(f"| `{'tf' if space == '(top)' else f'tf.{space}'}` | {' | '.join(cells)} |")
+    return "\n\n".join([
+        "# corenn_tensorflow",
+        "The API of TensorFlow 1.15 and 2.x over corenn. `corenn run SCRIPT.py` puts it behind `import tensorflow`; "
+        "`import corenn_tensorflow as tf` gives it to a program of your own. "
+        "[Run TensorFlow scripts](../how-to/tensorflow-scripts.md) shows both.",
+        "Each name has TensorFlow's meaning, so TensorFlow's own documents describe them. A name that is not there "
+        "raises an error that says what serves instead. `corenn tf-coverage tf.nn` lists the names below one.",
+        "## What is there {#coverage}", "\n".join(rows),
+        "## corenn_tensorflow.importing {#importing}",
+        *(entries.described("corenn_tensorflow.importing", name) for name in ("install", "uninstall")),
+    ]) + "\n"  # fmt: skip
+
+
+# ---------------------------------------------------------------- all of them
+
+
+def sections() -> dict[str, list[str]]:
+    """The titles of the reference's sections, and the pages of each."""
+    core = [m for m in modules() if all(m not in found for _, found in SECTIONS.values())]
+    made = {"The core": core, **{title: list(found) for title, (_, found) in SECTIONS.items()}}
+    return {**made, "Tasks and TensorFlow": ["corenn_tasks", "corenn_tensorflow"]}
+
+
+def index_page() -> str:
+    """What there is, in one table for each section."""
+    parts = [
+        "# Reference",
+        "Every public name, from the docstrings of the source. Names that begin with an underscore, and modules that "
+        "are not listed here, are private: they change without notice.",
+        "- [Command line](command-line.md): every command and option, and environment variables\n"
+        "- [Tasks](corenn_tasks.md): the settings of each task\n"
+        "- [TensorFlow](corenn_tensorflow.md): how much of its API is there",
+    ]
+    about = {title: text for title, (text, _) in SECTIONS.items()}
+    for title, found in sections().items():
+        listed = [module for module in found if module in modules()]
+        rows = ["| module | |", "| --- | --- |"]
+        for module in listed:
+            text = first_sentence(importlib.import_module(module).__doc__ or "")
+            rows.append(f"| [`{module}`]({module}.md) | {cell(text)} |")
+        if listed:
+            parts += [f"## {title}", about.get(title, ""), "\n".join(rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def pages() -> dict[str, str]:
     """All pages of the reference by their paths below ``docs``."""
-    made = {f"reference/{module}.md": page(module) for module in modules()}
-    rows = []
-    for module in modules():
-        first = prose(" ".join((importlib.import_module(module).__doc__ or "").strip().split("\n\n")[0].split()))
-        rows.append(f"| [`{module}`]({module}.md) | {len(names_of(module))} | {first.removesuffix('::')} |")
-    head = ["# Reference\n\nEvery public name, from the docstrings of the source.\n"]
-    head += ["| module | names | |", "| --- | --- | --- |"]
-    return {"reference/index.md": "\n".join([*head, *rows]) + "\n", **made}
+    made = {"index": index_page(), "command-line": command_page(), "corenn_tasks": tasks_page()}
+    made["corenn_tensorflow"] = tensorflow_page()
+    made |= {module: page(module) for module in modules()}
+    return {f"reference/{name}.md": text for name, text in made.items()}
 
 
 # ---------------------------------------------------------------- hooks of mkdocs
@@ -201,7 +238,10 @@ def pages() -> dict[str, str]:
 def on_config(config: Any) -> Any:
     """Add the pages to the navigation, below the entry ``Reference``."""
     section = next(item for item in config.nav if "Reference" in item)
-    section["Reference"] = ["reference/index.md", *({module: f"reference/{module}.md"} for module in modules())]
+    listed: list[Any] = ["reference/index.md", {"Command line": "reference/command-line.md"}]
+    for title, found in sections().items():
+        listed.append({title: [{name: f"reference/{name}.md"} for name in found]})
+    section["Reference"] = listed
     return config
 
 

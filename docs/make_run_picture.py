@@ -1,6 +1,7 @@
-"""Compose the README's picture from the directory of a finished run: ``python docs/make_run_picture.py runs/first``.
+"""Compose the picture of the README and of the first page: ``python docs/make_run_picture.py runs/first``.
 
-Above, the run in a terminal and its learning curves; below, its other two plots.  Needs the extra ``dev``.
+``runs/first`` is the directory of a finished ``corenn run --out runs/first``.  Above, the run in a terminal and its
+learning curves; below, its confusion matrix and its mistakes.  Needs the extras ``plots`` and ``datasets``.
 """
 
 from __future__ import annotations

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import importlib.util
 import itertools
+import os
 import re
 import shlex
 import subprocess
@@ -112,11 +114,26 @@ def test_the_error_that_the_readme_shows_is_the_one_raised():
     assert f"ShapeError: {caught.value}" == shown.rstrip()
 
 
+@pytest.fixture(scope="module")
+def reference():
+    return script_of("make_reference")
+
+
+def script_of(name):
+    """A script of ``docs`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # ---------------------------------------------------------------- names
 
 #: What the pages call modules besides ``corenn``, as their examples import them.
 SHORT = {name: f"corenn.{name}" for name in ("data", "graph", "layers", "nn", "schedules")}
-NAME = re.compile(r"(?<![\w./-])((?:corenn(?:_datasets|_models)?|data|graph|layers|nn|schedules)(?:\.[A-Za-z_]\w*)+)")
+NAME = re.compile(
+    r"(?<![\w./-])((?:corenn(?:_datasets|_models|_onnx)?|data|graph|layers|nn|schedules)(?:\.[A-Za-z_]\w*)+)"
+)
 
 
 def mentioned(page):
@@ -140,10 +157,9 @@ def test_the_names_that_a_page_mentions_exist(page):
 # ---------------------------------------------------------------- commands
 
 COMMANDS = [
-    (page, line)
+    (page, marker, line)
     for page in PAGES
     for marker, code in blocks(page, "bash")
-    if not marker.startswith("needs")
     for line in code.replace("\\\n", " ").splitlines()
     if line.startswith("corenn ")
 ]
@@ -172,11 +188,17 @@ def options_of(words, command):
     return command, [word for word in given if word.startswith("--")], known | {"--help"}
 
 
-@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page}-{line}" for page, line in COMMANDS])
-def test_a_command_of_the_site_exists(page, line, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "marker", "line"), COMMANDS, ids=[f"{page}-{line}" for page, _, line in COMMANDS])
+def test_a_command_of_the_site_exists(page, marker, line, reference, tmp_path, monkeypatch):
     """Its options are those of the command; a task is registered and has the settings that ``--set`` names."""
+    if marker.startswith("needs"):
+        pytest.importorskip(marker.split()[1])
     words = shlex.split(line, comments=True)[1:]
-    command, given, known = options_of(words, typer.main.get_command(app))
+    of_plugins = registry.commands()
+    if words[0] in of_plugins:
+        command, given, known = options_of(words[1:], reference.of_plugin(of_plugins[words[0]]))
+    else:
+        command, given, known = options_of(words, typer.main.get_command(app))
     assert not getattr(command, "commands", None), f"{words[0]} is no command"
     assert not {option.partition("=")[0] for option in given} - known
     if words[0] == "run" and words[1] in registry.tasks():
@@ -200,8 +222,8 @@ def test_every_task_has_a_tutorial_with_a_picture():
             assert re.search(r"!\[.+\]\(\.\./images/.+\.png\)", text), f"{page.name} shows no picture"
 
 
-def test_the_extras_of_the_first_page_are_those_of_the_package():
-    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+def test_the_extras_of_the_page_to_begin_with_are_those_of_the_package():
+    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
     table = text[text.index("| extra | adds |") : text.index("`corenn info`")]
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     first_cells = [line.split(" | ")[0] for line in table.splitlines()]
@@ -215,15 +237,16 @@ def test_pictures_are_small_and_all_are_shown():
         assert picture.name in text, f"no page shows {picture.name}"
 
 
-def make_reference():
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_each_picture_of_a_how_to_page_has_its_script():
+    pytest.importorskip("nbclient")
+    pytest.importorskip("matplotlib")
+    script = script_of("make_howto_pictures")
+    made = {*script.NAMES, *(f"tensorboard-{tab}" for tab in script.TABS)} - {"tensorboard"}
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES if "how-to" in page)
+    assert set(re.findall(r"images/([\w-]+)\.png", text)) == made
 
 
-def test_the_reference_has_every_public_name():
-    pages = make_reference().pages()
+def test_the_reference_has_every_public_name(reference):
     tree = ast.parse((ROOT / "tests" / "test_public_api.py").read_text(encoding="utf-8"))
     modules = next(
         ast.literal_eval(node.value)
@@ -231,17 +254,114 @@ def test_the_reference_has_every_public_name():
         if isinstance(node, ast.Assign) and node.targets[0].id == "PUBLIC"
     )
     for module in modules:
-        page = pages[f"reference/{module}.md"]
+        page = reference.page(module)
         for name in importlib.import_module(module).__all__:
-            leads_to_a_page = f"reference/{module}.{name}.md" in pages
+            leads_to_a_page = f"{module}.{name}" in reference.modules()
             assert f"## {name} {{#{name}}}" in page or leads_to_a_page or name.startswith("__"), f"{module}.{name}"
 
 
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_the_reference_has_what_the_plugins_register(reference, kind):
+    for name, record in getattr(registry, kind)().items():
+        module, _, factory = str(record.factory).partition(":")
+        if module.startswith(f"corenn_{kind}."):
+            assert module in reference.modules(), f"{name}: no page of {module}"
+            assert factory in reference.entries.names_of(module), f"{name}: {module} does not show {factory}"
+
+
+@pytest.mark.parametrize("package", ["datasets", "models", "onnx"])
+def test_the_reference_shows_no_private_name(reference, package):
+    for module in reference.modules():
+        if module.startswith(f"corenn_{package}"):
+            assert not [name for name in reference.entries.names_of(module) if name.startswith("_")]
+
+
+def test_every_command_and_task_is_in_the_reference(reference):
+    commands, tasks = reference.command_page(), reference.tasks_page()
+    for name in [*typer.main.get_command(app).commands, *registry.commands()]:
+        assert re.search(rf"^## corenn {name}\b", commands, re.MULTILINE), name
+    for name, record in registry.tasks().items():
+        if str(record.factory).startswith("corenn_tasks."):
+            assert f"## {name} {{#{name}}}" in tasks
+            assert all(f"| `{field.name}` |" in tasks for field in dataclasses.fields(_load_task(name).Settings))
+
+
+SIGNATURES = [
+    ("def f(): ...", "f()"),
+    ("def f(x, /, *, axis: int = 0) -> Tensor: ...", "f(x, /, *, axis: int = 0) -> Tensor"),
+    (
+        "def f(*parts: str, key='a', **options: object) -> None: ...",
+        "f(*parts: str, key='a', **options: object) -> None",
+    ),
+    ("def f(a: collections.abc.Sequence[np.ndarray], b=len): ...", "f(a: Sequence[ndarray], b=len)"),
+]
+
+
+@pytest.mark.parametrize(("code", "shown"), SIGNATURES)
+def test_a_signature_is_shown_as_it_is_written(reference, code, shown):
+    names = {}
+    exec(f"from __future__ import annotations\n{code}", names)
+    assert sys.modules["reference_entries"].signature_of("f", names["f"]) == shown
+
+
+LINKS = [
+    ("Dense", ("units",), "#Dense"),
+    ("Dense(10)", (), "#Dense"),
+    ("corenn.relu", (), None),
+    ("nn.relu", (), "corenn.nn.md#relu"),
+    ("corenn.nn", (), "corenn.nn.md"),
+    ("Variable", (), "corenn.md#Variable"),
+    ("units", ("units",), None),
+    ("shape", (), None),  # an argument, more often than the op
+    ("reset_names", (), "#reset_names"),
+    ("ValueError", (), None),
+]
+
+
+@pytest.mark.parametrize(("code", "parameters", "address"), LINKS)
+def test_names_in_docstrings_lead_to_their_entries(reference, code, parameters, address):
+    assert reference.entries.address("corenn.layers", parameters, code) == address
+
+
+def test_a_docstring_becomes_markdown(reference):
+    text = "Sum of ``x`` * y < 2.\n\nUse::\n\n    x = 1\n\n- first\n- second"
+    shown = sys.modules["reference_entries"].markdown_of(text)
+    assert shown == "Sum of `x` \\* y &lt; 2.\n\nUse:\n\n```python\nx = 1\n```\n\n- first\n- second"
+
+
+def test_the_list_of_how_to_pages_is_whole():
+    text = (ROOT / "docs" / "how-to" / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", text))
+    assert linked == {Path(page).name for page in PAGES if "how-to" in page} - {"index.md"}
+
+
+def clicks(site):
+    """How many clicks lead from the first page of a built site to each page."""
+    found, now = {"": 0}, [""]
+    for count in itertools.count(1):
+        links = set()
+        for page in now:
+            html = (site / page / "index.html").read_text(encoding="utf-8")
+            for link in re.findall(r'<a [^>]*href="?([^"> #]*)', html):
+                target = os.path.normpath(os.path.join("/", page, link)).lstrip("/")
+                if "://" not in link and (site / target / "index.html").is_file():
+                    links.add(target)
+        now = sorted(links - found.keys())
+        if not now:
+            return found
+        found.update(dict.fromkeys(now, count))
+
+
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning(tmp_path):
+def test_the_site_builds_without_a_warning_and_everything_is_near(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, textwrap.indent(done.stdout + done.stderr, "  ")
-    assert (tmp_path / "site" / "reference" / "corenn.layers" / "index.html").is_file()
+    found = clicks(site)
+    built = {str(page.parent.relative_to(site)).removeprefix(".") for page in site.rglob("index.html")}
+    assert "reference/corenn.layers" in built
+    assert built == found.keys()
+    assert {page: count for page, count in found.items() if count > 2} == {}

@@ -126,7 +126,7 @@ def random_zoom(
 ) -> Tensor:  # fmt: skip
     """What images [h, w, c] or [n, h, w, c] show, each between ``lower`` and ``upper`` times as large.
 
-    ``0 < lower <= upper``.  See ``zoom`` for the rest.
+    ``0 < lower <= upper``, else AttributeValueError.  See ``zoom`` for the rest.
     """
     if not 0 < lower <= upper:
         raise AttributeValueError("random_zoom", "0 < lower <= upper must hold", {"lower": lower, "upper": upper})

@@ -194,7 +194,7 @@ def _check_real(where: str, name: str, given: GraphTensor) -> None:
 
 
 def clean_tag(name: str) -> str:
-    """``name`` with ``_`` for what the name of a summary cannot hold, and without slashes in front."""
+    """``name`` with ``_`` for what a summary's name cannot hold, no slashes in front; AttributeValueError if empty."""
     cleaned = _ILLEGAL.sub("_", name).lstrip("/") if isinstance(name, str) else ""
     if not cleaned:
         raise AttributeValueError("summary", "the name must be a string that is not empty", {"name": repr(name)})

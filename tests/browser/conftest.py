@@ -22,7 +22,7 @@ import time
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE = 60.0  # seconds for a server to start, a page to be drawn, a browser to answer
+PATIENCE = 600.0  # seconds for a server to start, a page to be drawn, a browser to answer
 
 #: Visits every element, those in shadow trees too.
 WALK = """const walk = (root, see) => root.querySelectorAll('*').forEach(
@@ -71,7 +71,8 @@ class Browser:
             "--disable-background-networking", "--disable-sync", f"--user-data-dir={profile}",
             "--window-size=1600,1000", "--remote-debugging-pipe",
         ]  # fmt: skip
-        null = os.open(os.devnull, os.O_RDWR)
+        with open(os.devnull, "r+b") as opened:  # a number above those of the pipes, as for these
+            null = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 20)
         actions = [(os.POSIX_SPAWN_DUP2, a, b) for a, b in ((theirs_in, 3), (theirs_out, 4), (null, 1), (null, 2))]
         self.pid = os.posix_spawn(command, [command, *options], os.environ, file_actions=actions)
         for end in (theirs_in, theirs_out, null):

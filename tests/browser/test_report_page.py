@@ -86,6 +86,8 @@ def test_the_page_is_drawn_whole(page, browser, tmp_path, scheme, width):
     assert len(boxes) == 2 and all(250 < box <= width for box in boxes)
     assert browser.evaluate(OVERFLOWING) == []
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    tables = "[...document.querySelectorAll('.matrix')].map(e => e.parentElement.clientWidth - e.offsetWidth)"
+    assert min(browser.evaluate(tables)) >= 0  # ten classes are seen whole, on a phone too
     background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
     contrast = browser.evaluate(CONTRAST)
