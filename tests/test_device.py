@@ -16,7 +16,7 @@ def test_blocks_of_one_device_nest():
 
 
 def test_one_device_is_entered_by_several_threads_at_a_time():
-    numpy, meet, failed = corenn.device("numpy"), threading.Barrier(2, timeout=30), []
+    numpy, meet, failed = corenn.device("numpy"), threading.Barrier(2, timeout=600), []
 
     def work(leaves_first):
         try:

@@ -18,7 +18,10 @@ def main() -> None:
     try:
         from corenn_cli.app import run_app
 
-        sys.exit(run_app(sys.argv[1:]))
+        status = run_app(sys.argv[1:])
+        if sys.__stdout__ is not None and not sys.__stdout__.closed:
+            sys.__stdout__.flush()  # here, where it can be seen that the reader has gone; at exit it cannot
+        sys.exit(status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

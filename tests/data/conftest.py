@@ -67,7 +67,7 @@ def plain():
 def settle():
     """Wait until a condition holds; False if it does not within a generous time."""
 
-    def wait(condition, seconds=20.0):
+    def wait(condition, seconds=600.0):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:

@@ -120,7 +120,7 @@ element = list(Dataset.from_generator(list).cache(sys.argv[1]))[5]
 print(element, element.dtype)
 """
     command = [sys.executable, "-c", program, str(tmp_path / "c")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=True)
     assert done.stdout == "5 bfloat16\n"
 
 

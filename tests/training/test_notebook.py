@@ -57,7 +57,9 @@ def test_a_real_notebook(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     sources = (CODE, "model", "history = model.fit(x, x[:, :1], epochs=30, batch_size=4)", "corenn.tensor(x)", "quiet")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=1200, startup_timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     outputs = [cell.outputs for cell in notebook.cells]
     assert "dense (Dense)" in cells(outputs[1][0].data["text/html"])
     (progress,) = outputs[2]
