@@ -19,19 +19,19 @@ from corenn.training import Model, Sequential
 from corenn.training.run import Run
 from corenn.training.task import Settings, Task
 from corenn_tasks.classifying import least, share
-from corenn_tasks.digits import layer_graph, write_mistakes
 from corenn_tasks.photographs import (
     CHANNELS,
     EVALUATION_BATCH,
     PhotographSettings,
     column,
-    comparison,
+    compared,
     compile_binary,
     photographs,
     test_batches,
     training_batches,
     two_classes,
 )
+from corenn_tasks.summaries import layer_graph, show_answers
 
 #: The ends, by the name of their part, and what they are called in pictures.
 HEADS = {"dense": "dense layers", "dropout": "dense with dropout", "gap": "global average pooling"}
@@ -99,14 +99,9 @@ class CatsVsDogs(Task):
     def draw(self, run: Run, data: DatasetSplits, histories: dict[str, Any], best: Any) -> None:
         """The comparison, and what the best of them gets wrong."""
         _, _, shares = best
-        probabilities = two_classes(shares)
-        write_mistakes(run.writer, run.steps, data.test.x, data.test.y, probabilities, data.classes)
-        plots = run.figures()
-        if plots is None:
-            return
-        comparison(plots, "comparison", histories, {"binary_accuracy": "accuracy", "loss": "loss"})
-        plots.confusion_matrix(data.test.y, probabilities.argmax(-1), data.classes)
-        plots.predictions(data.test.x, data.test.y, probabilities, data.classes)
+        plots = show_answers(run, data.test.x, data.test.y, two_classes(shares), data.classes)
+        if plots is not None:
+            compared(plots, histories)
 
 
 def check_front(filters: Sequence[int], size: int) -> None:

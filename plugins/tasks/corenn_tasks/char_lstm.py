@@ -14,7 +14,7 @@ import numpy.typing as npt
 import corenn
 from corenn import layers, philox
 from corenn.data import Dataset
-from corenn.errors import UsageError
+from corenn.errors import DataError, UsageError
 from corenn.losses import SparseCategoricalCrossentropy
 from corenn.nn import log_softmax
 from corenn.optimizers import Adam
@@ -161,7 +161,7 @@ class CharLstm(Task):
 def read_text(run: Run) -> Any:
     """The data set of the run: numbers of characters x and y, int32[n, length], and the characters as ``classes``.
 
-    Raises UsageError for one that is no text, and what its loader raises.
+    Raises UsageError for one that is no text, DataError for one character repeated, and what its loader raises.
     """
     chosen: Any = run.settings
     name = run.config["dataset"]
@@ -169,7 +169,12 @@ def read_text(run: Run) -> Any:
     taken = inspect.signature(registry.get("dataset", name).load()).parameters
     if not options.keys() <= taken.keys():
         raise UsageError("char-lstm", f"the data set {name!r} is no text", hint="--dataset text --data-dir FILE.txt")
-    return run.dataset(**options)
+    data = run.dataset(**options)
+    if len(data.classes) < 2:
+        where = run.config["data_dir"] or name
+        raise DataError(str(where), f"is one character, {data.classes[0]!r}, again and again",
+                        hint="give a text with something to learn")  # fmt: skip
+    return data
 
 
 def read(data: Any, numbers: npt.NDArray[Any]) -> str:

@@ -20,7 +20,6 @@ from corenn.training import Model, Sequential
 from corenn.training.run import Run
 from corenn.training.task import Settings, Task
 from corenn_tasks.classifying import compile_classifier, least, predict, share
-from corenn_tasks.digits import layer_graph, write_mistakes
 from corenn_tasks.photographs import (
     CHANNELS,
     EVALUATION_BATCH,
@@ -30,6 +29,7 @@ from corenn_tasks.photographs import (
     test_batches,
     training_batches,
 )
+from corenn_tasks.summaries import layer_graph, show_answers
 
 CLASSES = 10
 #: The part of height and width that the augmented network sees.
@@ -92,15 +92,9 @@ class Cifar10(Task):
             run.writer.graph(layer_graph(model))
         history = run.fit(model, train, validation_data=test)
         probabilities = predict(model, held)
-        predicted = probabilities.argmax(-1)
-        write_mistakes(run.writer, run.steps, held, data.test.y, probabilities, data.classes)
-        plots = run.figures()
-        if plots is not None:
-            plots.learning_curves(history.history, held="test")
-            plots.confusion_matrix(data.test.y, predicted, data.classes)
-            plots.predictions(held, data.test.y, probabilities, data.classes)
+        show_answers(run, held, data.test.y, probabilities, data.classes, history.history)
         return {
-            "test_accuracy": float((predicted == data.test.y).mean()),
+            "test_accuracy": float((probabilities.argmax(-1) == data.test.y).mean()),
             "test_loss": model.evaluate(test)["loss"],
             "train_accuracy": history.history["accuracy"][-1],
         }

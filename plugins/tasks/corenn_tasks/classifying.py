@@ -16,12 +16,14 @@ from corenn.data import Dataset
 from corenn.errors import UsageError
 from corenn.losses import SparseCategoricalCrossentropy
 from corenn.nn import softmax
+from corenn.optimizers import Optimizer
 from corenn.optimizers import get as get_optimizer
 from corenn.schedules import CosineDecay
 from corenn.training import Model
 from corenn.training.run import Run
 from corenn.training.task import Settings, Task
-from corenn_tasks.digits import layer_graph, training_set, write_mistakes
+from corenn_tasks.augmentation import distorted_batches
+from corenn_tasks.summaries import layer_graph, show_answers
 
 #: Training images of MNIST, for which the documents' numbers of epochs were chosen.
 FULL = 60_000
@@ -127,34 +129,34 @@ class Classifier(Task):
         data, x, y, epochs = image_data(run, self.shape)
         model = self.network(chosen, len(data.classes))
         before = kernels(model)
-        train = training_set(x, y, chosen.batch_size, chosen.augment, run.seed)
+        train = distorted_batches(x, y, chosen.batch_size, chosen.augment, run.seed)
         test = Dataset.from_tensor_slices((data.test.x, data.test.y)).batch(_EVALUATION_BATCH)
         compile_classifier(model, chosen, len(train) * epochs)
         if not run.resumed:
             run.writer.graph(layer_graph(model))
         history = run.fit(model, train, epochs=epochs, validation_data=test)
         probabilities = predict(model, data.test.x)
-        predicted = probabilities.argmax(-1)
-        write_mistakes(run.writer, run.steps, data.test.x, data.test.y, probabilities, data.classes)
-        plots = run.figures()
+        plots = show_answers(run, data.test.x, data.test.y, probabilities, data.classes, history.history)
         if plots is not None:
-            plots.learning_curves(history.history, held="test")
-            plots.confusion_matrix(data.test.y, predicted, data.classes)
-            plots.predictions(data.test.x, data.test.y, probabilities, data.classes)
             draw_weights(plots, before, kernels(model))
         self.pictures(run, model, data, plots)
         held = model.evaluate(test)
-        return {"test_accuracy": float((predicted == data.test.y).mean()), "test_loss": held["loss"],
+        return {"test_accuracy": float((probabilities.argmax(-1) == data.test.y).mean()), "test_loss": held["loss"],
                 "train_accuracy": history.history["accuracy"][-1]}  # fmt: skip
 
 
 def compile_classifier(model: Model, chosen: Any, steps: int) -> None:
     """Cross-entropy of logits, the accuracy, and the optimizer of the settings for a training of ``steps``."""
+    loss = SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer_of(chosen, steps), loss=loss, metrics=["accuracy"])
+
+
+def optimizer_of(chosen: Any, steps: int) -> Optimizer:
+    """The optimizer of the settings: its rate stays, or falls to zero along a cosine in so many steps."""
     optimizer = get_optimizer(chosen.optimizer)
-    constant = chosen.schedule == "constant"
-    rate: Any = chosen.learning_rate if constant else CosineDecay(chosen.learning_rate, decay_steps=steps)
-    optimizer.learning_rate = rate
-    model.compile(optimizer, loss=SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    rate: Any = chosen.learning_rate
+    optimizer.learning_rate = rate if chosen.schedule == "constant" else CosineDecay(rate, decay_steps=steps)
+    return optimizer
 
 
 def predict(model: Model, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -180,5 +182,5 @@ def draw_weights(plots: Any, before: dict[str, npt.NDArray[Any]], after: dict[st
 
 __all__ = [
     "FULL", "Classifier", "ClassifierSettings", "ImageSettings", "Images", "compile_classifier", "draw_weights",
-    "image_data", "kernels", "least", "predict", "share",
+    "image_data", "kernels", "least", "optimizer_of", "predict", "share",
 ]  # fmt: skip

@@ -112,14 +112,15 @@ class HospitalVisits(Task):
         fitted, true = (a * ends + b for a, b in (line, (_SLOPE, _INTERCEPT)))
         lines = {"gradient descent": (ends, fitted), "1000 - 5 x": (ends, true)}
         pictures.fit(plots, "visits", (days.temperatures[shown], days.y[shown]), lines, label="days for testing",
-                     xlabel="temperature", ylabel="visits",
+                     xlabel="temperature in degrees", ylabel="visits",
                      title="visits = " + pictures.polynomial(line, ("x", "")))  # fmt: skip
         losses = {"training batch": figures["loss"], "validation": figures["validation_loss"]}
         pictures.curves(plots, "loss", figures["step"], losses, levels={"noise": noise}, ylabel="mean squared error")
         pictures.contour_path(
             plots, "path", surface(days.x[: days.ends[0]], days.y[: days.ends[0]]),
             {"gradient descent": ([0.0, *figures["slope"]], [0.0, *figures["intercept"]])}, target=(best[0], best[1]),
-            target_label="least squares", xlabel="slope per deviation", ylabel="visits at the mean temperature",
+            target_label="least squares", xlabel="visits per standard deviation of the temperature",
+            ylabel="visits at the mean temperature",
             title="mean squared error on the training days", every=pictures.thinned(figures["step"]),
         )  # fmt: skip
 

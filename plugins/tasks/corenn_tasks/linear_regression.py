@@ -106,7 +106,7 @@ class LinearRegression(Task):
         earlier = sorted({round(len(epochs) * share) for share in (0.02, 0.05, 0.2)} - {0})
         pictures.fit(
             plots, "line", (x, y), {f"after {run.steps} epochs": line(*fitted), "least squares": line(*best)},
-            fading={f"after {epochs[n]}": line(*way[:, n]) for n in earlier},
+            fading={f"after {epochs[n]} epochs": line(*way[:, n]) for n in earlier},
             title="y = " + pictures.polynomial(fitted, ("x", "")),
         )  # fmt: skip
         losses = surface(x, y)

@@ -106,13 +106,14 @@ class MultivariateRegression(Task):
         figure, (time, agreement) = pictures.new_figure(2, width=4.8)
         # Rounding of float32 leaves about 1e-7 of the loss, of either sign.
         excess = np.maximum(figures["loss"] - least, 1e-7 * least)
-        pictures.draw_curves(time, figures["step"], {"above least squares": excess}, xlabel="epoch",
-                             ylabel="mean squared error", title=f"least squares: {pictures.short(least)}")  # fmt: skip
+        pictures.draw_curves(time, figures["step"], {"gradient descent": excess}, xlabel="epoch",
+                             ylabel="mean squared error above least squares",
+                             title=f"the loss on its way to {pictures.short(least)}")  # fmt: skip
         targets, predicted = pairs
         agreement.scatter(predicted.ravel(), targets.ravel(), s=6, alpha=0.5, linewidths=0, color=pictures.COLOURS[0])
         ends = [min(targets.min(), predicted.min()), max(targets.max(), predicted.max())]
         agreement.plot(ends, ends, color=pictures.GREY, linestyle="--", linewidth=1)
-        agreement.set(xlabel="predicted", ylabel="target", title="all examples and outputs")
+        agreement.set(xlabel="predicted", ylabel="target", title="all examples and outputs", aspect="equal")
         plots.save(figure, "fit")
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corenn_tasks.pictures import COLOURS, new_figure
+from corenn_tasks.pictures import COLOURS, SCALE, new_figure, short
 
 Array = npt.NDArray[Any]
 _GAP = 0.1  # between tiles, as a part of their width
 _CAPTION = 0.24  # room above a tile with a caption, likewise
 _BINS = 60
+_FAINT = 0.16  # how much a band covers what is behind it
 _SPIKE = 4  # a bar so many times as tall as the next is cut off
 
 
@@ -121,15 +122,29 @@ def draw_distributions(axes: Any, groups: Mapping[str, Any]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def bands(plots: Any, name: str, panels: Mapping[str, Array], *, xlabel: str = "epoch") -> Path:
-    """How distributions change: a panel for each [epochs, quantiles], the quantiles in pairs around the middle one."""
-    figure, axes_list = new_figure(len(panels), width=4.8, height=3.6)
+def bands(plots: Any, name: str, panels: Mapping[str, Array], shares: Sequence[float]) -> Path:
+    """How distributions change: a panel for each [epochs, quantiles], a band between the first quantile and the last,
+    the second and the last but one, and so on.
+
+    ``shares``: how many of the values lie below each quantile; rising, 0.5 in the middle.
+    """
+    from matplotlib.patches import Patch
+
+    figure, axes_list = new_figure(len(panels), width=4.8, height=3.8)
+    middle = len(shares) // 2
     for axes, (title, values) in zip(axes_list, panels.items(), strict=True):
-        x, count = np.arange(1, len(values) + 1), values.shape[1]
-        for pair in range(count // 2):
-            axes.fill_between(x, values[:, pair], values[:, -1 - pair], color=COLOURS[0], alpha=0.16, linewidth=0)
-        axes.plot(x, values[:, count // 2], color=COLOURS[0], linewidth=1.5)
-        axes.set(title=title, xlabel=xlabel)
+        x = np.arange(1, len(values) + 1)
+        for pair in range(middle):
+            axes.fill_between(x, values[:, pair], values[:, -1 - pair], color=COLOURS[0], alpha=_FAINT, linewidth=0)
+        (median,) = axes.plot(x, values[:, middle], color=COLOURS[0], linewidth=1.5, label="median")
+        axes.set(title=title, xlabel="epoch")
+    # Bands lie on each other, so the inner ones are darker.
+    drawn = [
+        Patch(color=COLOURS[0], linewidth=0, alpha=1 - (1 - _FAINT) ** (pair + 1),
+              label=f"{shares[-1 - pair] - shares[pair]:.0%} of the values")
+        for pair in range(middle)
+    ]  # fmt: skip
+    figure.legend(handles=[*drawn, median], loc="outside lower center", frameon=False, ncols=middle + 1, fontsize=9)
     saved: Path = plots.save(figure, name)
     return saved
 
@@ -166,18 +181,33 @@ def reading(
 
 
 def comparison(
-    plots: Any, name: str, panels: Mapping[str, Mapping[str, tuple[Any, Any]]], *, xlabel: str = "epoch",
-    logarithmic: Sequence[str] = (),
+    plots: Any, name: str, histories: Mapping[str, Mapping[str, Any]], figures: Mapping[str, str], *,
+    beside: bool = True,
 ) -> Path:  # fmt: skip
-    """Several trainings in one picture: a panel for each figure, a line (x, y) for each training."""
-    figure, axes_list = new_figure(len(panels), width=5.2, height=3.9)
-    for axes, (title, lines) in zip(axes_list, panels.items(), strict=True):
-        for (label, (x, y)), colour in zip(lines.items(), COLOURS, strict=False):
-            axes.plot(x, y, color=colour, label=f"{label}  {y[-1]:.3g}", linewidth=1.5)
-        if title in logarithmic:
+    """Several trainings in one picture, by epoch: a panel for each figure, a line for each training.
+
+    ``histories``: by the training's name; ``figures``: what they are called, and their names in the histories.
+    ``beside``: figures of held-out data (``val_...``) stand beside those of the training data, thin and dotted.
+    """
+    figure, axes_list = new_figure(len(figures), width=5.4, height=4.2)
+    for axes, (title, key) in zip(axes_list, figures.items(), strict=True):
+        dotted = key.removeprefix("val_") if beside and key.startswith("val_") else None
+        for (label, history), colour in zip(histories.items(), COLOURS, strict=False):
+            values = np.asarray(history[key], np.float64)
+            epochs = np.arange(1, len(values) + 1)
+            marker = {"marker": "o", "markersize": 3} if len(epochs) < 15 else {}
+            axes.plot(epochs, values, color=colour, linewidth=1.8, label=f"{label}: {short(values[-1])}", **marker)
+            if dotted:
+                axes.plot(epochs, history[dotted], color=colour, linewidth=1.0, linestyle=":")
+        axes.set(title=title, xlabel="epoch")
+        legend = "test at the end (dotted: training)" if dotted else "at the end"
+        axes.legend(frameon=False, title=legend, alignment="left", fontsize=9, title_fontsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        shown = [history[k] for history in histories.values() for k in (key, dotted) if k]
+        every = np.concatenate([np.asarray(values, np.float64) for values in shown])
+        # Losses may fall by powers of ten; accuracies only seem to when they begin low.
+        if key.endswith("loss") and np.isfinite(every).all() and every.min() > 0 and every.max() > SCALE * every.min():
             axes.set_yscale("log")
-        axes.set(title=title, xlabel=xlabel)
-        axes.legend(frameon=False, fontsize=8, title="at the end", alignment="left", title_fontsize=8)
     saved: Path = plots.save(figure, name)
     return saved
 

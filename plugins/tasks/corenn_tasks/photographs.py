@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +19,11 @@ from corenn.data import Dataset
 from corenn.errors import UsageError
 from corenn.losses import BinaryCrossentropy
 from corenn.optimizers import get as get_optimizer
-from corenn.schedules import CosineDecay
 from corenn.training import Model
 from corenn.training.run import Run
 from corenn.training.task import Settings
-from corenn_tasks.augmentation import distort
-from corenn_tasks.classifying import least
-from corenn_tasks.pictures import COLOURS, new_figure, short
+from corenn_tasks.augmentation import changed_batches, distort
+from corenn_tasks.classifying import least, optimizer_of
 
 Array = npt.NDArray[Any]
 CHANNELS = 3
@@ -81,24 +78,18 @@ def photographs(run: Run, classes: int) -> DatasetSplits:
 
 
 def training_batches(run: Run, x: Array, y: Array, crop: int | None = None) -> Dataset:
-    """Shuffled batches, changed by chance as the settings say; ``crop``: the side of a part cut out anywhere.
-
-    What happens to a batch follows from the numbers of its images and the seed, so a resumed run sees the same.
-    """
+    """Shuffled batches, changed by chance as the settings say; ``crop``: the side of a part cut out anywhere."""
     chosen: Any = run.settings
-    seed = run.seed
 
-    def changed(images: Array, labels: Array, numbers: Array) -> Any:
-        drawn = philox.derive(seed, "photographs", *numbers.tolist())
+    def changed(images: Array, drawn: int) -> Array:
         found: Any = distort(images, drawn, chosen.augment) if chosen.augment else images
         if crop is not None:
             found = image.random_crop(found, size=crop, seed=philox.derive(drawn, "crop"))
         if chosen.flip:
             found = image.random_flip_left_right(found, seed=philox.derive(drawn, "flip"))
-        return (found if isinstance(found, np.ndarray) else found.numpy()), labels
+        return found if isinstance(found, np.ndarray) else found.numpy()
 
-    rows = Dataset.from_tensor_slices((x, y, np.arange(len(x))))
-    return rows.shuffle(seed=seed).batch(chosen.batch_size).map(changed)
+    return changed_batches(x, y, chosen.batch_size, run.seed, "photographs", changed)
 
 
 def test_batches(x: Array, y: Array) -> Dataset:
@@ -108,10 +99,7 @@ def test_batches(x: Array, y: Array) -> Dataset:
 
 def compile_binary(model: Model, chosen: Any, steps: int) -> None:
     """Binary cross-entropy of a sigmoid unit, the accuracy, and the settings' optimizer for a training of ``steps``."""
-    optimizer = get_optimizer(chosen.optimizer)
-    constant = chosen.schedule == "constant"
-    optimizer.learning_rate = chosen.learning_rate if constant else CosineDecay(chosen.learning_rate, decay_steps=steps)
-    model.compile(optimizer, loss=BinaryCrossentropy(), metrics=["binary_accuracy"])
+    model.compile(optimizer_of(chosen, steps), loss=BinaryCrossentropy(), metrics=["binary_accuracy"])
 
 
 def column(labels: Array) -> Array:
@@ -125,28 +113,12 @@ def two_classes(shares: Array) -> Array:
     return np.concatenate([1 - shares, shares], axis=1)
 
 
-def comparison(plots: Any, name: str, histories: Mapping[str, Mapping[str, Any]], figures: Mapping[str, str]) -> Path:
-    """Trainings side by side, by epoch: a panel a figure, held-out data in full, training data thin and dotted.
+def compared(plots: Any, histories: Mapping[str, Mapping[str, Any]]) -> None:
+    """The picture of several trainings, by their names: held-out data in full, training data thin and dotted."""
+    from corenn_tasks import network_pictures
 
-    ``histories``: by the training's name; ``figures``: names in the histories, and what they are called.
-    """
-    drawn, panels = new_figure(len(figures), width=5.4, height=4.2)
-    for axes, (figure, called) in zip(panels, figures.items(), strict=True):
-        for (label, history), colour in zip(histories.items(), COLOURS, strict=False):
-            held, trained = history[f"val_{figure}"], history[figure]
-            epochs = np.arange(1, len(held) + 1)
-            marker = {"marker": "o", "markersize": 3} if len(epochs) < 15 else {}
-            axes.plot(epochs, held, color=colour, linewidth=1.8, label=f"{label}: {short(held[-1])}", **marker)
-            axes.plot(epochs, trained, color=colour, linewidth=1.0, linestyle=":")
-        axes.set(xlabel="epoch", title=called)
-        axes.legend(frameon=False, title="test (dotted: training)", alignment="left", fontsize=9, title_fontsize=9)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        every = np.concatenate([[*h[figure], *h[f"val_{figure}"]] for h in histories.values()])
-        if every.min() > 0 and every.max() > 10 * every.min():  # as in the other pictures of training
-            axes.set_yscale("log")
-    saved: Path = plots.save(drawn, name)
-    return saved
+    network_pictures.comparison(plots, "comparison", histories, {"accuracy": "val_binary_accuracy", "loss": "val_loss"})
 
 
-__all__ = ["CHANNELS", "EVALUATION_BATCH", "PhotographSettings", "column", "comparison", "compile_binary",
+__all__ = ["CHANNELS", "EVALUATION_BATCH", "PhotographSettings", "column", "compared", "compile_binary",
            "photographs", "test_batches", "training_batches", "two_classes"]  # fmt: skip

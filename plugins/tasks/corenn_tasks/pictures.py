@@ -16,7 +16,8 @@ Array = npt.NDArray[Any]
 GREY = "#7f8c9b"
 #: Blue, red, green, orange, purple: told apart in print and by most people who do not see red and green.
 COLOURS = ("#1f4e79", "#c0392b", "#2a8a68", "#d98219", "#7b52a1")
-_SCALE = 10  # values that differ by more are drawn on a logarithmic axis
+#: Values that differ by more than this factor are drawn on a logarithmic axis.
+SCALE = 10
 
 
 def new_figure(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.8) -> tuple[Any, Any]:
@@ -64,7 +65,7 @@ def draw_curves(
     for (name, level), colour in zip((levels or {}).items(), (GREY, "black"), strict=False):
         axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=f"{name} {short(level)}")
     every = np.concatenate([*curves.values(), np.asarray(list((levels or {}).values()))])
-    if every.size and np.isfinite(every).all() and every.min() > 0 and every.max() > _SCALE * every.min():
+    if every.size and np.isfinite(every).all() and every.min() > 0 and every.max() > SCALE * every.min():
         axes.set_yscale("log")
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.legend(frameon=False)
@@ -186,5 +187,5 @@ def thinned(steps: Array, most: int = 60) -> int:
     return max(1, len(steps) // most)
 
 
-__all__ = ["COLOURS", "GREY", "GROUND", "contour_path", "curves", "draw_curves", "draw_fit", "fit", "grid", "matrices",
-           "new_figure", "polynomial", "short", "thinned", "tidy"]  # fmt: skip
+__all__ = ["COLOURS", "GREY", "GROUND", "SCALE", "contour_path", "curves", "draw_curves", "draw_fit", "fit", "grid",
+           "matrices", "new_figure", "polynomial", "short", "thinned", "tidy"]  # fmt: skip

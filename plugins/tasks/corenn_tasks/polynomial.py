@@ -121,7 +121,9 @@ class Polynomial(Task):
         pictures.draw_curves(losses, figures["step"], {"batch": figures["loss"], "all points": figures["loss_of_all"]},
                              levels={"least squares": least}, ylabel="mean squared error")  # fmt: skip
         for name, colour, true, end in zip(NAMES, pictures.COLOURS, TRUE, fitted, strict=False):
-            weights.plot(figures["step"], figures[name], color=colour, label=f"{LABELS[name]}: {end:.2f}, is {true:g}")
+            weights.plot(
+                figures["step"], figures[name], color=colour, label=f"{LABELS[name]}: {end:.2f} (true {true:g})"
+            )
             weights.axhline(true, color=colour, linestyle=":", linewidth=1)
         low, high = weights.get_ylim()
         weights.set(xlabel="step", title="weights", ylim=(low, high + 0.3 * (high - low)))

@@ -165,13 +165,13 @@ class Sine(Task):
             above, below = panels[place], panels[len(fits) + place]
             some = fit.samples[:64]
             lines = {"network": (fit.x, fit.values), "sin(x)": (fit.x, fit.sine)}
-            pictures.draw_fit(above, (some, np.sin(some)), lines, label="64 samples of the last step", ylabel="",
+            pictures.draw_fit(above, (some, np.sin(some)), lines, label="64 samples of the last step", ylabel="y",
                               title=name, above=True)  # fmt: skip
             above.set_ylim(-1.25, 2.1)
             above.set_xlabel("")
             below.plot(fit.x, fit.error, color=pictures.COLOURS[1], linewidth=1.2)
             below.axhline(0, color="black", linewidth=0.8)
-            below.set(xlabel="x", title=f"network - sin(x): at most {np.abs(fit.error).max():.4f}")
+            below.set(xlabel="x", ylabel="difference", title=f"network - sin(x): at most {np.abs(fit.error).max():.4f}")
         plots.save(figure, "fit")
         figure, (axes,) = pictures.new_figure(width=6.4, height=4.2)
         for (name, fit), colour in zip(fits.items(), pictures.COLOURS, strict=False):

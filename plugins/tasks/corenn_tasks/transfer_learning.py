@@ -30,20 +30,20 @@ from corenn.training import Model, Sequential
 from corenn.training.run import Run
 from corenn.training.task import Settings, Task
 from corenn_tasks.cats_vs_dogs import check_front, network
-from corenn_tasks.digits import layer_graph, write_mistakes
 from corenn_tasks.photographs import (
     CHANNELS,
     EVALUATION_BATCH,
     Array,
     PhotographSettings,
     column,
-    comparison,
+    compared,
     compile_binary,
     photographs,
     test_batches,
     training_batches,
     two_classes,
 )
+from corenn_tasks.summaries import layer_graph, show_answers
 
 #: Parts of the run, and what they are called in pictures.
 BASE, SMALL = "resnet50", "small"
@@ -158,13 +158,9 @@ class TransferLearning(Task):
 
     def draw(self, run: Run, data: DatasetSplits, histories: dict[str, Any], probabilities: Array) -> None:
         """The comparison, and what the unit on top of the base gets wrong."""
-        write_mistakes(run.writer, run.steps, data.test.x, data.test.y, probabilities, data.classes)
-        plots = run.figures()
-        if plots is None:
-            return
-        comparison(plots, "comparison", histories, {"binary_accuracy": "accuracy", "loss": "loss"})
-        plots.confusion_matrix(data.test.y, probabilities.argmax(-1), data.classes)
-        plots.predictions(data.test.x, data.test.y, probabilities, data.classes)
+        plots = show_answers(run, data.test.x, data.test.y, probabilities, data.classes)
+        if plots is not None:
+            compared(plots, histories)
 
 
 def frozen_base(run: Run) -> Model:

@@ -25,7 +25,8 @@ from corenn.training import Model
 from corenn.training.run import Run
 from corenn.training.task import Settings, Task
 from corenn_tasks.classifying import Images, ImageSettings, image_data, least, predict
-from corenn_tasks.digits import write_mistakes
+from corenn_tasks.stepwise import logged
+from corenn_tasks.summaries import show_answers
 
 #: Shares of the values that lie below the lines of the picture of distributions, as in TensorBoard.
 QUANTILES = (0.0, 0.07, 0.16, 0.31, 0.5, 0.69, 0.84, 0.93, 1.0)
@@ -33,6 +34,8 @@ _SHAPE = (28, 28, 1)
 _WATCHED = 500  # test images whose way through the network is watched
 _IMAGES = 12  # of each kind, in an epoch
 _SIGNALS = ("hidden/inputs", "hidden/outputs")
+#: What the loop logs after each epoch, as the picture of learning curves wants it called.
+_HISTORY = {"loss": "loss", "test_loss": "val_loss", "accuracy": "accuracy", "test_accuracy": "val_accuracy"}
 
 
 @dataclasses.dataclass
@@ -118,10 +121,14 @@ class Visualize(Task):
                 average.reset_state()
                 accuracy.reset_state()
         probabilities = predict(network, data.test.x)
-        write_mistakes(run.writer, run.steps, data.test.x, data.test.y, probabilities, data.classes)
-        plots = run.figures()
+        figures = logged(loop)
+        history = {shown: figures[name] for name, shown in _HISTORY.items()}
+        plots = show_answers(run, data.test.x, data.test.y, probabilities, data.classes, history)
         if plots is not None:
-            draw(plots, loop, bands, data, probabilities)
+            from corenn_tasks import network_pictures
+
+            shown = {name: np.reshape(values, (-1, len(QUANTILES))) for name, values in bands.items()}
+            network_pictures.bands(plots, "distributions", shown, QUANTILES)
         return test(network, data)
 
 
@@ -179,23 +186,6 @@ def watch(
                 pictures = data.test.x[which[:_IMAGES]].repeat(2, axis=1).repeat(2, axis=2)
                 summary.image(f"predictions/{name}", pictures, max_outputs=_IMAGES)
     return test(network, data)
-
-
-def draw(plots: Any, loop: Any, bands: dict[str, list[float]], data: Images, probabilities: npt.NDArray[Any]) -> None:
-    """Curves by step, the distributions by epoch, confusions, and images taken for what they are and are not."""
-    from corenn_tasks import network_pictures, pictures
-
-    steps = loop.curve("accuracy")[0]
-    figure, (left, right) = pictures.new_figure(2)
-    pictures.draw_curves(left, steps, {"training": loop.curve("loss")[1], "test": loop.curve("test_loss")[1]},
-                         title="loss")  # fmt: skip
-    pictures.draw_curves(right, steps, {"training": loop.curve("accuracy")[1], "test": loop.curve("test_accuracy")[1]},
-                         title="accuracy")  # fmt: skip
-    plots.save(figure, "learning_curves")
-    shown = {name: np.reshape(values, (-1, len(QUANTILES))) for name, values in bands.items()}
-    network_pictures.bands(plots, "distributions", shown, xlabel="epoch")
-    plots.confusion_matrix(data.test.y, probabilities.argmax(-1), data.classes)
-    plots.predictions(data.test.x, data.test.y, probabilities, data.classes)
 
 
 __all__ = ["QUANTILES", "Network", "Visualize", "VisualizeSettings", "order", "training_step"]

@@ -219,18 +219,15 @@ def draw(
         for scenario, colour in zip(trained, pictures.COLOURS, strict=False):
             variances = [float(s.entering.var()) for s in which[scenario.name]]
             place.plot(range(1, depth + 1), variances, "o-", color=colour, label=label(scenario))
-        place.axhline(1, color=pictures.GREY, linestyle="--", linewidth=1)
         place.set(xlabel="layer", title=f"variance of the sums, {title}", yscale="log", xticks=range(1, depth + 1))
     before.plot(1, expected, "*", color="black", markersize=11, linestyle="none", label="expected for normal")
     figure.legend(*before.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9)
     plots.save(figure, "variance")
 
-    labels = {s.name: label(s) for s in trained}
-    panels = {
-        title: {labels[name]: (np.arange(1, len(h[figure_]) + 1), h[figure_]) for name, h in histories.items()}
-        for title, figure_ in (("training loss", "loss"), ("test accuracy", "val_accuracy"))
-    }
-    network_pictures.comparison(plots, "learning", panels, logarithmic=("training loss",))
+    network_pictures.comparison(
+        plots, "learning", {label(s): histories[s.name] for s in trained},
+        {"training loss": "loss", "test accuracy": "val_accuracy"}, beside=False,
+    )  # fmt: skip
 
 
 def label(scenario: Scenario) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from corenn_tasks.augmentation import distort, sample
 
+import corenn
+
 IMAGES = np.random.default_rng(0).random((6, 9, 7, 2), dtype=np.float32)
 
 
@@ -28,6 +30,21 @@ def test_sampling_at_the_pixels_gives_the_image():
     rows, columns = np.broadcast_arrays(np.arange(9.0)[None, :, None], np.arange(7.0)[None, None, :])
     where = [np.broadcast_to(part, (6, 9, 7)) for part in (rows, columns)]
     np.testing.assert_array_equal(sample(IMAGES, *where), IMAGES)
+
+
+def test_a_distortion_is_one_map_of_the_plane_as_the_op_has_it():
+    """A map is found from what becomes of an image of places; ``corenn.image.transform`` makes the same of another."""
+    y, x = np.meshgrid(np.arange(30.0), np.arange(40.0), indexing="ij")
+    places = np.repeat(np.stack([x, y], -1)[None], 5, 0)
+    moved = distort(places, 7)
+    inner = np.zeros((30, 40), bool)
+    inner[8:22, 8:32] = True  # what comes from within the image
+    design = np.stack([x[inner], y[inner], np.ones(inner.sum())], 1)
+    maps = [np.linalg.lstsq(design, image[inner], rcond=None)[0].T.reshape(6) for image in moved]
+    images = np.random.default_rng(2).random((5, 30, 40, 1))
+    with corenn.device("numpy"):
+        wanted = corenn.image.transform(images, np.stack(maps)).numpy()
+    np.testing.assert_allclose(distort(images, 7), wanted, atol=1e-5)
 
 
 def test_a_distortion_is_decided_by_its_seed():

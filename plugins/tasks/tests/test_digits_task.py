@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corenn_tasks.digits import DigitsSettings, layer_graph, training_set, write_mistakes
+from corenn_tasks.augmentation import distorted_batches
+from corenn_tasks.digits import DigitsSettings
+from corenn_tasks.summaries import layer_graph, write_mistakes
 
 from corenn import layers, summary
 from corenn.errors import UsageError
@@ -25,7 +27,7 @@ def batches(dataset, epoch):
 
 
 def test_images_keep_their_labels_and_are_distorted_differently_in_every_epoch():
-    data = training_set(X, Y, 4, 0.3, seed=3)
+    data = distorted_batches(X, Y, 4, 0.3, seed=3)
     seen = []
     for epoch in range(3):
         found = batches(data, epoch)
@@ -40,7 +42,7 @@ def test_images_keep_their_labels_and_are_distorted_differently_in_every_epoch()
 
 
 def test_the_same_seed_gives_the_same_images_also_from_the_middle():
-    one, other = (training_set(X, Y, 4, 1.0, seed=3) for _ in range(2))
+    one, other = (distorted_batches(X, Y, 4, 1.0, seed=3) for _ in range(2))
     whole = batches(one, 2)
     with one.iterator(2) as first:
         next(first)
@@ -51,11 +53,11 @@ def test_the_same_seed_gives_the_same_images_also_from_the_middle():
     for (images, labels), (again, same) in zip(whole[1:], rest, strict=True):
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, same)
-    assert not np.array_equal(batches(training_set(X, Y, 4, 1.0, seed=4), 2)[0][0], whole[0][0])
+    assert not np.array_equal(batches(distorted_batches(X, Y, 4, 1.0, seed=4), 2)[0][0], whole[0][0])
 
 
 def test_without_augmentation_images_stay_as_they_are():
-    images, labels = batches(training_set(X, Y, 10, 0.0, seed=3), 0)[0]
+    images, labels = batches(distorted_batches(X, Y, 10, 0.0, seed=3), 0)[0]
     np.testing.assert_array_equal(images, X[labels])
 
 

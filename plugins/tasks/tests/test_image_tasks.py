@@ -161,6 +161,13 @@ def test_char_lstm_reads_a_file_of_the_user(tmp_path, undrawn, capsys):
     assert set(Path("one/sample.txt").read_text(encoding="utf-8")) <= set("la io u◯")
 
 
+def test_char_lstm_refuses_a_text_with_nothing_to_learn(tmp_path):
+    path = tmp_path / "same.txt"
+    path.write_text("a" * 500)
+    with pytest.raises(DataError, match=r"same\.txt: is one character, 'a', again and again"):
+        start("char-lstm", data_dir=path).execute()
+
+
 @pytest.mark.parametrize(("dataset", "said"), [("digits", "is no text"), ("sine", "is no text")])
 def test_char_lstm_refuses_what_is_no_text(dataset, said):
     run = Run.start("char-lstm", backend="numpy", seed=1, out="one", quiet=True, dataset=dataset)
@@ -245,7 +252,7 @@ def test_settings_that_cannot_work_are_refused(name, changes, said):
 
 def test_the_number_of_epochs_follows_the_number_of_images():
     settings = registry.get("task", "mnist-cnn").load()().Settings()
-    assert [settings.epochs_for(n) for n in (60_000, 15_000, 1437, 10**9)] == [10, 20, 65, 1]
+    assert [settings.epochs_for(n) for n in (60_000, 15_000, 1437, 10**9)] == [7, 14, 45, 1]
     settings.change({"epochs": 3})
     assert settings.epochs_for(1437) == 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from corenn_tasks import pictures
+from corenn_tasks import network_pictures, pictures
 
 plots = pytest.importorskip("corenn.training.plots", reason="matplotlib is not installed")
 image = pytest.importorskip("matplotlib.image")
@@ -91,6 +91,30 @@ def test_matrices_share_their_colours(drawn):
     first, second, _ = figures["weights"].axes
     assert first.images[0].get_clim() == second.images[0].get_clim() == (-3.0, 3.0)
     assert sorted(t.get_text() for t in first.texts) == ["0.00", "0.00", "1.00", "1.00"]
+
+
+def test_trainings_are_compared_with_losses_alone_on_logarithmic_axes(drawn):
+    made, figures = drawn
+    down, up = 10.0 ** -np.arange(5), np.linspace(0.05, 1, 5)
+    histories = {name: {"loss": down, "val_loss": 2 * down, "accuracy": up, "val_accuracy": up} for name in "ab"}
+    network_pictures.comparison(made, "both", histories, {"loss": "val_loss", "accuracy": "val_accuracy"})
+    loss, accuracy = figures["both"].axes
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    assert [line.get_linestyle() for line in loss.lines] == ["-", ":", "-", ":"]
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), 2 * down)
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["a: 0.0002", "b: 0.0002"]
+    network_pictures.comparison(made, "one", histories, {"loss": "loss"}, beside=False)
+    assert [len(axes.lines) for axes in figures["one"].axes] == [2]
+
+
+def test_bands_say_how_many_of_the_values_they_hold(drawn):
+    made, figures = drawn
+    values = np.arange(15.0).reshape(3, 5)
+    network_pictures.bands(made, "bands", {"inputs": values}, (0.0, 0.25, 0.5, 0.75, 1.0))
+    (axes,) = figures["bands"].axes
+    (legend,) = figures["bands"].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["100% of the values", "50% of the values", "median"]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values[:, 2])
 
 
 @pytest.mark.parametrize(
