@@ -29,6 +29,7 @@ app.add_typer(weights.app, name="weights")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_FIGURES_IN_A_LINE = 4  # of a run's result; more stand below one another
 
 #: Options that several commands have.
 BackendName = Annotated[
@@ -150,8 +151,7 @@ def run(
     if as_json:
         print(json.dumps(result))
     else:
-        figures = "  ".join(f"{k} {v:.4f}" for k, v in result["metrics"].items())
-        print(f"{figures}  ({result['steps']} steps, {result['seconds']:.1f} s)  {result['out']}")
+        print(*closing_lines(result), sep="\n")
 
 
 @app.command()
@@ -167,6 +167,16 @@ def report(
     from corenn.training.report import read_runs, write_report
 
     print(write_report(read_runs(runs), out))
+
+
+def closing_lines(result: dict[str, Any]) -> list[str]:
+    """The figures of a run in one line, or if they are many in a line each; the last says where the run is."""
+    metrics: dict[str, float] = result["metrics"]
+    end = f"({result['steps']} steps, {result['seconds']:.1f} s)  {result['out']}"
+    if len(metrics) <= _FIGURES_IN_A_LINE:
+        return ["  ".join([*(f"{name} {value:.4f}" for name, value in metrics.items()), end])]
+    width = max(map(len, metrics))
+    return [*(f"{name:<{width}}  {value:.4f}" for name, value in metrics.items()), end]
 
 
 def _shown(found: Any, watch: bool) -> Any:

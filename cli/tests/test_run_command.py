@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corenn_cli.app import closing_lines
 
 SHORT = ("--set", "model=mlp", "--epochs", "1", "--steps", "3", "--seed", "1")
 KEYS = ["task", "backend", "seed", "steps", "seconds", "metrics", "out"]
@@ -36,6 +37,14 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(process, home, quiet, 
         lines = found.err.splitlines()
         assert lines[0].startswith("digits: 1437 training and 360 test images on ")
         assert lines[1].startswith("epoch 1/1  3/45  ") and "\r" not in found.err and "\x1b" not in found.err
+
+
+def test_many_figures_stand_below_one_another():
+    figures = {f"{'long_' * n}name": n / 8 for n in range(5)}
+    *lines, last = closing_lines({"metrics": figures, "steps": 3, "seconds": 1.25, "out": "runs/one"})
+    assert [line.split() for line in lines] == [[name, f"{value:.4f}"] for name, value in figures.items()]
+    assert len({len(line) for line in lines}) == 1
+    assert last == "(3 steps, 1.2 s)  runs/one"
 
 
 def test_a_run_leaves_everything_in_its_directory(process, home):

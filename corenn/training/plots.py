@@ -51,7 +51,8 @@ class Plots:
                     marker = {"marker": "o", "markersize": 3} if len(epochs) < 15 else {}
                     axes.plot(epochs, values, color=colour, label=f"{label} {_figure(values[-1])}", **marker)
             every = np.concatenate([np.asarray(v, float) for v in curves.values() if len(v)])
-            if np.isfinite(every).all() and every.min() > 0 and every.max() > _SCALE * every.min():
+            falls = history[name][0] > history[name][-1]  # an accuracy may begin as low as a loss ends
+            if falls and np.isfinite(every).all() and every.min() > 0 and every.max() > _SCALE * every.min():
                 axes.set_yscale("log")
             axes.set(xlabel="epoch", title=name.replace("_", " "))
             axes.legend(frameon=False, title="at the end", alignment="left")

@@ -28,6 +28,7 @@ def drawn(tmp_path, monkeypatch):
     [
         ({"loss": [2.0, 0.1], "accuracy": [0.5, 0.9], "val_loss": [2.0, 0.2], "val_accuracy": [0.4, 0.8]}, 2,
          ["log", "linear"]),
+        ({"accuracy": [0.05, 0.9], "loss": [2.0, 0.1]}, 2, ["linear", "log"]),
         ({"loss": [2.0]}, 1, ["linear"]),
         ({"loss": [2.0, float("nan")]}, 1, ["linear"]),
         ({"loss": [1.0, 0.0]}, 1, ["linear"]),

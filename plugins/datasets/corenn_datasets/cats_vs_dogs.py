@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 import threading
 import warnings
@@ -48,6 +49,7 @@ _LARGEST_FILE = 32 << 20  # bytes of one picture; the published ones stay below 
 _LARGEST_PIXELS = 50_000_000  # of one decoded picture, which a file of a few bytes may announce
 _TEST_EVERY = 10
 
+_log = logging.getLogger("corenn")
 _quiet = threading.Lock()
 
 
@@ -110,7 +112,11 @@ def pictures(data_dir: PathLike | None = None, *, progress: Progress | None = No
         (source,) = fetch_all(_NAME, [_ARCHIVE], _BASES, progress=progress)
     archive = opened(source, _MOST) if is_file(source) else None
     names = _archived(source, archive) if archive is not None else _lying_in(source)
-    names = [name for name in names if _MARK in _read(source, archive, name, _HEAD)]
+    usable = [name for name in names if _MARK in _read(source, archive, name, _HEAD)]
+    if len(usable) < len(names):
+        left = len(names) - len(usable)
+        _log.warning("%s: %d of %d pictures are left out: they have no JFIF header", source, left, len(names))
+    names = usable
     if {_kind(name) for name in names} != set(CLASSES):
         raise DataError(
             str(source),

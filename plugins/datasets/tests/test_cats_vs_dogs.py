@@ -72,6 +72,12 @@ def _check(found: cats_vs_dogs.Pictures) -> None:
         assert label == (kind == "Dog")
 
 
+def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cats_vs_dogs.pictures(_fill(tmp_path))
+    left = sum(name.endswith(".jpg") for name in ELSE)
+    assert f"{left} of {left + len(PICTURES)} pictures are left out" in caplog.text
+
+
 @pytest.mark.parametrize("inside", ["", "cats_vs_dogs"])
 def test_folder(tmp_path: Path, inside: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORENN_OFFLINE", "1")

@@ -59,7 +59,7 @@ class WeightFile:
     """An open file of weights; use it in a ``with``.
 
     ``kind``: a few words for a person.  ``ordered``: whether the layers stand in the order of the model that was saved.
-    ``notes``: what a person may want to know of what was left out.
+    ``notes``: what a person may want to know of what was left out.  ``close()`` lets go of the file; the ``with`` does.
     """
 
     path: str
