@@ -90,7 +90,8 @@ def restore(name: str, value: Any, state: Any) -> None:
         _require(isinstance(state, (list, tuple)) and len(state) == len(value), name, value, state)
         for i, item in enumerate(value):
             if isinstance(item, _PLAIN):
-                value[i] = state[i]  # type: ignore[index]  # a list: tuples hold nothing plain
+                assert not isinstance(value, tuple)  # which hold nothing plain
+                value[i] = state[i]
             else:
                 restore(f"{name}[{i}]", item, state[i])
     elif isinstance(value, (Variable, np.ndarray)):

@@ -23,6 +23,7 @@ from corenn.data import Dataset
 from corenn.errors import AttributeValueError, CheckpointError, UsageError
 from corenn.plugin import TaskRecord, hookimpl, registry
 from corenn.testing import register_doubles
+from corenn.testing.runs import logged_figures
 from corenn.training import Callback, EarlyStopping, LambdaCallback, Sequential
 from corenn.training.run import Interrupted, Run
 from corenn.training.run_view import RunView
@@ -138,12 +139,6 @@ def crash():
     raise RuntimeError("a crash")
 
 
-def lines(out):
-    """The lines of metrics.jsonl without their times."""
-    found = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in found]
-
-
 PARTS = ("plain", "wide", "by-hand")
 
 
@@ -153,7 +148,9 @@ def assert_same(one, other):
     assert results[0]["metrics"] == results[1]["metrics"]
     assert results[0]["steps"] == results[1]["steps"]
     for part in PARTS:
-        assert [r for r in lines(one) if r["part"] == part] == [r for r in lines(other) if r["part"] == part]
+        assert [r for r in logged_figures(one) if r["part"] == part] == [
+            r for r in logged_figures(other) if r["part"] == part
+        ]
         states = [CheckpointManager(Path(out) / "checkpoints" / part).load() for out in (one, other)]
         assert states[0].tensors.keys() == states[1].tensors.keys()
         for name, value in states[0].tensors.items():
@@ -185,7 +182,7 @@ def test_each_part_has_checkpoints_events_and_lines(whole):
     result = json.loads((out / "result.json").read_text())
     assert result["steps"] == 15 + 15 + 12
     assert sorted(p.name for p in (out / "checkpoints").iterdir()) == sorted(PARTS)
-    found = lines(out)
+    found = logged_figures(out)
     assert [(r["part"], r["kind"], r["step"]) for r in found] == [
         *(("plain", "epoch", n) for n in (5, 10, 15)), *(("wide", "epoch", n) for n in (5, 10, 15)),
         *(("by-hand", "step", n) for n in range(1, 13)),
@@ -201,7 +198,7 @@ def test_each_part_has_checkpoints_events_and_lines(whole):
 def test_steps_end_each_part(whole):
     out, ended = whole["short"]
     assert json.loads((out / "result.json").read_text())["steps"] == 24
-    assert [r["step"] for r in lines(out)] == [5, 8, 5, 8, *range(1, 9)]
+    assert [r["step"] for r in logged_figures(out)] == [5, 8, 5, 8, *range(1, 9)]
     assert [len(h["loss"]) for h in ended["histories"].values()] == [2, 2]
 
 
@@ -226,7 +223,7 @@ def test_a_run_stopped_at_any_moment_goes_on_to_the_same_end(monkeypatch, whole,
     else:
         start(checkpoint_every=often).execute()
     assert_same(whole["all"][0], "one")
-    assert lines(whole["all"][0]) == lines("one")
+    assert logged_figures(whole["all"][0]) == logged_figures("one")
     assert Many.ended == whole["all"][1]
 
 
@@ -267,7 +264,7 @@ def test_stopped_again_and_again(monkeypatch, whole):
 def test_more_steps_prolong_a_loop(whole):
     start(steps=8).execute()
     resume(steps=0).execute()
-    assert [r["step"] for r in lines("one") if r["part"] == "by-hand"] == list(range(1, 13))
+    assert [r["step"] for r in logged_figures("one") if r["part"] == "by-hand"] == list(range(1, 13))
     assert json.loads(Path("one/result.json").read_text())["steps"] == 42
 
 
@@ -347,7 +344,7 @@ def test_the_state_of_callbacks_does_not_depend_on_what_is_shown(monkeypatch, be
     run = Run.resume("one", quiet=after is True)
     run.view = RunView() if after == "watched" else None
     run.execute()
-    assert [line["counted"] for line in lines("one")] == [2, 4, 6]
+    assert [line["counted"] for line in logged_figures("one")] == [2, 4, 6]
 
 
 def test_a_part_that_stopped_early_is_restored_with_its_best_weights(monkeypatch):
@@ -429,7 +426,7 @@ def test_a_loop_without_a_part_writes_where_a_fit_would(monkeypatch):
         return counts
 
     assert of_task(monkeypatch, task)["metrics"] == {"n": 6.0}
-    assert lines("one")[-1] == {"kind": "step", "step": 3, "n": 6.0, "bad": None}
+    assert logged_figures("one")[-1] == {"kind": "step", "step": 3, "n": 6.0, "bad": None}
     assert CheckpointManager("one/checkpoints").load().metadata["step"] == 4
 
 

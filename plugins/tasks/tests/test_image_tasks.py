@@ -15,14 +15,15 @@ from corenn_datasets.text import made
 from corenn_tasks.weight_init import SCENARIOS
 
 from corenn import summary
-from corenn.checkpoint import CheckpointManager
 from corenn.errors import DataError, UsageError
 from corenn.plugin import registry
 from corenn.testing import register_doubles
+from corenn.testing.runs import last_tensors, logged_figures, other_backends
 from corenn.training.callbacks.logging import JSONLines
 from corenn.training.run import Interrupted, Run
 
 register_doubles()
+pytestmark = pytest.mark.usefixtures("place")
 
 # A few steps of each, and small layers; what a run writes at these sizes is what it writes at any.
 SHORT: dict[str, dict[str, Any]] = {
@@ -47,41 +48,12 @@ PICTURES = {
     "visualize": {"learning_curves", "confusion_matrix", "sample_predictions", "distributions"},
 }
 CLASSIFIERS = [name for name, pictures in PICTURES.items() if pictures >= _CLASSIFIED]
-OTHERS = ["strict", "simulated:1", *[name for name in ("onednn", "cuda") if name in registry.backends()
-                                     and registry.get("backend", name).unavailable_reason() is None]]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """No network and no cache, so that the embedded digits take the place of MNIST."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CORENN_OFFLINE", "1")
-    monkeypatch.setenv("CORENN_HOME", str(tmp_path / "home"))
-    for name in ("CORENN_DATA_DIR", "CORENN_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Runs without pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(Run, "figures", lambda self: self.raise_if_stopped())
+OTHERS = other_backends()
 
 
 def start(name, out="one", backend="numpy", seed=3, data_dir=None, **changes):
     changes = {**SHORT[name], **changes}
     return Run.start(name, backend=backend, seed=seed, out=out, quiet=True, data_dir=data_dir, changes=changes)
-
-
-def lines(out):
-    """What ``metrics.jsonl`` says, without the time it took."""
-    records = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
-
-
-def states(out):
-    """The tensors of the last checkpoint of each part."""
-    parts = sorted({path.parent for path in Path(out, "checkpoints").rglob("*.safetensors")})
-    return [(part.name, {k: v.tobytes() for k, v in CheckpointManager(part).load().tensors.items()}) for part in parts]
 
 
 def events(out):
@@ -108,7 +80,7 @@ def test_classifiers_show_their_graph_and_mistakes(name):
     assert any(event.kind == "graph" for event in found)
     assert {"mistakes", "epoch_accuracy"} <= tags
     assert any(tag.endswith("/histogram") for tag in tags if tag)
-    assert {line["epoch"] for line in lines("one")} == {0, 1}
+    assert {line["epoch"] for line in logged_figures("one")} == {0, 1}
 
 
 def test_visualize_writes_everything_that_tensorboard_shows(undrawn):
@@ -178,7 +150,9 @@ def test_char_lstm_refuses_what_is_no_text(dataset, said):
 @pytest.mark.parametrize("name", SHORT)
 def test_the_seed_decides_the_run(name, undrawn):
     first, again = (start(name, out).execute()["metrics"] for out in ("one", "two"))
-    assert first == again and states("one") == states("two") and lines("one") == lines("two")
+    assert (
+        first == again and last_tensors("one") == last_tensors("two") and logged_figures("one") == logged_figures("two")
+    )
     assert first != start(name, "three", seed=4).execute()["metrics"]
 
 
@@ -192,7 +166,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, monk
     def write(self, *args):
         record = keep(self, *args)
         written.append(args)
-        if len(written) == max(1, len(lines("whole")) // 2):
+        if len(written) == max(1, len(logged_figures("whole")) // 2):
             if end == "crash":
                 raise RuntimeError("the machine went away")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -202,12 +176,12 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, monk
     monkeypatch.setattr(JSONLines, "write", write)
     with pytest.raises(Interrupted if end == "signal" else RuntimeError):
         start(name, "parts", checkpoint_every=2).execute()
-    assert len(written) < len(lines("whole"))
+    assert len(written) < len(logged_figures("whole"))
     monkeypatch.setattr(JSONLines, "write", keep)
     result = Run.resume("parts", quiet=True).execute()
     assert result["metrics"] == whole["metrics"] and result["steps"] == whole["steps"]
-    assert states("parts") == states("whole")
-    assert lines("parts") == lines("whole")
+    assert last_tensors("parts") == last_tensors("whole")
+    assert logged_figures("parts") == logged_figures("whole")
 
 
 @pytest.mark.parametrize("backend", OTHERS)

@@ -28,41 +28,24 @@ from corenn import summary
 from corenn.checkpoint import CheckpointManager
 from corenn.errors import CheckpointError, MissingExtraError, UsageError
 from corenn.optimizers import Adam
-from corenn.plugin import registry
 from corenn.testing import register_doubles
+from corenn.testing.runs import logged_figures, other_backends
 from corenn.training.run import Interrupted, Run
 from corenn.training.run_loop import RunLoop
 
 gymnasium = pytest.importorskip("gymnasium")
 register_doubles()
+pytestmark = pytest.mark.usefixtures("place")
 
 # Small, but the memory runs over, random actions are held, and the target network is renewed several times.
 SHORT = {"steps": 500, "batch_size": 8, "episode_steps": 60, "hidden": "8", "memory": 300, "learn_from": 50,
          "target_every": 40, "epsilon_steps": 200, "hold": 4, "look_every": 200, "test_episodes": 3}  # fmt: skip
 PICTURES = {"training", "greedy_episodes", "policy", "q_values"}
-OTHERS = ["strict", "simulated:1", *[name for name in ("onednn", "cuda") if name in registry.backends()
-                                     and registry.get("backend", name).unavailable_reason() is None]]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CORENN_BACKEND", raising=False)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Runs without pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(Run, "figures", lambda self: self.raise_if_stopped())
+OTHERS = other_backends()
 
 
 def start(out="one", backend="numpy", seed=3, **changes):
     return Run.start("dqn-mountain-car", backend=backend, seed=seed, out=out, quiet=True, changes={**SHORT, **changes})
-
-
-def lines(out):
-    records = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
 def tensors(out):
@@ -299,9 +282,9 @@ def test_greedy_attempts_stop_at_the_flag_or_at_the_limit():
 def test_a_run_leaves_figures_pictures_and_events():
     result = start().execute()
     assert result["steps"] == 500 and json.loads(Path("one/result.json").read_text()) == result
-    episodes = [line for line in lines("one") if "reward" in line]
+    episodes = [line for line in logged_figures("one") if "reward" in line]
     assert result["metrics"]["episodes"] == len(episodes) == 500 // 60
-    assert [line["step"] for line in lines("one") if "greedy_flag_share" in line] == [200, 400]
+    assert [line["step"] for line in logged_figures("one") if "greedy_flag_share" in line] == [200, 400]
     pictures = {path.stem: path.read_bytes() for path in Path("one/plots").glob("*.png")}
     assert pictures.keys() == PICTURES and all(data.startswith(b"\x89PNG") for data in pictures.values())
     events = [e for path in Path("one/events").rglob("*tfevents*") for e in summary.read_events(path)]
@@ -314,8 +297,8 @@ def test_a_run_leaves_figures_pictures_and_events():
 
 def test_the_seed_decides_the_run(undrawn):
     first, again, other = (start(out, seed=s).execute()["metrics"] for out, s in (("one", 3), ("two", 3), ("six", 4)))
-    assert first == again and tensors("one") == tensors("two") and lines("one") == lines("two")
-    assert lines("six") != lines("one") and other.keys() == first.keys()
+    assert first == again and tensors("one") == tensors("two") and logged_figures("one") == logged_figures("two")
+    assert logged_figures("six") != logged_figures("one") and other.keys() == first.keys()
 
 
 @pytest.mark.parametrize(
@@ -341,7 +324,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(step, end, undrawn, monk
     monkeypatch.setattr(Attempts, "act", keep)
     result = Run.resume("parts", quiet=True).execute()
     assert result["metrics"] == whole["metrics"] and result["steps"] == whole["steps"]
-    assert tensors("parts") == tensors("whole") and lines("parts") == lines("whole")
+    assert tensors("parts") == tensors("whole") and logged_figures("parts") == logged_figures("whole")
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -351,7 +334,7 @@ def test_other_backends_learn_the_same(backend, undrawn):
     start("one", **only_random).execute()
     result = start("two", backend, **only_random).execute()
     assert result["backend"] == backend
-    for wanted, found in zip(lines("one"), lines("two"), strict=True):
+    for wanted, found in zip(logged_figures("one"), logged_figures("two"), strict=True):
         if "reward" not in found:
             continue
         assert (found.pop("kind"), found) == (wanted.pop("kind"), pytest.approx(wanted, rel=1e-3))

@@ -23,14 +23,14 @@ from corenn_tasks.photographs import training_batches
 from corenn_tasks.transfer_learning import TransferSettings, features, frozen_base, prepared
 
 from corenn import summary
-from corenn.checkpoint import CheckpointManager
 from corenn.errors import UsageError
-from corenn.plugin import registry
 from corenn.testing import register_doubles
+from corenn.testing.runs import last_tensors, logged_figures, other_backends
 from corenn.training.callbacks.logging import JSONLines
 from corenn.training.run import Interrupted, Run
 
 register_doubles()
+pytestmark = pytest.mark.usefixtures("place")
 
 _SMALL = {"images": 60, "epochs": 2, "batch_size": 20}
 # The task and few, small steps of it; what a run writes at these sizes is what it writes at any.
@@ -50,25 +50,8 @@ PICTURES = {
 }
 PARTS = {"5x5": [None], "augmented": [None], "cats-vs-dogs": ["dense", "dropout", "gap"],
          "transfer-learning": ["resnet50", "small"]}  # fmt: skip
-OTHERS = ["strict", "simulated:1", *[name for name in ("onednn", "cuda") if name in registry.backends()
-                                     and registry.get("backend", name).unavailable_reason() is None]]  # fmt: skip
+OTHERS = other_backends()
 FAST = "onednn" if "onednn" in OTHERS else "numpy"
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """No network and no cache, so that the embedded digits take the place of the photographs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CORENN_OFFLINE", "1")
-    monkeypatch.setenv("CORENN_HOME", str(tmp_path / "home"))
-    for name in ("CORENN_DATA_DIR", "CORENN_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Runs without pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(Run, "figures", lambda self: self.raise_if_stopped())
 
 
 @pytest.fixture
@@ -86,18 +69,6 @@ def few(monkeypatch):
 def begin(name, out="one", backend="numpy", seed=3, quiet=True, **changes):
     task, short = SHORT[name]
     return Run.start(task, backend=backend, seed=seed, out=out, quiet=quiet, changes={**short, **changes})
-
-
-def lines(out):
-    """What ``metrics.jsonl`` says, without the time it took."""
-    records = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
-
-
-def states(out):
-    """The tensors of the last checkpoint of each part."""
-    parts = sorted({path.parent for path in Path(out, "checkpoints").rglob("*.safetensors")})
-    return [(part.name, {k: v.tobytes() for k, v in CheckpointManager(part).load().tensors.items()}) for part in parts]
 
 
 # ---------------------------------------------------------------- networks
@@ -227,10 +198,10 @@ def test_the_base_in_the_loop_trains_the_same_unit(undrawn, few):
     kept = begin("transfer-learning", "one", **options).execute()
     looped = begin("transfer-learning", "two", base_in_loop=True, **options).execute()
     assert kept["steps"] == looped["steps"] == 4
-    for wanted, found in zip(lines("one"), lines("two"), strict=True):
+    for wanted, found in zip(logged_figures("one"), logged_figures("two"), strict=True):
         assert {found.pop(key) == wanted.pop(key) for key in ("kind", "part")} == {True}
         assert found == pytest.approx(wanted, rel=2e-3)
-    (_, one), (_, two) = *states("one"), *states("two")
+    (_, one), (_, two) = *last_tensors("one"), *last_tensors("two")
     assert sum("conv" in name and "weights" in name for name in two) > 100 > len(one)
 
 
@@ -252,7 +223,7 @@ def test_features_that_were_interrupted_are_gone_on_with(undrawn, few, monkeypat
     assert len(count) == 2
     result = Run.resume("parts", quiet=True).execute()
     assert len(count) == 4  # three batches of training images and one of test images, each once
-    assert result["metrics"] == whole["metrics"] and states("parts") == states("whole")
+    assert result["metrics"] == whole["metrics"] and last_tensors("parts") == last_tensors("whole")
 
 
 # ---------------------------------------------------------------- runs
@@ -265,7 +236,7 @@ def test_a_run_leaves_figures_pictures_and_events(name, few):
     assert all(np.isfinite(value) for value in result["metrics"].values())
     batch = -(-SHORT[name][1]["images"] // 20)
     assert result["steps"] == 2 * batch * len(PARTS[name])
-    assert [line.get("part") for line in lines("one")] == [part for part in PARTS[name] for _ in range(2)]
+    assert [line.get("part") for line in logged_figures("one")] == [part for part in PARTS[name] for _ in range(2)]
     pictures = {path.stem: path.read_bytes() for path in Path("one/plots").glob("*.png")}
     assert pictures.keys() == PICTURES[name]
     assert all(data.startswith(b"\x89PNG") and len(data) > 5000 for data in pictures.values())
@@ -279,7 +250,9 @@ def test_a_run_leaves_figures_pictures_and_events(name, few):
 @pytest.mark.parametrize("name", ["5x5", "augmented", "cats-vs-dogs"])
 def test_the_seed_decides_the_run(name, undrawn, few):
     first, again = (begin(name, out).execute()["metrics"] for out in ("one", "two"))
-    assert first == again and states("one") == states("two") and lines("one") == lines("two")
+    assert (
+        first == again and last_tensors("one") == last_tensors("two") and logged_figures("one") == logged_figures("two")
+    )
     assert first != begin(name, "three", seed=4).execute()["metrics"]
 
 
@@ -293,7 +266,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, few,
     def write(self, *args):
         record = keep(self, *args)
         written.append(args)
-        if len(written) == len(lines("whole")) // 2 + len(PARTS[name]) // 2:
+        if len(written) == len(logged_figures("whole")) // 2 + len(PARTS[name]) // 2:
             if end == "crash":
                 raise RuntimeError("the machine went away")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -303,11 +276,11 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, few,
     monkeypatch.setattr(JSONLines, "write", write)
     with pytest.raises(Interrupted if end == "signal" else RuntimeError):
         begin(name, "parts", checkpoint_every=2).execute()
-    assert len(written) < len(lines("whole"))
+    assert len(written) < len(logged_figures("whole"))
     monkeypatch.setattr(JSONLines, "write", keep)
     result = Run.resume("parts", quiet=True).execute()
     assert result["metrics"] == whole["metrics"] and result["steps"] == whole["steps"]
-    assert states("parts") == states("whole") and lines("parts") == lines("whole")
+    assert last_tensors("parts") == last_tensors("whole") and logged_figures("parts") == logged_figures("whole")
 
 
 @pytest.mark.parametrize("backend", OTHERS)

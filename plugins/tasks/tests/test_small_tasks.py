@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from corenn import summary
-from corenn.checkpoint import CheckpointManager
 from corenn.errors import UsageError
 from corenn.plugin import registry
 from corenn.testing import register_doubles
+from corenn.testing.runs import last_tensors, logged_figures, other_backends
 from corenn.training.run import Interrupted, Run
 from corenn.training.run_loop import RunLoop
 
 register_doubles()
+pytestmark = pytest.mark.usefixtures("place")
 
 # A few steps of each; what a run writes at these sizes is what it writes at any.
 SHORT: dict[str, dict[str, Any]] = {
@@ -43,36 +44,11 @@ PICTURES = {
     "sine": {"fit", "loss"},
 }
 LOOPING = [name for name in SHORT if name != "multiply"]
-OTHERS = ["strict", "simulated:1", *[name for name in ("onednn", "cuda") if name in registry.backends()
-                                     and registry.get("backend", name).unavailable_reason() is None]]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CORENN_BACKEND", raising=False)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Runs without pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(Run, "figures", lambda self: self.raise_if_stopped())
+OTHERS = other_backends()
 
 
 def start(name, out="one", backend="numpy", seed=3, **changes):
     return Run.start(name, backend=backend, seed=seed, out=out, quiet=True, changes={**SHORT[name], **changes})
-
-
-def lines(out):
-    """What ``metrics.jsonl`` says, without the time it took."""
-    records = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
-
-
-def states(out):
-    """The tensors of the last checkpoint of each part."""
-    parts = sorted({path.parent for path in Path(out, "checkpoints").rglob("*.safetensors")})
-    return [(part.name, {k: v.tobytes() for k, v in CheckpointManager(part).load().tensors.items()}) for part in parts]
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -80,7 +56,7 @@ def test_a_run_leaves_figures_pictures_and_events(name):
     result = start(name).execute()
     assert json.loads(Path("one/result.json").read_text()) == result
     assert all(np.isfinite(value) for value in result["metrics"].values())
-    assert result["steps"] == (len(states("one")) * SHORT[name].get("steps", SHORT[name].get("epochs", 0)))
+    assert result["steps"] == (len(last_tensors("one")) * SHORT[name].get("steps", SHORT[name].get("epochs", 0)))
     pictures = {path.stem: path.read_bytes() for path in Path("one/plots").iterdir()}
     assert pictures.keys() == PICTURES[name]
     assert all(data.startswith(b"\x89PNG") and len(data) > 5000 for data in pictures.values())
@@ -88,7 +64,7 @@ def test_a_run_leaves_figures_pictures_and_events(name):
     tags = {event.tag for event in events if event.tag}
     assert result["metrics"].keys() <= tags
     if name in LOOPING:
-        figures = {key for line in lines("one") for key in line} - {"kind", "step", "part"}
+        figures = {key for line in logged_figures("one") for key in line} - {"kind", "step", "part"}
         assert figures and figures <= tags
     assert name == "gradient-descent" or any(event.kind == "graph" for event in events)
 
@@ -96,7 +72,9 @@ def test_a_run_leaves_figures_pictures_and_events(name):
 @pytest.mark.parametrize("name", LOOPING)
 def test_the_seed_decides_the_run(name, undrawn):
     first, again = (start(name, out).execute()["metrics"] for out in ("one", "two"))
-    assert first == again and states("one") == states("two") and lines("one") == lines("two")
+    assert (
+        first == again and last_tensors("one") == last_tensors("two") and logged_figures("one") == logged_figures("two")
+    )
     other = start(name, "three", seed=4).execute()["metrics"]
     assert (first == other) == (name == "gradient-descent")  # which has nothing random
 
@@ -110,7 +88,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, monk
     def log(self, step, **figures):
         keep(self, step, **figures)
         seen.append(step)
-        if len(seen) == len(lines("whole")) * 2 // 3:
+        if len(seen) == len(logged_figures("whole")) * 2 // 3:
             if end == "crash":
                 raise RuntimeError("the machine went away")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -121,11 +99,11 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(name, end, undrawn, monk
         start(name, "parts", checkpoint_every=4).execute()
     before = len(seen)
     monkeypatch.setattr(RunLoop, "log", keep)
-    assert before < len(lines("whole"))
+    assert before < len(logged_figures("whole"))
     result = Run.resume("parts", quiet=True).execute()
     assert result["metrics"] == whole["metrics"] and result["steps"] == whole["steps"]
-    assert states("parts") == states("whole")
-    assert lines("parts") == lines("whole")
+    assert last_tensors("parts") == last_tensors("whole")
+    assert logged_figures("parts") == logged_figures("whole")
 
 
 def test_multiply_that_was_stopped_runs_again(monkeypatch):

@@ -325,6 +325,16 @@ def _from(symbol: Symbol, image: int) -> Piece:
     return Piece(symbol, image * symbol.spec.nbytes // symbol.spec.static[0])
 
 
+def _tiled(
+    steps: Steps, x: Symbol, first: int, out: tuple[int, ...], before: tuple[int, ...]
+) -> tuple[Piece, Descriptor]:
+    """Next, the tiles of images from ``first`` on, from which results of shape ``out`` are made."""
+    part = (out[0], *x.spec.static[1:])
+    images, laid = _products(steps, "images", _Tiles(part, out[1:3]).count, part[-1])
+    steps.loop(_image_kernel(part, out[1:3], before), _from(x, first), images)
+    return images, laid
+
+
 def convolution(call: Call, absorbed: Sequence[Call]) -> Series:
     """The instruction for a convolution (or its gradient by the image), and for the calls ``absorbed`` after it."""
     x, w = call.inputs
@@ -341,11 +351,8 @@ def convolution(call: Call, absorbed: Sequence[Call]) -> Series:
     after, others = _following(absorbed)
     spread = [s.spec.static == out for s in others]
     for first, count in _parts(shape, out):
-        part = (count, *shape[1:])
-        tiles = _Tiles(part, out[1:3])
-        images, source = _products(steps, "images", tiles.count, shape[-1])
-        steps.loop(_image_kernel(part, out[1:3], before), _from(x, first), images)
-        products, target = _products(steps, "products", tiles.count, out[-1])
+        images, source = _tiled(steps, x, first, (count, *out[1:]), before)
+        products, target = _products(steps, "products", source.shape[1], out[-1])
         steps.execute(
             matmul(source, _transposed(laid) if backward else laid, target), src=images, weights=filters, dst=products
         )
@@ -379,11 +386,8 @@ def weight_gradient(call: Call) -> Series:
     steps = Steps()
     products, target = _products(steps, "products", shape[-1], out[-1])
     for first, count in _parts(shape, out):
-        part = (count, *shape[1:])
-        tiles = _Tiles(part, out[1:3])
-        images, source = _products(steps, "images", tiles.count, shape[-1])
-        steps.loop(_image_kernel(part, out[1:3], before), _from(x, first), images)
-        gradients, laid = _products(steps, "gradients", tiles.count, out[-1])
+        images, source = _tiled(steps, x, first, (count, *out[1:]), before)
+        gradients, laid = _products(steps, "gradients", source.shape[1], out[-1])
         steps.loop(_gradient_kernel((count, *out[1:])), _from(g, first), gradients)
         attributes = Attributes((Sum(),)) if first else None
         made = matmul(_transposed(source), laid, target, attributes=attributes)
