@@ -35,9 +35,9 @@ _spec_of = operator.attrgetter("spec")
 class _DefaultGenerator:
     """The default generator, as it is when a key is drawn."""
 
-    def next_key(self) -> Tensor:
-        """Its next key."""
-        return default_generator().next_key()
+    def next_key_on(self, device: Device) -> Any:
+        """Its next key, an array of the device's backend."""
+        return default_generator().next_key_on(device)
 
 
 class FunctionGraph(Graph):
@@ -303,8 +303,7 @@ class _Keys:
         if place is not None and place < len(drawn):
             self._places[id(operation)] = place + 1
             return drawn[place]
-        with self._device:
-            made = kind.generator.next_key().data
+        made = kind.generator.next_key_on(self._device)
         drawn.append(made)
         return made
 

@@ -300,8 +300,7 @@ class Session:
         """The next key of a random operation, on the device."""
         kind = operation.kind
         if isinstance(kind, GeneratorKeyKind):
-            with self.device:
-                return kind.generator.next_key().data
+            return kind.generator.next_key_on(self.device)
         with self._lock:
             seed, count = self._drawn(operation)
         array = np.array([seed, count, 0], np.uint64)

@@ -26,6 +26,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from corenn import dtypes, philox
+from corenn.device import Device, current_device
 from corenn.dtypes import as_dtype
 from corenn.errors import AttributeValueError, ShapeError, UsageError
 from corenn.ops.creation import DTypeLike, asarray, tensor
@@ -46,6 +47,7 @@ from corenn.ops.gathering import gather
 from corenn.ops.noise import drop
 from corenn.ops.shaping import reshape
 from corenn.ops.table import TensorLike
+from corenn.spec import Spec
 from corenn.tensor import Tensor
 
 ShapeLike = int | tuple[int, ...] | list[int]
@@ -74,7 +76,13 @@ class Generator:
         in_graph = getattr(current(), "random_key", None)
         if in_graph is not None:
             return in_graph(generator=self)  # type: ignore[no-any-return]
-        return key(self._keys.seed, self._keys.next_stream())
+        where = current_device()
+        return Tensor(self.next_key_on(where), Spec((3,), dtypes.uint64, where))
+
+    def next_key_on(self, device: Device) -> Any:
+        """The next key as an array of the device's backend: for programs, which ask for theirs when they run."""
+        numbers = np.array((self._keys.seed, self._keys.next_stream(), 0), np.uint64)
+        return device.backend.from_host(numbers, device.index)
 
     def state(self) -> dict[str, int]:
         """What ``set_state`` needs to continue from here."""

@@ -249,8 +249,7 @@ class _Changed:
         return [Tensor(a, s.spec) for a, s in zip(arrays, program.results, strict=True)]
 
     def _key(self, operation: Any) -> Any:
-        with self.home:
-            return operation.kind.generator.next_key().data
+        return operation.kind.generator.next_key_on(self.home)
 
 
 # ---------------------------------------------------------------- what programs leave alone

@@ -376,7 +376,7 @@ def _computed(graph: FunctionGraph, tensor: GraphTensor) -> Any:
 
     def key(operation: Operation) -> Any:
         kind: Any = operation.kind
-        return kind.generator.next_key().data
+        return kind.generator.next_key_on(current_device())
 
     run = ReplayRun(current_device(), lambda cell: corenn.Tensor(cell.data, cell.spec), key, None)
     return replay(operations, [tensor], {}, run)[0]

@@ -446,7 +446,7 @@ class _Part:
 
 def _is_pythons(instruction: Instruction) -> bool:
     """Whether Python does it, so that it may raise an error."""
-    return not isinstance(instruction, (Native, Fused)) and not _is_same_memory(instruction)
+    return isinstance(instruction, (Call, HostCall, Key)) and not _is_same_memory(instruction)
 
 
 def _is_same_memory(instruction: Instruction) -> bool:
