@@ -18,10 +18,9 @@ from corenn.ops.dispatch import make_plan
 from corenn.ops.table import TABLE
 from corenn.ops.windows import channel_axis
 from corenn.spec import Spec
-from corenn_onednn.compiling import normalizing, winograd
+from corenn_onednn.compiling import normalizing, pointwise, winograd
 from corenn_onednn.compiling.forwards import Forwards, pool_key
 from corenn_onednn.compiling.native import Native, Place
-from corenn_onednn.compiling.pointwise import is_pointwise, product_of_transposed, weight_gradient
 from corenn_onednn.compiling.recurrent import SERIES, WHOLE
 from corenn_onednn.dnnl import Attributes, Binary, Descriptor, Eltwise, UnimplementedError, load
 from corenn_onednn.dnnl.primitives import convolution, pooling
@@ -102,7 +101,7 @@ def choose(program: Program) -> Program:
             continue
         chain = Chain(instruction)
         taken = {id(instructions[n]) for n in gone}
-        if name == "conv_weight_grad" and not (is_pointwise(instruction) or winograd.fits(instruction)):
+        if name == "conv_weight_grad" and not (pointwise.is_pointwise(instruction) or winograd.fits(instruction)):
             chain.bias_gradient = _bias_gradient(instruction, uses, producers, taken)
         if name in ("matmul", "conv"):
             chain = _chained(instruction, uses, taken)
@@ -246,8 +245,9 @@ def _per_channel(shape: tuple[int, ...], whole: tuple[int, ...], channels: int) 
 
 def _binary_descriptor(call: Call, full: tuple[int, ...] | None, whole: tuple[int, ...], channels: int) -> Descriptor:
     dtype, rank = call.outputs[0].spec.dtype.name, len(whole)
-    if call.plan.op.name == "matmul":
-        rows = (math.prod(whole[:-1]), whole[-1]) if _is_folded(call) else whole
+    short = pointwise.is_short(call)
+    if short or call.plan.op.name == "matmul":
+        rows = (math.prod(whole[:-1]), whole[-1]) if short or _is_folded(call) else whole
         return Descriptor(rows if full else (1,) * (len(rows) - 1) + (whole[-1],), dtype)
     if not full:
         return Descriptor((1, whole[channels]) + (1,) * (rank - 2), dtype)
@@ -283,15 +283,25 @@ def _matmul(chain: Chain, forwards: Forwards) -> Native:
     source = _matrix(left, attrs["transpose_a"], rank, dtype)
     weights = _matrix(right, attrs["transpose_b"], rank, dtype)
     target = Descriptor(result, dtype)
+    if attrs["transpose_a"] and not chain.post and chain.bias is None:
+        made = pointwise.product_of_transposed(source, weights, target, flops_of(call.plan))
+        return _native(
+            chain, made, {"src": Place(a, source), "weights": Place(b, weights)}, {"dst": Place(chain.result, target)}
+        )
+    return _product(chain, source, weights, target)
+
+
+def _product(chain: Chain, source: Descriptor, weights: Descriptor, target: Descriptor) -> Native:
+    """The product of a call's operands, which lie like that, and what follows it."""
+    a, b = chain.call.inputs
+    assert a is not None
+    assert b is not None
     operands = {"src": Place(a, source), "weights": Place(b, weights)}
     bias = None
     if chain.bias is not None:
-        bias = Descriptor((1,) * (rank - 1) + (result[-1],), dtype)
+        bias = Descriptor((*(1 for _ in target.shape[1:]), target.shape[-1]), _dtype(chain.call))
         operands["bias"] = Place(chain.bias, bias)
-    if attrs["transpose_a"] and not chain.post and bias is None:
-        made = product_of_transposed(source, weights, target, flops_of(call.plan))
-    else:
-        made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
+    made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
     return _native(chain, made, {**operands, **chain.operands}, {"dst": Place(chain.result, target)})
 
 
@@ -310,6 +320,9 @@ def _conv(chain: Chain, forwards: Forwards) -> Instruction:
     x, w = call.inputs
     assert x is not None
     assert w is not None
+    if pointwise.is_short(call):
+        rows = pointwise.rows
+        return _product(chain, rows(x.spec.static), pointwise.filters(w, False), rows(chain.result.spec.static))
     shapes = _shapes(call)
     given = dict(shapes.given)
     operands = {"src": Place(x, given["src"]), "weights": Place(w, given["weights"])}
@@ -335,6 +348,8 @@ def _conv_input_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
     if winograd.fits(call):
         return winograd.convolution(call, chain.absorbed)
+    if pointwise.is_short(call):
+        return pointwise.input_gradient(call)
     g, w = call.inputs
     assert g is not None
     assert w is not None
@@ -346,8 +361,8 @@ def _conv_input_grad(chain: Chain, forwards: Forwards) -> Instruction:
 
 def _conv_weight_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
-    if is_pointwise(call):
-        return weight_gradient(call)
+    if pointwise.is_pointwise(call):
+        return pointwise.weight_gradient(call)
     if winograd.fits(call):
         return winograd.weight_gradient(call)
     x, g = call.inputs

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from corenn_onednn.compiling import pointwise
 from corenn_onednn.compiling.executable import NativeExecutable
 from corenn_onednn.compiling.native import Native
 from corenn_onednn.kernels import openblas
@@ -432,6 +433,34 @@ def test_weight_gradients_of_pointwise_convolutions_are_products(place, shape, s
     assert any(n.startswith(("conv_weight_grad by brg", "conv_weight_grad in 2 commands")) for n in names), names
     expected = taken.reshape(-1, shape[-1]).T.astype("float64") @ g.reshape(-1, 7)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("few", [512, 0], ids=["products", "convolutions"])
+@pytest.mark.parametrize(("shape", "strides"), POINTWISE)
+def test_short_pointwise_convolutions_and_their_gradients_by_images(place, monkeypatch, shape, strides, few):
+    monkeypatch.setattr(pointwise, "_FEW", few)
+    rng = np.random.default_rng(3)
+    steps = (slice(None), *(slice(None, None, s) for s in strides))
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in (shape, (*(1,) * len(strides), shape[-1], 7), (7,)))
+    taken = x[steps]
+    other = rng.standard_normal((*taken.shape[:-1], 7)).astype("float32")
+
+    @corenn.function
+    def run(x, w, b, other):
+        with corenn.GradientTape() as tape:
+            tape.watch(x)
+            y = corenn.nn.relu(corenn.nn.conv(x, w, strides=strides, padding="valid") + b + other)
+        return y, tape.gradient(y, x)
+
+    with place:
+        given = [corenn.tensor(a) for a in (x, w, b, other)]
+        y, gradient = (t.numpy() for t in run(*given))
+    matrix = w.reshape(w.shape[-2:]).astype("float64")
+    expected = np.maximum(taken @ matrix + b + other, 0.0)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    spread = np.zeros(shape)
+    spread[steps] = (expected > 0) @ matrix.T
+    np.testing.assert_allclose(gradient, spread, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "threads"), [(8, 1), (400, 2)])
