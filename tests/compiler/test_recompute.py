@@ -78,8 +78,10 @@ X, W = real(ROWS, COLUMNS), real(COLUMNS, COLUMNS)
         # a function that takes many instructions is kept
         (lambda x: corenn.tanh(x), lambda kept, product: kept * product, ["multiply"]),
         (lambda x: corenn.exp(x) + 1, lambda kept, product: kept * product, ["multiply"]),
-        # so is a sum of three large values of which only one is at hand
-        (lambda x: (((x + 1) * 2 + 3) * 4 + 5) * 6, lambda kept, product: kept * product, ["multiply"]),
+        # and so is what takes more than eight simple ones
+        (lambda x: ((((x + 1) * 2 + 3) * 4 + 5) * 6 + 7) * 8, lambda kept, product: kept - product,
+         ["add", "multiply"] * 4 + ["subtract"]),
+        (lambda x: ((((x + 1) * 2 + 3) * 4 + 5) * 6 + 7) * 8 + 9, lambda kept, product: kept - product, ["subtract"]),
     ],
 )  # fmt: skip
 def test_what_is_computed_again(first, second, again):
@@ -102,6 +104,29 @@ def test_reading_more_than_is_saved_is_not_worth_it():
 def test_variables_are_not_read_later_than_they_were():
     program = program_of(between(lambda x: x + 1, lambda kept, product: kept * product), [W, X[:COLUMNS]], state=2)
     assert groups(fuse(program, joinable))[-1] == ["multiply"]
+
+
+def test_variables_that_are_read_as_late_anyway_are_read_once_more():
+    def function(x, w, row):
+        kept = x - row
+        product = nn.relu(kept) @ w
+        return kept * product, corenn.mean(product, axis=0) + row
+
+    program = program_of(function, [X, W, X[0]], state=1)
+    assert groups(fuse(program, joinable))[-1] == ["subtract", "multiply", "mean", "add"]
+
+
+def test_a_mask_is_made_of_what_its_readers_have():
+    # Of the result before it, a comparison would do; but the readers read what that was made of.
+    def function(x, w, row):
+        centred = x - corenn.exp(x)
+        positive = nn.relu(centred * row)
+        return corenn.where(positive > 0, positive @ w, 0.0) * centred
+
+    found = fuse(program_of(function, [X, W, X[0]]), joinable)
+    assert groups(found)[0] == ["exp", "subtract", "multiply", "relu"]
+    assert sorted(groups(found)[-1]) == ["greater", "multiply", "multiply", "relu", "where"]
+    assert len(found.instructions[0].outputs) == 2
 
 
 def test_results_are_kept():

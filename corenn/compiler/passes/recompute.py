@@ -20,7 +20,7 @@ _SIMPLE = frozenset(
     }
 ) | RESHAPES  # fmt: skip
 #: At most so many of them, and only for values of at least so many elements.
-_MOST, _LARGE = 4, 4096
+_MOST, _LARGE = 8, 4096
 #: What is smaller than the value by this factor is put into memory for its readers, if it is not there already.
 _SMALL = 16
 #: Writing a byte costs about as much as reading two: its line is read first.
@@ -67,28 +67,35 @@ class _Pass:
             return
         if not all(isinstance(self.instructions[r], Fused) for r in readers):
             return
-        steps = self._steps(group, symbol)
-        if steps is None:
-            return
+        read = set.intersection(*(set(self.instructions[r].inputs) for r in readers))
+        for there in (set(group.outputs) - {symbol}, read - {symbol}):
+            steps = self._steps(group, symbol, there)
+            if steps is not None and self._replaced(place, symbol, readers, steps):
+                return
+
+    def _replaced(self, place: int, symbol: Symbol, readers: Sequence[int], steps: Sequence[Call]) -> bool:
+        """Whether the readers compute a value by these steps from now on: if that moves less, and loops can."""
+        group = self.instructions[place]
+        assert isinstance(group, Fused)  # the caller looked
         made = {c.outputs[0] for c in steps}
         leaves = {i for c in steps for i in c.inputs if i is not None and not i.constant} - made
-        if leaves & self.held:
-            return
+        if any(max(self.readers.get(leaf, ()), default=-1) < readers[-1] for leaf in leaves & self.held):
+            return False
         inside = {c.outputs[0] for c in group.body}
         smaller = _other(group, symbol, [x for x in leaves if x in inside and x not in group.outputs])
         if smaller.outputs and arrange(smaller.body, smaller.outputs) is None:
-            return
+            return False
         count = symbol.spec.nbytes
         moved = sum(leaf.spec.nbytes for r in readers for leaf in leaves - set(self.instructions[r].inputs))
         if moved >= count * (_WRITE + len(readers)):
-            return
+            return False
         replaced = []
         for r in readers:
             reader = self.instructions[r]
             assert isinstance(reader, Fused)  # all are
             found = _with_steps(reader, steps, symbol)
             if arrange(found.body, found.outputs) is None:
-                return
+                return False
             replaced.append(found)
         for r, found in zip(readers, replaced, strict=True):
             self.instructions[r] = found
@@ -96,16 +103,17 @@ class _Pass:
                 self.readers.setdefault(leaf, set()).add(r)
         self.readers[symbol] = set()
         self.instructions[place] = smaller
+        return True
 
-    def _steps(self, group: Fused, symbol: Symbol) -> list[Call] | None:
-        """The simple calls that make a value of what is in memory; ``None`` if there are too many, or others."""
+    def _steps(self, group: Fused, symbol: Symbol, there: set[Symbol | None]) -> list[Call] | None:
+        """The simple calls that make a value of ``there`` and what is from outside; ``None`` if there are too many, or
+        others."""
         maker = {c.outputs[0]: c for c in group.body}
-        stored = set(group.outputs) - {symbol}
         found: dict[Symbol, Call] = {}
         waiting = [symbol]
         while waiting:
             current = waiting.pop()
-            if current in found or (current not in maker or current in stored):
+            if current in found or (current not in maker or current in there):
                 continue
             call = maker[current]
             if call.name not in _SIMPLE or len(found) == _MOST:
