@@ -101,7 +101,7 @@ def choose(program: Program) -> Program:
             continue
         chain = Chain(instruction)
         taken = {id(instructions[n]) for n in gone}
-        if name == "conv_weight_grad" and not (pointwise.is_pointwise(instruction) or winograd.fits(instruction)):
+        if name == "conv_weight_grad" and not (pointwise.is_pointwise(instruction) or winograd.filtering(instruction)):
             chain.bias_gradient = _bias_gradient(instruction, uses, producers, taken)
         if name in ("matmul", "conv"):
             chain = _chained(instruction, uses, taken)
@@ -315,8 +315,9 @@ def _matrix(shape: tuple[int, ...], transposed: bool, rank: int, dtype: str) -> 
 
 def _conv(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
-    if winograd.fits(call):
-        return winograd.convolution(call, chain.absorbed)
+    way = winograd.filtering(call)
+    if way is not None:
+        return winograd.convolution(way, call, chain.absorbed)
     x, w = call.inputs
     assert x is not None
     assert w is not None
@@ -346,8 +347,9 @@ def _shapes(call: Call) -> Geometry:
 
 def _conv_input_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
-    if winograd.fits(call):
-        return winograd.convolution(call, chain.absorbed)
+    way = winograd.filtering(call)
+    if way is not None:
+        return winograd.convolution(way, call, chain.absorbed)
     if pointwise.is_short(call):
         return pointwise.input_gradient(call)
     g, w = call.inputs
@@ -363,8 +365,9 @@ def _conv_weight_grad(chain: Chain, forwards: Forwards) -> Instruction:
     call = chain.call
     if pointwise.is_pointwise(call):
         return pointwise.weight_gradient(call)
-    if winograd.fits(call):
-        return winograd.weight_gradient(call)
+    way = winograd.filtering(call)
+    if way is not None:
+        return winograd.weight_gradient(way, call)
     x, g = call.inputs
     assert x is not None
     assert g is not None

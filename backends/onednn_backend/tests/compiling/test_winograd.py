@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from corenn_onednn.compiling import winograd
 from corenn_onednn.compiling.executable import NativeExecutable
 from corenn_onednn.compiling.series import Series
+from corenn_onednn.compiling.tiles import FOUR, TWO
 
 import corenn
 from corenn import dtypes
@@ -81,9 +84,17 @@ def arrays(shape, outer, padding):
     return rng.standard_normal(shape).astype("float32"), filters, rng.standard_normal(out).astype("float32")
 
 
+@pytest.fixture(params=[TWO, FOUR], ids=["2x2", "4x4"])
+def way(request, monkeypatch):
+    """One way of filtering, whatever it takes."""
+    monkeypatch.setattr(winograd, "_WAYS", (request.param,))
+    monkeypatch.setattr(winograd, "_DIRECT", math.inf)
+    return request.param
+
+
 @pytest.mark.parametrize("at_a_time", [10**9, 200_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("case", CASES)
-def test_convolution_and_its_gradients(place, monkeypatch, case, at_a_time):
+def test_convolution_and_its_gradients(place, way, monkeypatch, case, at_a_time):
     monkeypatch.setattr(winograd, "_AT_A_TIME", at_a_time)
     shape, outer, padding = CASES[case]
     x, w, g = arrays(shape, outer, padding)
@@ -106,7 +117,7 @@ def test_convolution_and_its_gradients(place, monkeypatch, case, at_a_time):
 
 
 @pytest.mark.parametrize("at_a_time", [10**9, 200_000], ids=["whole", "in parts"])
-def test_what_follows_is_done_on_the_way(place, monkeypatch, at_a_time):
+def test_what_follows_is_done_on_the_way(place, way, monkeypatch, at_a_time):
     monkeypatch.setattr(winograd, "_AT_A_TIME", at_a_time)
     x, w, other = arrays((3, 9, 7, 40), 36, SAME)
     rng = np.random.default_rng(1)
