@@ -241,10 +241,10 @@ class _Kernel:
         terms, size = (("r", beside(self.way, self.channels)), ("c", 1)), self.way.size
         return [[(Index(terms, (size * a + b) * self.channels), None) for b in range(size)] for a in range(size)]
 
-    def filters(self, inner: int) -> Places:
-        """Where the filters of input channel ``r`` of ``inner`` lie."""
-        terms = (("r", self.channels), ("c", 1))
-        return [[(Index(terms, (3 * a + b) * inner * self.channels), None) for b in range(3)] for a in range(3)]
+    def filters(self, rows: int, by_outputs: bool = False) -> Places:
+        """Where the filters of input channel ``r`` of ``rows`` lie; ``by_outputs``: of output channel ``r``."""
+        terms = (("r", 1), ("c", rows)) if by_outputs else (("r", self.channels), ("c", 1))
+        return [[(Index(terms, (3 * a + b) * rows * self.channels), None) for b in range(3)] for a in range(3)]
 
     def store(self, buffer: Buffer, places: Places, values: Sequence[Line]) -> None:
         """Write values to where they lie, if anywhere."""
@@ -290,12 +290,15 @@ def _tile_kernel(shape: tuple[int, ...], tiles: Tiles, size: int, before: tuple[
 
 
 @lru_cache(maxsize=256)
-def filter_kernel(way: Filtering, inner: int, outer: int, turned: bool) -> Kernel:
-    """``G g G'`` of every filter; ``turned``: around by half a turn."""
-    k = _Kernel(way, inner, outer)
+def filter_kernel(way: Filtering, inner: int, outer: int, turned: bool, by_outputs: bool = False) -> Kernel:
+    """``G g G'`` of every filter; ``turned``: by half a turn.  A row for each input channel, a column for each output
+    channel; ``by_outputs``: the other way round.
+    """
+    rows, columns = (outer, inner) if by_outputs else (inner, outer)
+    k = _Kernel(way, rows, columns)
     filters, target = k.buffer("input"), k.buffer("output")
     step = -1 if turned else 1
-    places = [row[::step] for row in k.filters(inner)[::step]]
+    places = [row[::step] for row in k.filters(rows, by_outputs)[::step]]
     k.store(target, k.matrices(), k.both_ways(k.loads(filters, places), way.filters))
     return k.made()
 

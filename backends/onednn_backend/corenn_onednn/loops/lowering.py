@@ -274,7 +274,7 @@ class Writer:
         self.start(some)
         type_ = f"<{width} x i64>"
         filled = self._splat(left, "i64", width)
-        mask = self.put(f"icmp ult {type_} {_iota(width)}, {filled}")
+        mask = self.put(f"icmp ult {type_} {_multiples(1, width)}, {filled}")
         self._vector(loop, first, mask, 0, 1)
         self.do(f"br label %{after}")
         self.start(after)
@@ -375,17 +375,17 @@ class Writer:
         return self.put(f"add nsw i64 {total}, {index.constant}") if index.constant else total
 
     def _lane_stride(self, index: Index) -> int:
-        stride = index.stride(self._lanes.variable) if self._lanes else 0
-        if stride not in (0, 1):
-            raise ValueError(f"lanes {stride} elements apart: {index}")
-        return stride
+        return index.stride(self._lanes.variable) if self._lanes else 0
 
     def _load(self, load: Load) -> tuple[str, bool]:
-        buffer, width = load.buffer, self.width if self._lane_stride(load.index) else 1
+        buffer, stride = load.buffer, self._lane_stride(load.index)
+        width = self.width if stride else 1
         address, align = self._address(buffer, load.index), buffer.dtype.itemsize
         type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
         mask = self._mask(width, load.where)
-        if mask:
+        if width > 1 and stride != 1:
+            raw = self._gathered(address, stride, buffer.dtype, width, mask)
+        elif mask:
             tail = suffix_of_memory(buffer.dtype, width)
             truth = f"<{width} x i1>"
             self.declared[f"llvm.masked.load.{tail}.p0"] = (
@@ -396,6 +396,16 @@ class Writer:
         else:
             raw = self.put(f"load {type_}, ptr {address}, align {align}")
         return instructions.from_memory(self, raw, buffer.dtype, width), width > 1
+
+    def _gathered(self, address: str, stride: int, dtype: DType, width: int, mask: str | None) -> str:
+        """Elements ``stride`` apart from one another."""
+        type_, tail = memory_type(dtype), suffix_of_memory(dtype, width)
+        places = self.put(f"getelementptr {type_}, ptr {address}, <{width} x i64> {_multiples(stride, width)}")
+        vector, truth, name = f"<{width} x {type_}>", f"<{width} x i1>", f"llvm.masked.gather.{tail}.v{width}p0"
+        self.declared[name] = f"declare {vector} @{name}(<{width} x ptr>, i32, {truth}, {vector})"
+        taking = mask or f"<{', '.join(['i1 true'] * width)}>"
+        return self.put(f"call {vector} @{name}(<{width} x ptr> {places}, i32 {dtype.itemsize}, {truth} {taking}, "
+                        f"{vector} zeroinitializer)")  # fmt: skip
 
     def _mask(self, width: int, condition: Expr | None) -> str | None:
         """Which lanes of ``width`` take part: all (``None``), or those of the loop's rest, if a condition holds."""
@@ -408,7 +418,10 @@ class Writer:
         return self.put(f"and <{width} x i1> {mask}, {rest}") if rest else mask
 
     def _store(self, buffer: Buffer, index: Index, expression: Expr, condition: Expr | None = None) -> None:
-        width = self.width if self._lane_stride(index) else 1
+        stride = self._lane_stride(index)
+        if stride not in (0, 1):
+            raise ValueError(f"lanes are stored {stride} elements apart: {index}")
+        width = self.width if stride else 1
         value = instructions.to_memory(self, self._full(expression, width), buffer.dtype, width)
         address, align = self._address(buffer, index), buffer.dtype.itemsize
         type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
@@ -474,7 +487,7 @@ class Writer:
             if not self._lane_stride(e.index):
                 return self.put(f"add i64 {place}, 0"), False
             return self.put(f"add <{self.width} x i64> {self._splat(place, 'i64', self.width)}, "
-                            f"{_iota(self.width)}"), True  # fmt: skip
+                            f"{_multiples(1, self.width)}"), True  # fmt: skip
         if isinstance(e, RandomBits):
             key = [self._full(part, 1) for part in (e.seed, e.stream, e.offset)]
             lanes = bool(self._lane_stride(e.index))
@@ -500,8 +513,8 @@ def suffix_of_memory(dtype: DType, width: int) -> str:
     return f"v{width}{name}"
 
 
-def _iota(width: int) -> str:
-    return f"<{', '.join(f'i64 {lane}' for lane in range(width))}>"
+def _multiples(stride: int, width: int) -> str:
+    return f"<{', '.join(f'i64 {lane * stride}' for lane in range(width))}>"
 
 
 def module(kernel: Kernel, name: str, width: int) -> str:
