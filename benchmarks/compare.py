@@ -6,7 +6,8 @@
 ``--peers-file`` is the script that measures the peers (``peer.py`` beside this file runs it, with the interpreter that
 ``--python PEER=PATH`` names, else with this one).  A peer that is not installed is reported as such.  The table has the
 median over all rounds of each round's median.  The floor is what ``corenn bench`` counts (flops, bytes) at the speed
-that this machine shows (``corenn explain``), or that ``--gflops`` and ``--gbytes`` state.
+that this machine shows (``corenn explain``), or that ``--gflops`` and ``--gbytes`` state; that *of the moment* is at
+the speed that matrix products show right after the steps, by the median too: for a machine that is not alone.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Contest:
                     yield {**self.measure(who, workload), "round": number}
 
 
-#: What a table of steps shows: the time of one, and the ratios of such times.
-TYPICAL, QUIETEST = ("step_us", "ratios"), ("best_us", "best_ratios")
+#: What a table of steps shows: the time of one, the ratios of such times, and that to the floor of the moment.
+TYPICAL, QUIETEST = ("step_us", "ratios", "to_floor_now"), ("best_us", "best_ratios", "best_to_floor_now")
 CORENN = [sys.executable, "-m", "corenn_cli.main"]
 
 
@@ -122,7 +123,7 @@ def summary(results: Iterable[Result], gflops: float, gbytes: float) -> dict[str
         peers = {p: r for p, r in row.items() if not is_ours(p) and "step_us" in r}
         for peer, figures in row.items():
             if is_ours(peer) and "step_us" in figures:
-                for time_, ratios in (TYPICAL, QUIETEST):
+                for time_, ratios, _ in (TYPICAL, QUIETEST):
                     figures[ratios] = {p: figures[time_] / r[time_] for p, r in peers.items()}
     return table
 
@@ -141,7 +142,15 @@ def one(rounds: list[Result], gflops: float, gbytes: float) -> Result:
     if "flops" in timed[0]:
         found["floor_us"] = max(timed[0]["flops"] / gflops / 1e3, timed[0]["bytes"] / gbytes / 1e3)
         found["to_floor"] = found["step_us"] / found["floor_us"]
+        now = [_to_floor_now(r, gbytes) for r in timed]
+        found["to_floor_now"] = statistics.median(now)
+        found["best_to_floor_now"] = now[min(range(len(timed)), key=lambda i: timed[i]["step_us"])]
     return found
+
+
+def _to_floor_now(timed: Result, gbytes: float) -> float:
+    """A round's step over the floor at the speed of matrix products right after it."""
+    return timed["step_us"] / 1e6 / max(timed["flops"] / timed["flops_a_second"], timed["bytes"] / gbytes / 1e9)
 
 
 def is_ours(peer: str) -> bool:
@@ -171,19 +180,26 @@ def markdown(table: dict[str, dict[str, Result]], conditions: dict[str, Any]) ->
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _steps(table: dict[str, dict[str, Result]], ours: list[str], peers: list[str], which: tuple[str, str]) -> list[str]:
+def _steps(
+    table: dict[str, dict[str, Result]], ours: list[str], peers: list[str], which: tuple[str, str, str]
+) -> list[str]:
     """The table of steps: floor, corenn, peers with ratios."""
-    time_, ratios_of = which
+    time_, ratios_of, now = which
     title = ["workload", "floor"]
     for name in ours:
-        title += [name, "to the floor"]
+        title += [name, "to the floor", "of the moment"]
     lines = _header([*title, *(f"{p} {'/'.join(['ms', *_ratio_titles(ours)])}" for p in peers)])
     for workload, row in table.items():
         floor = next((row[o]["floor_us"] for o in ours if "floor_us" in row.get(o, {})), None)
         cells = [workload, "" if floor is None else _ms(floor)]
         for name in ours:
-            found = row.get(name, {}).get(time_)
-            cells += ["failed", ""] if found is None else [_ms(found), "" if floor is None else f"{found / floor:.2f}"]
+            figures = row.get(name, {})
+            if time_ not in figures:
+                cells += ["failed", "", ""]
+            elif floor is None:
+                cells += [_ms(figures[time_]), "", ""]
+            else:
+                cells += [_ms(figures[time_]), f"{figures[time_] / floor:.2f}", f"{figures[now]:.2f}"]
         for peer in peers:
             ratios = [row[o][ratios_of][peer] for o in ours if peer in row.get(o, {}).get(ratios_of, {})]
             shown = [f"**{_ratio(r)}**" if r <= 1 else _ratio(r) for r in ratios]

@@ -85,6 +85,9 @@ def test_comparing_alternates_sums_up_and_reports_who_is_missing(tmp_path):
     assert row[ours]["ratios"] == {"torch": pytest.approx(row[ours]["step_us"] / 1e6)}
     assert row[ours]["best_us"] <= row[ours]["step_us"]
     assert row[ours]["to_floor"] == pytest.approx(row[ours]["step_us"] / row[ours]["floor_us"])
+    seen = [r for r in document["results"] if (r["workload"], r["peer"]) == ("dqn", ours)]
+    now = [r["step_us"] / 1e6 * r["flops_a_second"] / r["flops"] for r in seen]  # bound by operations
+    assert row[ours]["to_floor_now"] == pytest.approx(sum(now) / 2)
     assert row[ours]["first_s"] > 0 and row[ours]["again_s"] > 0
     assert document["conditions"]["processors"] >= 1 and document["conditions"]["rounds"] == 2
     assert row["jax"] == {"missing": "ModuleNotFoundError: No module named 'a_library_that_nobody_has'"}
@@ -92,9 +95,10 @@ def test_comparing_alternates_sums_up_and_reports_who_is_missing(tmp_path):
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert text == done.stdout
     assert "- speed: 100 GFLOP/s in matrix products, 10 GB/s" in text and "corenn 0." in text
-    assert "| workload | floor | corenn-numpy | to the floor | torch ms/ratio | jax ms/ratio | tf ms/ratio |" in text
+    ours = "corenn-numpy | to the floor | of the moment"
+    assert f"| workload | floor | {ours} | torch ms/ratio | jax ms/ratio | tf ms/ratio |" in text
     line = next(line for line in text.splitlines() if line.startswith("| dqn |"))
-    assert line.count("|") == 8 and "| 1000 / **0.0" in line and line.endswith("| - | - |")
+    assert line.count("|") == 9 and "| 1000 / **0.0" in line and line.endswith("| - | - |")
     assert "- not measured: tf: RuntimeError: out of luck (dqn, logistic)" in text
 
 

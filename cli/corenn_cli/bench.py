@@ -58,6 +58,7 @@ def measure_here(name: str, backend: str | None, threads: int | None, seconds: f
     from corenn_tasks.workloads import Prepared, get
 
     from corenn.compiler.cost import cost_of
+    from corenn.compiler.machine import typical_flops
     from corenn.device import device
 
     with device(_backend(backend)) as place:
@@ -69,7 +70,8 @@ def measure_here(name: str, backend: str | None, threads: int | None, seconds: f
         }  # fmt: skip
         trace = prepared.function.get_concrete_function(*prepared.arguments)
         cost = cost_of(trace.program(*prepared.arguments))
-    return {**result, "flops": cost.flops, "bytes": cost.least_bytes}
+        speed = typical_flops(place)
+    return {**result, "flops": cost.flops, "bytes": cost.least_bytes, "flops_a_second": speed}
 
 
 def timed(step: Callable[[], object]) -> float:

@@ -8,7 +8,20 @@ import os
 import pytest
 
 QUICK = ("--seconds", "0", "--steps", "7", "--threads", "1", "--backend", "numpy")
-KEYS = {"peer", "workload", "threads", "step_us", "min_us", "p90_us", "steps", "compile_s", "peak_mb", "flops", "bytes"}
+KEYS = {
+    "peer",
+    "workload",
+    "threads",
+    "step_us",
+    "min_us",
+    "p90_us",
+    "steps",
+    "compile_s",
+    "peak_mb",
+    "flops",
+    "bytes",
+    "flops_a_second",
+}
 SPEED = ("--gflops", "100", "--gbytes", "10", "--backend", "numpy")
 
 

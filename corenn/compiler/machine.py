@@ -9,6 +9,7 @@ results there (the roofline of Williams, Waterman and Patterson 2009): intermedi
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from corenn.ops.elementwise import add
 
 #: Rows of the square matrices, and elements of the vectors, that are timed.
 _ROWS, _LONG = 1024, 1 << 24
+_PRODUCT = 2 * _ROWS**3
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,28 @@ class Machine:
 
 
 def calibrate(device: Device, seconds: float = 0.5) -> Machine:
-    """Measure a device, in about ``seconds`` for each figure: matrix products through its backend, sums of vectors."""
-    rng = np.random.default_rng(0)
-    a = tensor(rng.random((_ROWS, _ROWS), dtype=np.float32), device=device)
-    product = _shortest(lambda: matmul(a, a), device, seconds)
-    return Machine(2 * _ROWS**3 / product, 3 * 4 * _LONG / _shortest(_adding(device), device, seconds))
+    """Measure a device, in about ``seconds`` for each figure: matrix products through its backend, sums of vectors.
+
+    The shortest of several runs counts: what else the machine does only adds.
+    """
+    return Machine(
+        _PRODUCT / min(_times(_multiplying(device), device, seconds)),
+        3 * 4 * _LONG / min(_times(_adding(device), device, seconds)),
+    )
+
+
+def typical_flops(device: Device, seconds: float = 1.0) -> float:
+    """Flops a second of large matrix products now, the median of runs in about ``seconds``.
+
+    On a machine that is not alone, medians of steps compare with this rather than with ``calibrate``.
+    """
+    return _PRODUCT / statistics.median(_times(_multiplying(device), device, seconds))
+
+
+def _multiplying(device: Device) -> Callable[[], Any]:
+    """A product of two large matrices."""
+    a = tensor(np.random.default_rng(0).random((_ROWS, _ROWS), dtype=np.float32), device=device)
+    return lambda: matmul(a, a)
 
 
 def _adding(device: Device) -> Callable[[], Any]:
@@ -71,19 +90,18 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _shortest(step: Callable[[], Any], device: Device, seconds: float) -> float:
-    """The shortest of several runs: what else the machine does only adds."""
+def _times(step: Callable[[], Any], device: Device, seconds: float) -> list[float]:
+    """Seconds of each of several runs, after one that does not count."""
     step()
     device.synchronize()
-    shortest, end = float("inf"), time.perf_counter() + seconds
-    while True:
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while not found or time.perf_counter() < end:
         start = time.perf_counter()
         step()
         device.synchronize()
-        now = time.perf_counter()
-        shortest = min(shortest, now - start)
-        if now > end:
-            return shortest
+        found.append(time.perf_counter() - start)
+    return found
 
 
-__all__ = ["Machine", "calibrate", "processors"]
+__all__ = ["Machine", "calibrate", "processors", "typical_flops"]
