@@ -67,7 +67,7 @@ class _Pass:
             return
         if not all(isinstance(self.instructions[r], Fused) for r in readers):
             return
-        read = set.intersection(*(set(self.instructions[r].inputs) for r in readers))
+        read = set.intersection(*({i for i in self.instructions[r].inputs if i is not None} for r in readers))
         for there in (set(group.outputs) - {symbol}, read - {symbol}):
             steps = self._steps(group, symbol, there)
             if steps is not None and self._replaced(place, symbol, readers, steps):
@@ -105,7 +105,7 @@ class _Pass:
         self.instructions[place] = smaller
         return True
 
-    def _steps(self, group: Fused, symbol: Symbol, there: set[Symbol | None]) -> list[Call] | None:
+    def _steps(self, group: Fused, symbol: Symbol, there: set[Symbol]) -> list[Call] | None:
         """The simple calls that make a value of ``there`` and what is from outside; ``None`` if there are too many, or
         others."""
         maker = {c.outputs[0]: c for c in group.body}
