@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from corenn import dtypes
 from corenn.dtypes import DType
-from corenn_onednn.loops import draws, functions, instructions
+from corenn_onednn.loops import draws, functions, instructions, memory
 from corenn_onednn.loops.accumulators import COMBINE, horizontal, start_of, turns_of, users_of
 from corenn_onednn.loops.instructions import constant, memory_type, register_type, suffix
 from corenn_onednn.loops.ir import (
@@ -274,7 +274,7 @@ class Writer:
         self.start(some)
         type_ = f"<{width} x i64>"
         filled = self._splat(left, "i64", width)
-        mask = self.put(f"icmp ult {type_} {_multiples(1, width)}, {filled}")
+        mask = self.put(f"icmp ult {type_} {memory.multiples(1, width)}, {filled}")
         self._vector(loop, first, mask, 0, 1)
         self.do(f"br label %{after}")
         self.start(after)
@@ -378,34 +378,11 @@ class Writer:
         return index.stride(self._lanes.variable) if self._lanes else 0
 
     def _load(self, load: Load) -> tuple[str, bool]:
-        buffer, stride = load.buffer, self._lane_stride(load.index)
+        dtype, stride = load.buffer.dtype, self._lane_stride(load.index)
         width = self.width if stride else 1
-        address, align = self._address(buffer, load.index), buffer.dtype.itemsize
-        type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
-        mask = self._mask(width, load.where)
-        if width > 1 and stride != 1:
-            raw = self._gathered(address, stride, buffer.dtype, width, mask)
-        elif mask:
-            tail = suffix_of_memory(buffer.dtype, width)
-            truth = f"<{width} x i1>"
-            self.declared[f"llvm.masked.load.{tail}.p0"] = (
-                f"declare {type_} @llvm.masked.load.{tail}.p0(ptr, i32, {truth}, {type_})"
-            )
-            raw = self.put(f"call {type_} @llvm.masked.load.{tail}.p0(ptr {address}, i32 {align}, {truth} {mask}, "
-                           f"{type_} zeroinitializer)")  # fmt: skip
-        else:
-            raw = self.put(f"load {type_}, ptr {address}, align {align}")
-        return instructions.from_memory(self, raw, buffer.dtype, width), width > 1
-
-    def _gathered(self, address: str, stride: int, dtype: DType, width: int, mask: str | None) -> str:
-        """Elements ``stride`` apart from one another."""
-        type_, tail = memory_type(dtype), suffix_of_memory(dtype, width)
-        places = self.put(f"getelementptr {type_}, ptr {address}, <{width} x i64> {_multiples(stride, width)}")
-        vector, truth, name = f"<{width} x {type_}>", f"<{width} x i1>", f"llvm.masked.gather.{tail}.v{width}p0"
-        self.declared[name] = f"declare {vector} @{name}(<{width} x ptr>, i32, {truth}, {vector})"
-        taking = mask or f"<{', '.join(['i1 true'] * width)}>"
-        return self.put(f"call {vector} @{name}(<{width} x ptr> {places}, i32 {dtype.itemsize}, {truth} {taking}, "
-                        f"{vector} zeroinitializer)")  # fmt: skip
+        address = self._address(load.buffer, load.index)
+        raw = memory.load(self, dtype, address, stride, width, self._mask(width, load.where))
+        return instructions.from_memory(self, raw, dtype, width), width > 1
 
     def _mask(self, width: int, condition: Expr | None) -> str | None:
         """Which lanes of ``width`` take part: all (``None``), or those of the loop's rest, if a condition holds."""
@@ -423,18 +400,7 @@ class Writer:
             raise ValueError(f"lanes are stored {stride} elements apart: {index}")
         width = self.width if stride else 1
         value = instructions.to_memory(self, self._full(expression, width), buffer.dtype, width)
-        address, align = self._address(buffer, index), buffer.dtype.itemsize
-        type_ = memory_type(buffer.dtype) if width == 1 else f"<{width} x {memory_type(buffer.dtype)}>"
-        mask = self._mask(width, condition)
-        if mask:
-            tail, truth = suffix_of_memory(buffer.dtype, width), f"<{width} x i1>"
-            self.declared[f"llvm.masked.store.{tail}.p0"] = (
-                f"declare void @llvm.masked.store.{tail}.p0({type_}, ptr, i32, {truth})"
-            )
-            self.do(f"call void @llvm.masked.store.{tail}.p0({type_} {value}, ptr {address}, i32 {align}, "
-                    f"{truth} {mask})")  # fmt: skip
-        else:
-            self.do(f"store {type_} {value}, ptr {address}, align {align}")
+        memory.store(self, buffer.dtype, value, self._address(buffer, index), width, self._mask(width, condition))
 
     # ---- values
 
@@ -487,7 +453,7 @@ class Writer:
             if not self._lane_stride(e.index):
                 return self.put(f"add i64 {place}, 0"), False
             return self.put(f"add <{self.width} x i64> {self._splat(place, 'i64', self.width)}, "
-                            f"{_multiples(1, self.width)}"), True  # fmt: skip
+                            f"{memory.multiples(1, self.width)}"), True  # fmt: skip
         if isinstance(e, RandomBits):
             key = [self._full(part, 1) for part in (e.seed, e.stream, e.offset)]
             lanes = bool(self._lane_stride(e.index))
@@ -505,16 +471,6 @@ class Writer:
             return self._value(made(*e.args))[0], lanes
         args = [(self._full(a, width), a.dtype) for a in e.args]
         return instructions.operation(self, e.op, e.dtype, args, width), lanes
-
-
-def suffix_of_memory(dtype: DType, width: int) -> str:
-    """How intrinsics name a vector of elements in memory."""
-    name = {"float": "f32", "double": "f64", "half": "f16"}.get(memory_type(dtype), memory_type(dtype))
-    return f"v{width}{name}"
-
-
-def _multiples(stride: int, width: int) -> str:
-    return f"<{', '.join(f'i64 {lane * stride}' for lane in range(width))}>"
 
 
 def module(kernel: Kernel, name: str, width: int) -> str:

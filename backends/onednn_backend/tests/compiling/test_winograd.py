@@ -162,3 +162,26 @@ def test_others_are_left_to_the_library(place, case):
 
     with place:
         assert commands_of(run, corenn.ones(shape), corenn.ones(filters)) == []
+
+
+CHOSEN = {
+    "large images": ((16, 25, 25, 64), 64, FOUR),
+    "few large images": ((2, 28, 28, 64), 64, FOUR),
+    "as large as two tiles": ((16, 7, 7, 256), 256, FOUR),
+    "as large as one tile": ((16, 4, 4, 512), 512, TWO),
+    "half of a tile over the edges": ((100, 6, 6, 64), 64, TWO),
+}
+
+
+@pytest.mark.parametrize("case", CHOSEN)
+def test_the_way_that_takes_less_is_chosen(place, case):
+    shape, outer, way = CHOSEN[case]
+
+    @corenn.function
+    def run(x, w):
+        return corenn.nn.conv(x, w, padding="SAME")
+
+    with place:
+        program = run.get_concrete_function(corenn.ones(shape), corenn.ones((3, 3, shape[-1], outer))).program
+        (call,) = program(corenn.ones(shape), corenn.ones((3, 3, shape[-1], outer))).instructions
+    assert winograd.filtering(call) is way
