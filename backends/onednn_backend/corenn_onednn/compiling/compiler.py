@@ -6,7 +6,8 @@ import ctypes
 import functools
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ Array = np.ndarray[Any, Any]
 #: threads of OpenMP, which still spin after the commands before them (see ``kernels.openblas``).
 _PRODUCTS = {"matmul", "einsum", "conv", "conv_input_grad", "conv_weight_grad"}
 _SHORT = 100_000_000
+#: What is prepared of variables may take this many bytes more than they do: tiles of filters take four times theirs.
+_ALLOWED = 16_000_000
 #: Ops whose result is the operand's memory under another shape.
 _SAME_MEMORY = RESHAPES | {"identity", "stop_gradient"}
 
@@ -90,6 +93,11 @@ class _Compilation:
         for number, (_, symbol) in enumerate(fused.state):
             self.storages[symbol] = Storage("state", symbol.spec.nbytes, number)
         self.last = self._last_uses()
+        changed = {id(cell) for cell, _ in fused.writes}
+        #: Variables that the program only reads, and how many bytes what is prepared of them may take.
+        self.steady = {symbol for cell, symbol in fused.state if id(cell) not in changed}
+        self.room = _ALLOWED + sum(symbol.spec.nbytes for symbol in self.steady) if self.steady else 0
+        self.preparation: CommandList | None = None
         self.last_of_python = max((n for n, i in enumerate(fused.instructions) if _is_pythons(i)), default=-1)
         self.overwritten = [False] * len(fused.state)
         #: The arrays of inputs and variables as the program sees them, filled in when it runs.
@@ -152,15 +160,35 @@ class _Compilation:
         found.needed(self.now)
         return found
 
+    def lasting(self, symbol: Symbol, count: int) -> Storage | None:
+        """A part of the block that stays, for what is prepared of a value that does not change; ``None`` if it does, or
+        if there is no more room for such parts."""
+        if self.root.get(symbol, symbol) not in self.steady or count > self.room:
+            return None
+        self.room -= count
+        made = self.part(count)
+        made.needed(0)
+        made.needed(len(self.fused.instructions))
+        return made
+
     # ---- commands
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Commands that are given here are not run with the others, but when variables have other arrays."""
+        commands, team = self.commands, self.team
+        self.preparation = self.preparation or self._list()
+        self.commands, self.team = self.preparation, 0
+        yield
+        self.commands, self.team = commands, team
+
+    def _list(self) -> CommandList:
+        return CommandList(self.threads, execute=self.library.execute_address, linked_with=self.library.path)
 
     def native(self) -> CommandList:
         """The list that commands go to; Python's steps begin a new one."""
         if self.commands is None:
-            self.commands = CommandList(
-                self.threads, execute=self.library.execute_address, linked_with=self.library.path
-            )
-            made = self.commands
+            made = self.commands = self._list()
             self.steps.append(lambda key: made.run())
         return self.commands
 
@@ -199,8 +227,10 @@ class _Compilation:
         for name, place in instruction.operands.items():
             storages[name] = self.used(place.symbol)
             if place.descriptor != wanted[name]:
-                moved = self.temporary(wanted[name].bytes)
-                self.primitive(reorder(place.descriptor, wanted[name]), {"src": storages[name], "dst": moved})
+                kept = self.lasting(place.symbol, wanted[name].bytes)
+                moved = kept or self.temporary(wanted[name].bytes)
+                with self.preparing() if kept else nullcontext():
+                    self.primitive(reorder(place.descriptor, wanted[name]), {"src": storages[name], "dst": moved})
                 storages[name] = moved
         turned: list[tuple[Place, Storage, str]] = []
         for name, place in instruction.results.items():
@@ -241,7 +271,8 @@ class _Compilation:
                 self.storages[output] = storage
         places: dict[Symbol | str, Storage] = {s: self.used(s) for s in instruction.outputs}
         places |= {s: self.used(s) for s in instruction.inputs if s is not None}
-        places |= {name: self.temporary(count) for name, count in instruction.own.items()}
+        kept = self._prepared(instruction)
+        places |= {name: kept.get(name) or self.temporary(count) for name, count in instruction.own.items()}
         wanted = [s.primitive.scratchpad_bytes for s in instruction.steps if not isinstance(s, Looping)]
         scratch = self.temporary(max(wanted)) if any(wanted) else None
         kernels: dict[int, LoopKernel] = {}
@@ -260,7 +291,21 @@ class _Compilation:
             if kernel is None:
                 kernel = kernels[id(step.kernel)] = compile_kernel(step.kernel, self.threads)
                 self.texts.append(kernel.text)
-            self.loop(kernel, len(step.pieces), [part(piece) for piece in step.pieces])
+            with self.preparing() if step.prepares and step.pieces[1].of in kept else nullcontext():
+                self.loop(kernel, len(step.pieces), [part(piece) for piece in step.pieces])
+
+    def _prepared(self, instruction: Series) -> dict[Symbol | str, Storage]:
+        """Where what a series prepares of variables stays, by the name of its memory."""
+        found: dict[Symbol | str, Storage] = {}
+        for step in instruction.steps:
+            if isinstance(step, Looping) and step.prepares:
+                source, target = step.pieces
+                assert isinstance(source.of, Symbol)  # what is prepared are operands
+                assert isinstance(target.of, str)  # into memory of the series
+                made = self.lasting(source.of, instruction.own[target.of])
+                if made is not None:
+                    found[target.of] = made
+        return found
 
     def _share(self, instruction: Fused, kernels: list[LoopKernel]) -> None:
         """Give results the memory of operands that die here, and new values of variables the variables' own."""
@@ -387,7 +432,7 @@ class _Compilation:
         state = [self.storages[s] for _, s in self.fused.state]
         made = NativeExecutable(
             self.program, self.fused, feeds, state, self.fed, self.state, self.overwritten, self.steps, results, writes,
-            plan, self.texts, self.library.stream,
+            plan, self.texts, self.library.stream, None if self.preparation is None else self.preparation.run,
             (self.kept, self.block, self.constants),
         )  # fmt: skip
         return made

@@ -23,20 +23,23 @@ class NativeExecutable:
     """``executable(feeds, state, key)``: see ``corenn.compiler.compiling.Runs``.
 
     Arrays of variables are overwritten where nothing but the variable refers to them; else the variable gets an array
-    of its own first.  Calls from several threads run one after the other.  Fields: ``program``, as it was given;
-    ``compiled``, after this backend's passes; ``memory``, the plan of its block; ``texts``, the generated loops.
+    of its own first.  ``prepare`` runs what depends on variables alone that the program only reads: before the first
+    run, and when such a variable has another array.  (While this holds an array nobody writes over it.)  Calls from
+    several threads run one after the other.  Fields: ``program``, as it was given; ``compiled``, after this backend's
+    passes; ``memory``, the plan of its block; ``texts``, the generated loops.
     """
 
     def __init__(
         self, program: Program, compiled: Program, feeds: Sequence[Storage], state: Sequence[Storage],
         fed: list[Array], held: list[Array], overwritten: Sequence[bool], steps: Sequence[Step],
         results: Sequence[Callable[[], Array]], writes: Sequence[Callable[[], Array] | int], memory: MemoryPlan,
-        texts: Sequence[str], before: Callable[[], Any], alive: Any,
+        texts: Sequence[str], before: Callable[[], Any], prepare: Callable[[], None] | None, alive: Any,
     ) -> None:  # fmt: skip
         self.program, self.compiled, self.memory, self.texts = program, compiled, memory, tuple(texts)
         self._feeds_at, self._state_at, self._overwritten = tuple(feeds), tuple(state), tuple(overwritten)
         self._steps, self._results = tuple(steps), tuple(results)
         self._before, self._alive = before, alive
+        self._prepare, self._prepared = prepare, prepare is None
         self._fed, self._held = fed, held  # dense arrays; steps look into these lists
         self._given: list[Any] = [None] * len(feeds)  # what was fed, as it was
         self._places = [w for w in writes if isinstance(w, int)]
@@ -60,6 +63,9 @@ class NativeExecutable:
             counts = _references(state)
             if not all(map(is_, state, held)) or max(compress(counts, self._overwritten), default=0) > _OWNED + 1:
                 self._bind(state, counts)
+            if not self._prepared and self._prepare is not None:
+                self._prepare()
+                self._prepared = True
             for step in self._steps:
                 step(key)
             results = [make() for make in self._results]
@@ -87,6 +93,7 @@ class NativeExecutable:
         if array.__class__ is not np.ndarray or not flags.c_contiguous or (self._overwritten[i] and not own):
             array = np.array(array, order="C")
         self._held[i] = array
+        self._prepared = self._prepare is None
         self._state_at[i].place(address(array))
 
 

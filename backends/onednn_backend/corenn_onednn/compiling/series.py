@@ -37,10 +37,15 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Looping:
-    """A kernel on pieces, in the order of its buffers."""
+    """A kernel on pieces, in the order of its buffers.
+
+    ``prepares``: it reads the first and writes the second, memory of the series that nothing else writes, so that it
+    may be run once for a first that does not change.
+    """
 
     kernel: Kernel
     pieces: tuple[Piece, ...]
+    prepares: bool = False
 
 
 @dataclass
@@ -62,6 +67,10 @@ class Steps:
     def loop(self, kernel: Kernel, *pieces: Piece) -> None:
         """Next, run a kernel."""
         self.steps.append(Looping(kernel, pieces))
+
+    def prepare(self, kernel: Kernel, source: Piece, target: Piece) -> None:
+        """Next, run a kernel that prepares a source (see ``Looping``)."""
+        self.steps.append(Looping(kernel, (source, target), prepares=True))
 
     def move(self, source: Piece, described: Descriptor, target: Piece, wanted: Descriptor) -> None:
         """Next, copy elements from one layout to another."""
@@ -101,7 +110,7 @@ class Series(Instruction):
             return piece if new is None else Piece(new, piece.offset)
 
         steps: list[Execution | Looping] = [
-            Looping(s.kernel, tuple(turned(p) for p in s.pieces))
+            Looping(s.kernel, tuple(turned(p) for p in s.pieces), s.prepares)
             if isinstance(s, Looping)
             else Execution(s.primitive, {n: turned(p) for n, p in s.pieces.items()})
             for s in self.steps

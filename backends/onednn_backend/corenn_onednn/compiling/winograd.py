@@ -122,7 +122,7 @@ def convolution(way: Filtering, call: Call, absorbed: Sequence[Call]) -> Series:
     steps = Steps()
     by_outputs = backward and inner * outer <= _GATHERED
     filters, laid = _products(steps, way, "filters", *((outer, inner) if by_outputs else (inner, outer)))
-    steps.loop(filter_kernel(way, inner, outer, backward, by_outputs), Piece(w), filters)
+    steps.prepare(filter_kernel(way, inner, outer, backward, by_outputs), Piece(w), filters)
     if backward and not by_outputs:
         laid = _transposed(laid)
     after, others = _following(absorbed)
