@@ -179,8 +179,10 @@ class _Compilation:
         commands, team = self.commands, self.team
         self.preparation = self.preparation or self._list()
         self.commands, self.team = self.preparation, 0
-        yield
-        self.commands, self.team = commands, team
+        try:
+            yield
+        finally:
+            self.commands, self.team = commands, team
 
     def _list(self) -> CommandList:
         return CommandList(self.threads, execute=self.library.execute_address, linked_with=self.library.path)

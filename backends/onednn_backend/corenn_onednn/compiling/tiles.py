@@ -150,7 +150,7 @@ def _four(p: float, q: float) -> Filtering:
 
 
 #: The usual points, 1 and 2, would make errors four times as large (7e-6 of the largest result instead of 1.8e-6, for
-#: 128 channels); with these, B' and A' are exact in binary, and errors are those of the library's direct sums.
+#: 128 channels); with these, B' and A' are exact in binary, and errors are about twice those of direct sums.
 FOUR = _four(0.75, 1.5)
 
 
