@@ -80,9 +80,8 @@ class Generator:
         return Tensor(self.next_key_on(where), Spec((3,), dtypes.uint64, where))
 
     def next_key_on(self, device: Device) -> Any:
-        """The next key as an array of the device's backend: for programs, which ask for theirs when they run."""
-        numbers = np.array((self._keys.seed, self._keys.next_stream(), 0), np.uint64)
-        return device.backend.from_host(numbers, device.index)
+        """The next key, uint64[3], as an array of the device's backend: for programs, which ask when they run."""
+        return device.backend.from_host(_numbers(self._keys.seed, self._keys.next_stream(), 0), device.index)
 
     def state(self) -> dict[str, int]:
         """What ``set_state`` needs to continue from here."""
@@ -175,8 +174,12 @@ def key(seed: int, stream: int = 0, offset: int = 0) -> Tensor:
     Element i of a draw depends on ``seed``, ``stream`` and ``offset + i`` alone.
     """
     given = (("seed", seed), ("stream", stream), ("offset", offset))
-    numbers = [_integer("key", name, value) & 0xFFFFFFFFFFFFFFFF for name, value in given]
-    return tensor(np.array(numbers, np.uint64))
+    return tensor(_numbers(*[_integer("key", name, value) for name, value in given]))
+
+
+def _numbers(*key: int) -> np.ndarray[Any, Any]:
+    """The numbers of a key on the host, modulo 2**64."""
+    return np.array([number & 0xFFFFFFFFFFFFFFFF for number in key], np.uint64)
 
 
 def _integer(where: str, name: str, value: Any) -> int:

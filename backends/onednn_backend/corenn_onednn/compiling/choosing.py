@@ -283,11 +283,6 @@ def _matmul(chain: Chain, forwards: Forwards) -> Native:
     source = _matrix(left, attrs["transpose_a"], rank, dtype)
     weights = _matrix(right, attrs["transpose_b"], rank, dtype)
     target = Descriptor(result, dtype)
-    if attrs["transpose_a"] and not chain.post and chain.bias is None:
-        made = pointwise.product_of_transposed(source, weights, target, flops_of(call.plan))
-        return _native(
-            chain, made, {"src": Place(a, source), "weights": Place(b, weights)}, {"dst": Place(chain.result, target)}
-        )
     return _product(chain, source, weights, target)
 
 
@@ -301,7 +296,10 @@ def _product(chain: Chain, source: Descriptor, weights: Descriptor, target: Desc
     if chain.bias is not None:
         bias = Descriptor((*(1 for _ in target.shape[1:]), target.shape[-1]), _dtype(chain.call))
         operands["bias"] = Place(chain.bias, bias)
-    made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
+    if chain.call.plan.attrs.get("transpose_a") and not chain.post and bias is None:
+        made = pointwise.product_of_transposed(source, weights, target, flops_of(chain.call.plan))
+    else:
+        made = matmul(source, weights, target, bias=bias, attributes=Attributes(tuple(chain.post)))
     return _native(chain, made, {**operands, **chain.operands}, {"dst": Place(chain.result, target)})
 
 

@@ -96,11 +96,8 @@ def input_gradient(call: Call) -> Instruction:
     assert g is not None
     assert w is not None
     (result,), strides = call.outputs, tuple(call.plan.attrs["strides"])
-    source, weights, target = (
-        rows(g.spec.static),
-        filters(w, transposed=True),
-        rows((*g.spec.static[:-1], w.spec.static[-2])),
-    )
+    source, weights = rows(g.spec.static), filters(w, transposed=True)
+    target = rows((*g.spec.static[:-1], w.spec.static[-2]))
     made = matmul(source, weights, target)
     if set(strides) == {1}:
         operands = {"src": Place(g, source), "weights": Place(w, weights)}
