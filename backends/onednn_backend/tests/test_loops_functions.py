@@ -49,6 +49,7 @@ FUNCTIONS = {
     "log2": (np.log2, 1.1, None),
     "log10": (np.log10, 1.6, None),
     "log1p": (np.log1p, 0.9, None),
+    "rsqrt": (lambda a: 1 / np.sqrt(a), 1.1, None),
     "tanh": (np.tanh, 1.4, None),
     "sigmoid": (special.expit, 1.6, None),
     "erf": (special.erf, 1.2, None),

@@ -25,6 +25,7 @@ from corenn_onednn.compiling.executable import NativeExecutable, Step
 from corenn_onednn.compiling.native import Native, Place
 from corenn_onednn.compiling.ordering import with_python_first, with_updates_early
 from corenn_onednn.compiling.series import Looping, Piece, Series
+from corenn_onednn.compiling.updating import Updating, with_updates_in_registers
 from corenn_onednn.dnnl import Arguments, Memory, Primitive, load
 from corenn_onednn.dnnl.primitives.elementwise import reorder
 from corenn_onednn.kernels.openblas import serial
@@ -57,7 +58,8 @@ def compile_program(program: Program) -> NativeExecutable | None:
     apart = decompose(program, _is_whole, DECOMPOSITIONS)
     chosen = prune(choose(prune(eliminate_common_subexpressions(apart))))
     fused = fuse(chosen, lambda call: expressible(call) and not _is_empty(call))
-    return _Compilation(program, with_updates_early(with_python_first(fused))).executable()
+    ordered = with_updates_early(with_python_first(fused))
+    return _Compilation(program, with_updates_in_registers(ordered, load().threads)).executable()
 
 
 def _is_whole(call: Call) -> bool:
@@ -250,7 +252,10 @@ class _Compilation:
 
     def emit_fused(self, instruction: Fused) -> None:
         """The loops of a group.  A result may be written over an operand that nothing needs later."""
-        kernels = compile_group(instruction, self.threads)
+        self.emit_kernels(instruction, compile_group(instruction, self.threads))
+
+    def emit_kernels(self, instruction: Instruction, kernels: list[LoopKernel]) -> None:
+        """Kernels that compute an instruction's results.  Those may be written over an operand that nothing needs."""
         self._share(instruction, kernels)
         for symbol in (*instruction.inputs, *instruction.outputs):
             if symbol is not None:
@@ -309,7 +314,7 @@ class _Compilation:
                     found[target.of] = made
         return found
 
-    def _share(self, instruction: Fused, kernels: list[LoopKernel]) -> None:
+    def _share(self, instruction: Instruction, kernels: list[LoopKernel]) -> None:
         """Give results the memory of operands that die here, and new values of variables the variables' own."""
         if not kernels:
             return
@@ -443,6 +448,8 @@ class _Compilation:
         """The commands of one instruction."""
         if isinstance(instruction, Native):
             self.emit_native(instruction)
+        elif isinstance(instruction, Updating):
+            self.emit_kernels(instruction, [instruction.kernel])
         elif isinstance(instruction, Fused):
             self.emit_fused(instruction)
         elif isinstance(instruction, Series):

@@ -18,7 +18,7 @@ from corenn_onednn.loops.lowering import module
 from corenn_onednn.loops.printing import text_of
 
 #: What turns kernels into LLVM: part of every key, as the same kernel becomes other machine code when they change.
-_WRITERS = ("accumulators", "compiling", "draws", "functions", "instructions", "lowering")
+_WRITERS = ("accumulators", "compiling", "draws", "functions", "instructions", "lowering", "memory")
 
 _lock = threading.RLock()
 _addresses: dict[str, int] = {}

@@ -63,7 +63,7 @@ EXPRESSIONS |= {
     "squared_difference": lambda x, y: mul(sub(x, y), sub(x, y)),
     "abs": lambda x: apply("abs", x),
     "reciprocal": lambda x: div(like(1.0, x), x),
-    "rsqrt": lambda x: div(like(1.0, x), apply("sqrt", x)),
+    "rsqrt": lambda x: apply("rsqrt", x),
     "sqrt": lambda x: apply("sqrt", x),
     "maximum": lambda x, y: apply("max", x, y),
     "minimum": lambda x, y: apply("min", x, y),
@@ -147,7 +147,7 @@ EXPRESSIONS["cast"] = lambda x, *, dtype: cast(x, dtype)
 
 #: Exponents that are products and roots.
 _POWERS: dict[float, Builder] = {
-    0.5: lambda x: apply("sqrt", x), -0.5: lambda x: div(like(1.0, x), apply("sqrt", x)),
+    0.5: lambda x: apply("sqrt", x), -0.5: lambda x: apply("rsqrt", x),
     1.0: lambda x: x, -1.0: lambda x: div(like(1.0, x), x), -2.0: lambda x: div(like(1.0, x), mul(x, x)),
     2.0: lambda x: mul(x, x), 3.0: lambda x: mul(mul(x, x), x), 4.0: lambda x: mul(mul(x, x), mul(x, x)),
 }  # fmt: skip

@@ -4,7 +4,7 @@ Ranges are reduced by exact steps and powers of two put together from their bits
 this project (least squares reweighted towards the largest error).  Largest errors in units in the last place, over
 every float32 of the domain unless said otherwise (``tests/test_loops_functions.py`` measures them):
 
-    exp 1  exp2 1.1  expm1 1.4  log 0.9  log2 1.1  log10 1.6  log1p 0.9  tanh 1.4  sigmoid 1.6  erf 1.2
+    exp 1  exp2 1.1  expm1 1.4  log 0.9  log2 1.1  log10 1.6  log1p 0.9  rsqrt 1.1  tanh 1.4  sigmoid 1.6  erf 1.2
     erfc 1.7 (to 9.3, where it becomes subnormal)  upper_tail 1.7 (to 13)
 
 The functions take and give ``Expr`` trees; ``lowering`` expands them where they are called, and calls the C library for
@@ -66,6 +66,11 @@ def scaled(x: Expr, whole: Expr) -> Expr:
     n = sub(_as_int(add(whole, const(_ROUNDER))), _int(_ROUNDER_BITS))
     half = apply("shr", n, _int(1))
     return mul(mul(x, _power_of_two(half)), _power_of_two(sub(n, half)))
+
+
+def rsqrt(x: Expr) -> Expr:
+    """``1 / sqrt(x)``; where lanes are sixteen, an instruction and one of Newton's steps (``instructions``) make it."""
+    return div(const(1.0), apply("sqrt", x))
 
 
 # e**r = 1 + r + r**2 P(r) for |r| <= ln(2) / 2
@@ -303,7 +308,7 @@ def erf(x: Expr) -> Expr:
 
 #: The functions of float32 by name.
 FLOAT32: dict[str, Callable[..., Expr]] = {
-    f.__name__: f for f in (erf, erfc, exp, exp2, expm1, log, log10, log1p, log2, sigmoid, tanh, upper_tail)
+    f.__name__: f for f in (erf, erfc, exp, exp2, expm1, log, log10, log1p, log2, rsqrt, sigmoid, tanh, upper_tail)
 }
 
 
@@ -325,7 +330,7 @@ FLOAT64: dict[str, Callable[[Expr], Expr]] = {"sigmoid": sigmoid64, "upper_tail"
 #: Every function that is called by name, with what it costs in simple operations.
 COSTS = {
     "exp": 14, "exp2": 14, "expm1": 18, "log": 18, "log2": 22, "log10": 22, "log1p": 24, "tanh": 26, "sigmoid": 30,
-    "erf": 72, "erfc": 72, "upper_tail": 72, "div": 4, "sqrt": 4, "bits": 0, "convert": 1,
+    "erf": 72, "erfc": 72, "upper_tail": 72, "div": 4, "sqrt": 4, "rsqrt": 8, "bits": 0, "convert": 1,
 }  # fmt: skip
 
 
@@ -333,4 +338,6 @@ def expansion(name: str, dtype: DType) -> Callable[..., Expr] | None:
     """The arithmetic of a function of this dtype; ``None`` for an instruction or a function of the C library."""
     if name == "scaled":
         return scaled
+    if name == "rsqrt" and dtype is not float32:
+        return lambda x: div(const(1.0, dtype), apply("sqrt", x))
     return (FLOAT32 if dtype is float32 else FLOAT64).get(name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from corenn.compiler.program import Fused, Symbol
 from corenn_onednn.loops.compiling import address_of, key_of
 from corenn_onednn.loops.ir import Kernel
 from corenn_onednn.loops.printing import text_of
+from corenn_onednn.loops.products import Elementwise, Product, product_kernel
 from corenn_onednn.loops.scheduling import Group, Scheduled
 
 #: Work below this many nanoseconds is not worth a team of threads.
@@ -49,6 +50,32 @@ def compile_group(fused: Fused, threads: int = 1) -> list[LoopKernel]:
     """The kernels that compute the outputs of a group from its inputs, to be run in order."""
     group = Group(fused.body, fused.outputs, threads)
     return [_compiled(s, group) for s in group.kernels]
+
+
+def compile_followed(
+    shape: Product, operands: Sequence[Symbol], product: Symbol, fused: Fused, threads: int = 1
+) -> LoopKernel | None:
+    """A kernel for ``product``, of two operands, and for the group of what is done with each of its elements; ``None``
+    if the group does more than that."""
+    group = Group(fused.body, fused.outputs, threads)
+    if len(group.kernels) != 1:
+        return None
+    (scheduled,) = group.kernels
+    work = Elementwise.of(scheduled.kernel)
+    if work is None or scheduled.symbols.count(product) != 1:
+        return None
+    place = scheduled.symbols.index(product)
+    given = scheduled.kernel.buffers[place]
+    buffers = [b for b in scheduled.kernel.buffers if b is not given]
+    reads = [b for b in buffers if b in work.reads()]
+    kernel = product_kernel(shape, buffers, work.first, work.following(given), reads)
+    made = compile_kernel(kernel, threads)
+    symbols = (*operands, *(s for s in scheduled.symbols if s is not product))
+
+    def may_alias(source: Symbol, target: Symbol) -> bool:
+        return source not in operands and group.may_alias(source, target)
+
+    return replace(made, symbols=symbols, may_alias=may_alias)
 
 
 def compile_kernel(kernel: Kernel, threads: int = 1) -> LoopKernel:

@@ -137,6 +137,14 @@ class Store(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch(Statement):
+    """An element is about to be read: fetch what lies around it into the cache."""
+
+    buffer: Buffer
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
 class Accumulator(Statement):
     """Declare an accumulator, which starts with what changes nothing; ``kind``: sum, prod, max, min, any or all.
 

@@ -34,12 +34,16 @@ from corenn_onednn.loops.ir import (
     Loop,
     Name,
     Position,
+    Prefetch,
     RandomBits,
     Statement,
     Store,
     Total,
+    walk,
 )
 
+#: Functions of float32 that AVX-512 has instructions for: there lanes are sixteen.
+_OF_SIXTEEN = ("rsqrt", "scaled")
 #: Whole vectors of a loop of known extents are written out up to this many.
 _STRAIGHT = 2
 
@@ -174,6 +178,8 @@ class Writer:
                 old = Load(statement.value.dtype, statement.buffer, statement.index)
                 new = Apply(old.dtype, COMBINE[statement.kind], (old, statement.value))
                 self._store(statement.buffer, statement.index, new)
+            elif isinstance(statement, Prefetch):
+                memory.prefetch(self, self._address(statement.buffer, statement.index))
             elif isinstance(statement, Accumulator):
                 self._declare(statement)
             elif isinstance(statement, Accumulate):
@@ -255,7 +261,8 @@ class Writer:
     def _keeps_apart(self, body: Sequence[Statement]) -> bool:
         """Whether a loop over lanes uses accumulators that have a value for each lane."""
         names = {s.name for s in body if isinstance(s, Accumulate)}
-        names |= {s.value.name for s in body if isinstance(s, Store) and isinstance(s.value, Total)}
+        values = [s.value for s in body if isinstance(s, (Let, Store))]
+        names |= {e.name for v in values for e in walk(v) if isinstance(e, Total)}
         return any(self._slots[name][0].lanes for name in names)
 
     def _unknown_lanes(self, loop: Loop, first: str, stop: str, steps: list[int]) -> None:
@@ -467,7 +474,7 @@ class Writer:
         lanes = any([self._value(a)[2] for a in e.args if not isinstance(a, Const)])
         width = self.width if lanes else 1
         made = functions.expansion(e.op, e.args[0].dtype)
-        if made is not None and not (e.op == "scaled" and width == 16):
+        if made is not None and not (width == 16 and e.op in _OF_SIXTEEN and e.dtype is dtypes.float32):
             return self._value(made(*e.args))[0], lanes
         args = [(self._full(a, width), a.dtype) for a in e.args]
         return instructions.operation(self, e.op, e.dtype, args, width), lanes

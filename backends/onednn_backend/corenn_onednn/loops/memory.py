@@ -38,6 +38,12 @@ def store(writer: Writer, dtype: DType, value: str, address: str, width: int, ma
     writer.do(f"call void @{name}({vector} {value}, ptr {address}, i32 {dtype.itemsize}, {truth} {mask})")
 
 
+def prefetch(writer: Writer, address: str) -> None:
+    """Fetch the line of the cache that an address is in, to be read soon and often."""
+    writer.declared["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+    writer.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
+
+
 def multiples(stride: int, width: int) -> str:
     """``stride`` times the number of each lane."""
     return f"<{', '.join(f'i64 {lane * stride}' for lane in range(width))}>"
@@ -53,4 +59,4 @@ def _suffix(dtype: DType, width: int) -> str:
     return f"v{width}{name}"
 
 
-__all__ = ["load", "multiples", "store"]
+__all__ = ["load", "multiples", "prefetch", "store"]

@@ -20,6 +20,7 @@ from corenn_onednn.loops.ir import (
     Loop,
     Name,
     Position,
+    Prefetch,
     RandomBits,
     Statement,
     Store,
@@ -56,6 +57,8 @@ def _block(body: Sequence[Statement], indent: str) -> Iterator[str]:
             yield f"{indent}{condition}{s.buffer.name}[{s.index}] = {show(s.value)};"
         elif isinstance(s, AddTo):
             yield f"{indent}{s.buffer.name}[{s.index}] {_INTO[s.kind]} {show(s.value)};"
+        elif isinstance(s, Prefetch):
+            yield f"{indent}prefetch {s.buffer.name}[{s.index}];"
         elif isinstance(s, Accumulator):
             yield f"{indent}{s.kind}<{s.dtype}> {s.name}{f'[{s.lanes}]' if s.lanes else ''};"
         elif isinstance(s, Accumulate):
