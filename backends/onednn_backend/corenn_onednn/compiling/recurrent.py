@@ -10,6 +10,7 @@ Masks (``lengths``), other dtypes than float32, and gradients by what only the g
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -22,9 +23,14 @@ from corenn_onednn.compiling.forwards import Forwards
 from corenn_onednn.compiling.series import Piece, Series, Steps
 from corenn_onednn.dnnl import Attributes, Descriptor, Primitive, Sum, UnimplementedError
 from corenn_onednn.dnnl.primitives.matmul import matmul
+from corenn_onednn.loops.compiling import machine
+from corenn_onednn.loops.ir import Kernel
+from corenn_onednn.loops.products import Product
 
 _ITEM = 4  # bytes of a float32
 _LANES = 16
+#: Products of more than this are left to oneDNN: a tile's columns of the weights no longer stay in a core's own cache.
+_DEEP = 1024
 
 #: Ops that are not taken apart into steps in any case: what is not served here, one NumPy kernel does.
 WHOLE = frozenset(
@@ -58,6 +64,11 @@ def _there(symbol: Symbol | None) -> Symbol:
 
 def _order(steps: int, reverse: bool) -> list[int]:
     return list(range(steps))[:: -1 if reverse else 1]
+
+
+def _suits(columns: int, depth: int) -> bool:
+    """Whether a product with so many columns of a block is made in the loops of what follows it."""
+    return machine().width == _LANES and columns % _LANES == 0 and depth <= _DEEP
 
 
 class _Product:
@@ -117,16 +128,19 @@ class _Table:
         """The layout of the transpose of some columns of all steps."""
         return Descriptor((columns, self.length * self.batch), "float32", (1, self.width))
 
-    def put(self, steps: Steps, source: Piece, strides: tuple[int, ...], shape: tuple[int, ...], target: Piece) -> None:
-        """Fill some columns, of one or of several steps."""
-        into = (self.batch * self.width, self.width, 1)[-len(shape) :]
-        steps.move(source, Descriptor(shape, "float32", strides), target, Descriptor(shape, "float32", into))
+    def put(
+        self, steps: Steps, source: Piece, strides: tuple[int, int], shape: tuple[int, int, int], target: Piece
+    ) -> None:  # fmt: skip
+        """Fill some columns, (steps, batch, columns); ``strides`` of the source are those of a step and an example."""
+        into = self.batch * self.width, self.width
+        steps.loop(cells.rows(shape[:2], shape[2], strides, into), source, target)
 
     def begin(self, steps: Steps, table: Piece) -> None:
         """Fill in what is known beforehand: the first state, the ones and the inputs."""
         first, start = self.length - 1 if self.reverse else 0, table.at(self.begins(0))
-        self.put(steps, Piece(self.h0), (self.units, 1), (self.batch, self.units), table.at(self.begins(first)))
-        strides = (self.features, self.length * self.features, 1)
+        begun = table.at(self.begins(first))
+        self.put(steps, Piece(self.h0), (0, self.units), (1, self.batch, self.units), begun)
+        strides = (self.features, self.length * self.features)
         shape = (self.length, self.batch, self.features)
         self.put(steps, Piece(self.x), strides, shape, start.at(self.input))
         ones = cells.ones(self.length * self.batch, self.width)
@@ -136,7 +150,7 @@ class _Table:
         """Fill in the other states, which are the outputs of the steps before."""
         if self.length == 1:
             return
-        strides = (self.units, self.length * self.units, 1)
+        strides = (self.units, self.length * self.units)
         source, first = Piece(outputs, self.units * _ITEM if self.reverse else 0), 0 if self.reverse else 1
         shape = (self.length - 1, self.batch, self.units)
         self.put(steps, source, strides, shape, table.at(self.begins(first)))
@@ -195,11 +209,7 @@ class _Forward:
         shape, width = self.shape, self.kernel.spec.static[1]
         joined = shape.features <= shape.units
         if joined:
-            bias = self.bias
-            if bias is None:
-                bias = Symbol(Spec((width,), float32, self.kernel.spec.device), np.zeros(width, np.float32))
-                self.constants.append(bias)
-            parts = [(self.recurrent, shape.units), (bias, 1), (self.kernel, shape.features)]
+            parts = [(self.recurrent, shape.units), (self._bias_or_zeros(), 1), (self.kernel, shape.features)]
             rows = shape.columns
             weights, row = self.steps.memory("weights", rows * width * _ITEM), 0
             for symbol, count in parts:
@@ -211,6 +221,52 @@ class _Forward:
             weights, rows = Piece(self.recurrent), shape.units
         product = _Product(self.steps, shape.part(rows), weights, Descriptor((rows, width)), added=not joined)
         return lambda t: product.run(self.before(t), target.at(t * shape.batch * width * _ITEM))
+
+    def steps_of(self, blocks: int, target: Piece, cell: Callable[..., Kernel]) -> Callable[..., None]:
+        """``step(t, *pieces)``: next, step ``t``, whose sums have ``blocks`` of units, in ``target`` for all steps.
+
+        ``cell(product, added)`` is the kernel of the sums and the pieces, or with them of what its product needs.
+        """
+        taken = self.tiles(blocks, target)
+        size = blocks * self.size
+        if taken is None:
+            sums, alone = self.sums(target), cell()
+
+            def apart(t: int, *pieces: Piece) -> None:
+                sums(t)
+                self.steps.loop(alone, target.at(t * size), *pieces)
+
+            return apart
+        product, panels, added = taken
+        together = cell(product, added)
+        return lambda t, *pieces: self.steps.loop(together, self.before(t), panels, target.at(t * size), *pieces)
+
+    def tiles(self, blocks: int, target: Piece) -> tuple[Product, Piece, bool] | None:
+        """``x W + h U + b`` as a product that the cell follows in the same loops: its shape, the weights laid out for
+        it, and whether it is to be added to what stands in ``target``.  ``None`` where oneDNN has to make it."""
+        shape, width = self.shape, self.kernel.spec.static[1]
+        joined = shape.features <= shape.units
+        depth = shape.columns if joined else shape.units
+        if not _suits(shape.units, depth):
+            return None
+        made = Product.of_tiles(shape.batch, shape.units, depth, (shape.width, 1), blocks)
+        panels = self.steps.memory("tiles of weights", made.packed * _ITEM)
+        parts = [(self.recurrent, range(shape.units))]
+        if joined:
+            one = range(shape.units, shape.units + 1)
+            parts += [(self._bias_or_zeros(), one), (self.kernel, range(one.stop, depth))]
+        else:
+            self.project(target)
+        for symbol, rows in parts:
+            self.steps.loop(made.packing((width, 1, shape.units), rows), Piece(symbol), panels)
+        return made, panels, not joined
+
+    def _bias_or_zeros(self) -> Symbol:
+        if self.bias is None:
+            width = self.kernel.spec.static[1]
+            self.bias = Symbol(Spec((width,), float32, self.kernel.spec.device), np.zeros(width, np.float32))
+            self.constants.append(self.bias)
+        return self.bias
 
     def finished(self, h: Symbol) -> Series:
         """The series, which ends by giving the last state to ``h``."""
@@ -232,13 +288,13 @@ def lstm(call: Call, forwards: Forwards) -> Series:
     run = _Forward(steps, call, forwards)
     _, h, c, kept, gates = call.outputs
     shape = run.shape
-    sums = run.sums(Piece(gates))
-    kernel = cells.lstm(shape.batch, shape.units, run.spread, shape.width)
+    step = run.steps_of(
+        4, Piece(gates), functools.partial(cells.lstm, shape.batch, shape.units, run.spread, shape.width)
+    )
     cell = Piece(_there(_operands(call)["c0"]))
     for t in run.order:
-        sums(t)
         new = Piece(kept, t * run.size)
-        steps.loop(kernel, Piece(gates, 4 * t * run.size), cell, new, run.output(t), run.after(t))
+        step(t, cell, new, run.output(t), run.after(t))
         cell = new
     state = Descriptor((shape.batch, shape.units))
     steps.move(cell, state, Piece(c), state)
@@ -252,11 +308,11 @@ def simple_rnn(call: Call, forwards: Forwards) -> Series:
     run = _Forward(steps, call, forwards)
     shape = run.shape
     target = steps.memory("sums", shape.length * run.size)
-    sums = run.sums(target)
-    kernel = cells.simple(shape.batch, shape.units, run.spread, shape.width, call.plan.attrs["activation"])
+    activation = call.plan.attrs["activation"]
+    cell = functools.partial(cells.simple, shape.batch, shape.units, run.spread, shape.width, activation)
+    step = run.steps_of(1, target, cell)
     for t in run.order:
-        sums(t)
-        steps.loop(kernel, target.at(t * run.size), run.output(t), run.after(t))
+        step(t, run.output(t), run.after(t))
     return run.finished(call.outputs[1])
 
 
@@ -301,6 +357,50 @@ def _back(steps: Steps, batch: int, recurrent: Symbol, added: bool = False) -> _
     return _Product(steps, Descriptor((batch, width)), Piece(recurrent), given, added=added)
 
 
+class _Backward:
+    """Gradients by states, products of the next step's slopes, and the cells of the steps these came out of."""
+
+    def __init__(self, call: Call, steps: Steps, batch: int, forwards: Forwards, dh: Symbol) -> None:
+        given = _operands(call)
+        recurrent = _there(given["recurrent_kernel"])
+        units, width = recurrent.spec.static
+        self.steps, self.dh, self.asked = steps, dh, dh in forwards.read
+        self.by_h = given["g_h"]
+        self.slopes: Piece | None = None
+        self.product: Product | None = None
+        if _suits(units, width):
+            self.product = Product.of_tiles(batch, units, width, (width, 1))
+            self.tiles = steps.memory("tiles of weights", self.product.packed * _ITEM)
+            steps.loop(self.product.packing((1, width, 0)), Piece(recurrent), self.tiles)
+        else:
+            self.apart = _back(steps, batch, recurrent)
+
+    def step(self, cell: Callable[..., Kernel], before: list[Piece], others: list[Piece], slopes: Piece) -> None:
+        """Next, a step.
+
+        ``cell(by_h, product)``: its kernel, and whether the gradient by the state is given to it; else it makes that
+        if there is a product.  Pieces: those before the gradient, those after it, of which the first are slopes.
+        """
+        if self.product is None or self.slopes is None:
+            if self.slopes is not None:
+                self.apart.run(self.slopes, Piece(self.dh))
+                self.by_h = self.dh
+            given = [] if self.by_h is None else [Piece(self.by_h)]
+            self.steps.loop(cell(bool(given), None), *before, *given, *others)
+        else:
+            self.steps.loop(cell(False, self.product), self.slopes, self.tiles, *before, *others)
+        self.slopes = slopes
+
+    def end(self) -> None:
+        """Next, the gradient by the first state, if it is asked for."""
+        if not self.asked or self.slopes is None:
+            return
+        if self.product is None:
+            self.apart.run(self.slopes, Piece(self.dh))
+        else:
+            self.steps.loop(cells.stored(self.product), self.slopes, self.tiles, Piece(self.dh))
+
+
 def lstm_grad(call: Call, forwards: Forwards) -> Series:
     """``lstm_grad`` without lengths, of gradients by the outputs and last states."""
     _refuse(call, "lengths", "g_cells", "g_gates")
@@ -309,20 +409,22 @@ def lstm_grad(call: Call, forwards: Forwards) -> Series:
     kept, gates, c0 = (_there(given[n]) for n in ("cells", "gates", "c0"))
     length, batch, units = kept.spec.static
     size, order = batch * units * _ITEM, _order(length, call.plan.attrs["reverse"])
-    product = _back(steps, batch, _there(given["recurrent_kernel"]))
-    arrived = given["g_outputs"]
-    by_h, by_c = given["g_h"], given["g_c"]
+    back = _Backward(call, steps, batch, forwards, dh)
+    arrived, by_c = given["g_outputs"], given["g_c"]
     for place in reversed(range(length)):
-        t = order[place]
-        kernel = cells.lstm_back(batch, units, length * units, arrived is not None, by_h is not None, by_c is not None)
-        before = Piece(kept, order[place - 1] * size) if place else Piece(c0)
-        more = [] if arrived is None else [Piece(arrived, t * units * _ITEM)]
-        more += [Piece(s) for s in (by_h, by_c) if s is not None]
+        t, there = order[place], by_c is not None
+        before = [Piece(gates, 4 * t * size), Piece(kept, t * size)]
+        before += [Piece(kept, order[place - 1] * size) if place else Piece(c0)]
+        before += [] if arrived is None else [Piece(arrived, t * units * _ITEM)]
         here = Piece(slopes, 4 * t * size)
-        steps.loop(kernel, Piece(gates, 4 * t * size), Piece(kept, t * size), before, *more, here, Piece(dc))
-        if place or dh in forwards.read:
-            product.run(here, Piece(dh))
-        by_h, by_c = dh, dc
+        others = [*([] if by_c is None else [Piece(by_c)]), here, Piece(dc)]
+
+        def cell(by_h: bool, product: Product | None, by_c: bool = there) -> Kernel:
+            return cells.lstm_back(batch, units, length * units, arrived is not None, by_h, by_c, product)
+
+        back.step(cell, before, others, here)
+        by_c = dc
+    back.end()
     return _finished(call, steps, over={slopes: gates})
 
 
@@ -332,20 +434,19 @@ def simple_rnn_grad(call: Call, forwards: Forwards) -> Series:
     given, steps = _operands(call), Steps()
     slopes, dh = call.outputs
     length, batch, units = slopes.spec.static
-    outputs, arrived, by_h = _there(given["outputs"]), given["g_outputs"], given["g_h"]
-    product = _back(steps, batch, _there(given["recurrent_kernel"]))
+    outputs, arrived = _there(given["outputs"]), given["g_outputs"]
+    back = _Backward(call, steps, batch, forwards, dh)
     activation = call.plan.attrs["activation"]
-    order = _order(length, call.plan.attrs["reverse"])
-    for place in reversed(range(length)):
-        t = order[place]
-        kernel = cells.simple_back(batch, units, length * units, activation, arrived is not None, by_h is not None)
-        more = [] if arrived is None else [Piece(arrived, t * units * _ITEM)]
-        more += [] if by_h is None else [Piece(by_h)]
+
+    def cell(by_h: bool, product: Product | None) -> Kernel:
+        return cells.simple_back(batch, units, length * units, activation, arrived is not None, by_h, product)
+
+    for t in reversed(_order(length, call.plan.attrs["reverse"])):
+        before = [Piece(outputs, t * units * _ITEM)]
+        before += [] if arrived is None else [Piece(arrived, t * units * _ITEM)]
         here = Piece(slopes, t * batch * units * _ITEM)
-        steps.loop(kernel, Piece(outputs, t * units * _ITEM), *more, here)
-        if place or dh in forwards.read:
-            product.run(here, Piece(dh))
-        by_h = dh
+        back.step(cell, before, [here], here)
+    back.end()
     return _finished(call, steps)
 
 

@@ -90,7 +90,8 @@ def _joined(native: Native, group: Fused, threads: int) -> Updating | None:
     if any(s.spec.static != target.symbol.spec.static for s in group.outputs):
         return None
     (rows, columns), depth = target.descriptor.shape, source.descriptor.shape[1]
-    shape = Product(rows, columns, depth, tuple(source.descriptor.strides), weights.descriptor.strides[0])
+    down, across = source.descriptor.strides
+    shape = Product.of_rows(rows, columns, depth, (down, across), weights.descriptor.strides[0])
     kernel = compile_followed(shape, (source.symbol, weights.symbol), target.symbol, group, threads)
     return None if kernel is None else Updating(native, group, kernel)
 

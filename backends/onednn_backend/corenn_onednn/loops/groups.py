@@ -67,8 +67,7 @@ def compile_followed(
     place = scheduled.symbols.index(product)
     given = scheduled.kernel.buffers[place]
     buffers = [b for b in scheduled.kernel.buffers if b is not given]
-    reads = [b for b in buffers if b in work.reads()]
-    kernel = product_kernel(shape, buffers, work.first, work.following(given), reads)
+    kernel = product_kernel(shape, buffers, work.first, work.following(given, shape.columns))
     made = compile_kernel(kernel, threads)
     symbols = (*operands, *(s for s in scheduled.symbols if s is not product))
 

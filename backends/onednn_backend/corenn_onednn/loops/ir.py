@@ -138,10 +138,11 @@ class Store(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Prefetch(Statement):
-    """An element is about to be read: fetch what lies around it into the cache."""
+    """An element is about to be read, or written: fetch what lies around it into the cache."""
 
     buffer: Buffer
     index: Index
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

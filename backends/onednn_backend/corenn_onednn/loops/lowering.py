@@ -179,7 +179,7 @@ class Writer:
                 new = Apply(old.dtype, COMBINE[statement.kind], (old, statement.value))
                 self._store(statement.buffer, statement.index, new)
             elif isinstance(statement, Prefetch):
-                memory.prefetch(self, self._address(statement.buffer, statement.index))
+                memory.prefetch(self, self._address(statement.buffer, statement.index), statement.writes)
             elif isinstance(statement, Accumulator):
                 self._declare(statement)
             elif isinstance(statement, Accumulate):

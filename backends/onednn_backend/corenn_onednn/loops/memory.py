@@ -38,10 +38,10 @@ def store(writer: Writer, dtype: DType, value: str, address: str, width: int, ma
     writer.do(f"call void @{name}({vector} {value}, ptr {address}, i32 {dtype.itemsize}, {truth} {mask})")
 
 
-def prefetch(writer: Writer, address: str) -> None:
-    """Fetch the line of the cache that an address is in, to be read soon and often."""
+def prefetch(writer: Writer, address: str, writes: bool) -> None:
+    """Fetch the line of the cache that an address is in, to be read or written soon and often."""
     writer.declared["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-    writer.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
+    writer.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 {int(writes)}, i32 3, i32 1)")
 
 
 def multiples(stride: int, width: int) -> str:

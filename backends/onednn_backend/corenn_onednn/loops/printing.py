@@ -58,7 +58,7 @@ def _block(body: Sequence[Statement], indent: str) -> Iterator[str]:
         elif isinstance(s, AddTo):
             yield f"{indent}{s.buffer.name}[{s.index}] {_INTO[s.kind]} {show(s.value)};"
         elif isinstance(s, Prefetch):
-            yield f"{indent}prefetch {s.buffer.name}[{s.index}];"
+            yield f"{indent}prefetch {s.buffer.name}[{s.index}]{' to write' if s.writes else ''};"
         elif isinstance(s, Accumulator):
             yield f"{indent}{s.kind}<{s.dtype}> {s.name}{f'[{s.lanes}]' if s.lanes else ''};"
         elif isinstance(s, Accumulate):

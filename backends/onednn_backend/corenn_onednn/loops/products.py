@@ -7,6 +7,7 @@ the way.  The left operand may lie across, rows beside one another: its elements
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,104 +37,162 @@ from corenn_onednn.loops.ir import (
 )
 
 #: Rows and columns of a tile: 24 vectors of sixteen, four of the right operand and one of the left fill the registers.
-ROWS, COLUMNS = 6, 64
+ROWS, COLUMNS, _LANES = 6, 64, 16
 
-#: What follows: from an element's value and where it lies in the (rows, columns) matrix, and the number of its row in
-#: the tile, to statements for lanes.
-Finish = Callable[[Expr, Index, int], Sequence[Statement]]
+#: Where an element of the tile lies in a matrix with so many elements from row to row, from an offset on.
+At = Callable[..., Index]
+#: What follows: from an element's values (one of each block), where it lies, and the number of its row in the tile, to
+#: statements for lanes.
+Finish = Callable[[Sequence[Expr], At, int], Sequence[Statement]]
 
 
 @dataclass(frozen=True)
 class Product:
-    """``left @ right``: (rows, depth) and (depth, columns) of float32.
+    """``left @ right``: (rows, depth) and (depth, blocks * columns) of float32.
 
-    ``left_steps``: how many elements a row and a column of ``left`` are apart; ``right_step``: a row of ``right``,
-    whose columns are beside one another.
+    Elements at the same place of all blocks, four at most, are made together; ``tile`` is how many columns of each a
+    tile has.  ``left_steps``: how many elements a row and a column of ``left`` are apart;
+    ``right_steps``: a row of ``right``, a block, and a tile, whose columns are beside one another.
     """
 
     rows: int
     columns: int
     depth: int
     left_steps: tuple[int, int]
-    right_step: int
+    right_steps: tuple[int, int, int]
+    blocks: int = 1
+    laid_out: bool = False
 
     left: ClassVar = Buffer("left", float32, "input")
     right: ClassVar = Buffer("right", float32, "input")
 
+    @classmethod
+    def of_rows(cls, rows: int, columns: int, depth: int, left_steps: tuple[int, int], right_step: int) -> Product:
+        """With a right operand whose rows are ``right_step`` elements apart."""
+        return cls(rows, columns, depth, left_steps, (right_step, 0, COLUMNS))
 
-def product_kernel(
-    shape: Product, buffers: Sequence[Buffer], first: Sequence[Statement], finish: Finish, reads: Sequence[Buffer]
-) -> Kernel:
-    """The kernel of buffers ``left``, ``right`` and then ``buffers``; chunks share out the tiles of rows.
+    @classmethod
+    def of_tiles(
+        cls, rows: int, columns: int, depth: int, left_steps: tuple[int, int], blocks: int = 1
+    ) -> Product:  # fmt: skip
+        """With a right operand laid out by ``packing``."""
+        tile = _tile(blocks)
+        return cls(rows, columns, depth, left_steps, (blocks * tile, tile, depth * blocks * tile), blocks, True)
 
-    ``first``: what is done before; ``reads``: buffers of (rows, columns) elements that ``finish`` reads.
+    @property
+    def tile(self) -> int:
+        """Columns of a tile in each block."""
+        return _tile(self.blocks)
+
+    @property
+    def packed(self) -> int:
+        """Elements of the right operand laid out by ``packing``."""
+        return -(-self.columns // self.tile) * self.right_steps[2]
+
+    def packing(self, steps: tuple[int, int, int], rows: range | None = None) -> Kernel:
+        """Lays out the right operand, or some of its rows, as ``of_tiles`` has it.
+
+        Buffers: where these rows are (rows, columns and blocks are ``steps`` elements apart); the tiles.
+        """
+        rows = rows or range(self.depth)
+        source, target = Buffer("i0", float32, "input"), Buffer("o1", float32, "output")
+        row, block, tile = self.right_steps
+
+        def copied(width: int) -> list[Statement]:
+            found: list[Statement] = []
+            for n in range(self.blocks):
+                given = Index((("k", steps[0]), ("j", self.tile * steps[1]), ("c", steps[1])), n * steps[2])
+                place = Index((("k", row), ("j", tile), ("c", 1)), rows.start * row + n * block)
+                found.append(Store(target, place, Load(float32, source, given)))
+            return [Loop("c", 0, width, tuple(found), lanes=True)]
+
+        whole, rest = divmod(self.columns, self.tile)
+        places = LetIndex("j", "q", len(rows), 0), LetIndex("k", "q", 1, len(rows))
+        body = [*places, *_either("j", whole, rest, copied, self.tile)]
+        count = len(rows) * (whole + bool(rest))
+        return Kernel([source, target], [], count, 1, [Loop("q", "lo", "hi", tuple(body))], 0.8 * COLUMNS)
+
+
+def _tile(blocks: int) -> int:
+    return _LANES * (COLUMNS // _LANES // blocks)
+
+
+def _either(place: str, whole: int, rest: int, part: Callable[[int], list[Statement]], size: int) -> list[Statement]:
+    """``part(size)`` at the first ``whole`` places and ``part(rest)`` at the next, if there are both."""
+    if not rest or not whole:
+        return part(rest or size)
+    last = f"last_{place}"  # 1 at the last place, 0 before
+    full, short = Loop(f"full_{place}", last, 1, tuple(part(size))), Loop(f"short_{place}", 0, last, tuple(part(rest)))
+    return [LetIndex(last, place, whole, 0), full, short]
+
+
+def product_kernel(shape: Product, buffers: Sequence[Buffer], first: Sequence[Statement], finish: Finish) -> Kernel:
+    """The kernel of buffers ``left``, ``right`` and then ``buffers``; ``first`` is what is done before all tiles.
+
+    Where the right operand is laid out in tiles, chunks share out all tiles, row by row of them, so that each thread
+    has rows of its own; else they share out rows of tiles, and each runs down one column of tiles after the other,
+    whose part of the right operand stays in a core's first cache.
     """
-    tiles = _Tiles(shape, finish, reads)
-    whole, rest = divmod(shape.rows, ROWS)
-    body: list[Statement] = []
-    for variable, start, stop, width in _cuts(shape.columns):
-        body += [Loop(variable, start, stop, (Loop("t", "lo", "hi", tuple(tiles.row(variable, width, whole, rest))),))]
-    count = whole + bool(rest)
-    cost = shape.depth * shape.columns * ROWS * 0.02  # nanoseconds of a row of tiles
-    return Kernel([shape.left, shape.right, *buffers], [], count, 1, [*first, *body], cost)
-
-
-def _cuts(columns: int) -> Iterator[tuple[str, int, int, int]]:
-    """Loops over tiles of columns: the variable, from where to where it runs, and the columns of a tile."""
-    whole, rest = divmod(columns, COLUMNS)
-    if whole:
-        yield "j", 0, whole, COLUMNS
-    if rest:
-        yield "j1", whole, whole + 1, rest
+    tiles = _Tiles(shape, finish)
+    height, (across, rest) = -(-shape.rows // ROWS), divmod(shape.columns, shape.tile)
+    given = [shape.left, shape.right, *buffers]
+    cost = shape.depth * COLUMNS * ROWS * 0.02  # nanoseconds of a tile
+    if shape.laid_out:
+        wide = across + bool(rest)
+        places = LetIndex("t", "q", wide, 0), LetIndex("j", "q", 1, wide)
+        body = _either("j", across, rest, lambda width: tiles.column("j", width), shape.tile)
+        return Kernel(given, [], height * wide, 1, [*first, Loop("q", "lo", "hi", (*places, *body))], cost)
+    columns: list[Statement] = []
+    for variable, start, stop, width in (("j", 0, across, shape.tile), ("j1", across, across + 1, rest)):
+        if stop > start and width:
+            inner = Loop("t", "lo", "hi", tuple(tiles.column(variable, width)))
+            columns.append(Loop(variable, start, stop, (inner,)))
+    return Kernel(given, [], height, 1, [*first, *columns], cost * (across + bool(rest)))
 
 
 class _Tiles:
     """Writes tiles."""
 
-    def __init__(self, shape: Product, finish: Finish, reads: Sequence[Buffer]) -> None:
-        self.shape, self.finish, self.reads = shape, finish, reads
+    def __init__(self, shape: Product, finish: Finish) -> None:
+        self.shape, self.finish = shape, finish
 
-    def row(self, variable: str, width: int, whole: int, rest: int) -> list[Statement]:
-        """The tile of row ``t`` of tiles; the last one has ``rest`` rows, if any."""
-        if not rest:
-            return self.tile(variable, width, ROWS)
-        if not whole:
-            return self.tile(variable, width, rest)
-        last = LetIndex("last", "t", whole, 0)  # 1 in the last row of tiles, 0 before
-        full, short = self.tile(variable, width, ROWS), self.tile(variable, width, rest)
-        return [last, Loop("full", "last", 1, tuple(full)), Loop("short", 0, "last", tuple(short))]
+    def column(self, variable: str, width: int) -> list[Statement]:
+        """The tile of row ``t`` of tiles and column ``variable``; the last row of tiles may have fewer rows."""
+        whole, rest = divmod(self.shape.rows, ROWS)
+        return _either("t", whole, rest, lambda rows: self.tile(variable, width, rows), ROWS)
 
     def tile(self, variable: str, width: int, rows: int) -> list[Statement]:
         """One tile: its sums, and what follows; meanwhile what is read there is fetched, a row at a time."""
         shape = self.shape
-        names = [f"{variable}_{rows}_{row}" for row in range(rows)]
-        made: list[Statement] = [Accumulator(name, "sum", float32, width) for name in names]
+        names = [[f"{variable}_{rows}_{row}_{block}" for block in range(shape.blocks)] for row in range(rows)]
+        made: list[Statement] = [Accumulator(name, "sum", float32, width) for line in names for name in line]
         edges = [shape.depth * n // rows for n in range(rows + 1)]
-        for row in range(rows):
-            if self.reads:
-                here = self._at(variable, row)
-                fetches = tuple(Prefetch(buffer, here) for buffer in self.reads)
-                made.append(Loop("c", 0, width, fetches, lanes=True))
-            made.append(Loop("k", edges[row], edges[row + 1], (self._sums(variable, width, names),)))
-        lines: list[Statement] = []
-        for row, name in enumerate(names):
-            lines += self.finish(Total(float32, name), self._at(variable, row), row)
-        return [*made, Loop("c", 0, width, tuple(lines), lanes=True)]
+        after: list[Statement] = []
+        for row, (line, (start, stop)) in enumerate(zip(names, itertools.pairwise(edges), strict=True)):
+            lines = self.finish([Total(float32, name) for name in line], self._at(variable, row), row)
+            made.append(Loop("c", 0, width, tuple(_fetches(lines)), lanes=True))
+            made.append(Loop("k", start, stop, (self._sums(variable, width, names),)))
+            after += lines
+        return [*made, Loop("c", 0, width, tuple(after), lanes=True)]
 
-    def _sums(self, variable: str, width: int, names: Sequence[str]) -> Loop:
+    def _sums(self, variable: str, width: int, names: Sequence[Sequence[str]]) -> Loop:
         """One step along the depth."""
         shape = self.shape
         down, across = shape.left_steps
-        right = Load(float32, shape.right, Index((("k", shape.right_step), (variable, COLUMNS), ("c", 1))))
+        row_step, block_step, tile_step = shape.right_steps
+        right = [
+            Load(float32, shape.right, Index((("k", row_step), (variable, tile_step), ("c", 1)), block * block_step))
+            for block in range(shape.blocks)
+        ]
         taken = []
-        for row, name in enumerate(names):
+        for row, line in enumerate(names):
             left = Load(float32, shape.left, Index((("k", across), ("t", ROWS * down)), row * down))
-            taken.append(Accumulate(name, mul(left, right)))
+            taken += [Accumulate(name, mul(left, of)) for name, of in zip(line, right, strict=True)]
         return Loop("c", 0, width, tuple(taken), lanes=True)
 
-    def _at(self, variable: str, row: int) -> Index:
-        columns = self.shape.columns
-        return Index((("t", ROWS * columns), (variable, COLUMNS), ("c", 1)), row * columns)
+    def _at(self, variable: str, row: int) -> At:
+        tile = self.shape.tile
+        return lambda width, offset=0: Index((("t", ROWS * width), (variable, tile), ("c", 1)), row * width + offset)
 
 
 # ---------------------------------------------------------------- what follows, from a kernel over all elements
@@ -159,14 +218,20 @@ class Elementwise:
         plain = all(index.terms in ((), (("i", 1),)) and not (index.terms and index.constant) for index in indices)
         return cls(tuple(first), loop.body) if same and plain else None
 
-    def reads(self) -> set[Buffer]:
-        """The buffers it reads all elements of."""
-        expressions = [e for s in self.lanes for e in _expressions(s)]
-        return {e.buffer for e in expressions if isinstance(e, Load) and e.index.terms}
+    def following(self, given: Buffer, columns: int) -> Finish:
+        """The same with the elements of a product of so many columns in place of those of ``given``."""
+        return lambda values, at, row: _Placed(self, given, values[0], at(columns), row).statements()
 
-    def following(self, given: Buffer) -> Finish:
-        """The same with the elements of a product in place of those of ``given``."""
-        return lambda value, here, row: _Placed(self, given, value, here, row).statements()
+
+def _fetches(lines: Sequence[Statement]) -> list[Statement]:
+    """What is read and written in lanes, to be fetched before."""
+    found: dict[Statement, None] = {}
+    for s in lines:
+        if isinstance(s, Store):
+            found[Prefetch(s.buffer, s.index, writes=True)] = None
+        reads = [e for e in _expressions(s) if isinstance(e, Load) and e.index.stride("c")]
+        found.update(dict.fromkeys(Prefetch(e.buffer, e.index) for e in reads))
+    return list(found)
 
 
 def _expressions(statement: Statement) -> Iterator[Expr]:

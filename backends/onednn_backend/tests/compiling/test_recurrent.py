@@ -24,46 +24,48 @@ from corenn.testing.tolerances import TRAINING
 from corenn.training import Model, Sequential
 
 pytestmark = pytest.mark.usefixtures("library")
-BATCH, STEPS, FEATURES, UNITS = 5, 6, 3, 20  # a rest beside whole vectors, in the units and in the features
+BATCH, STEPS, FEATURES = 8, 6, 3  # a rest beside whole tiles, in the batch and in the features
+#: With a rest beside whole vectors oneDNN makes the products, else loops; of them a tile has 64 columns.
+UNITS = [20, 16, 80]
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(BATCH, STEPS, FEATURES)).astype(np.float32)
-STATE = RNG.normal(size=(BATCH, UNITS)).astype(np.float32)
+STATE = RNG.normal(size=(BATCH, max(UNITS))).astype(np.float32)
 
 
-def whole(layer, *, states=False):
+def whole(layer, units=0):
     """A model of one layer and the sum of what it returns, for a loss that depends on every result."""
-    x, first = Input((STEPS, FEATURES)), Input((UNITS,))
-    given = {"initial_state": [first] * (2 if isinstance(layer, L.LSTM) else 1)} if states else {}
+    x, first = Input((STEPS, FEATURES)), Input((units or 1,))
+    given = {"initial_state": [first] * (2 if isinstance(layer, L.LSTM) else 1)} if units else {}
     found = layer(x, **given)
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     parts = [L.Dense(2)(f if len(f.shape) == 2 else L.Flatten()(f)) for f in found]
     total = parts[0] if len(parts) == 1 else L.Add()(parts)
-    return Model([x, first] if states else x, total)
+    return Model([x, first] if units else x, total)
 
 
-def stacked(kind):
-    return Sequential([Input((STEPS, FEATURES)), kind(UNITS, return_sequences=True), kind(UNITS + 1), L.Dense(2)])
+def stacked(kind, n):
+    return Sequential([Input((STEPS, FEATURES)), kind(n, return_sequences=True), kind(n + 1), L.Dense(2)])
 
 
 CASES = {
-    "last output": lambda kind: whole(kind(UNITS)),
-    "sequences": lambda kind: whole(kind(UNITS, return_sequences=True)),
-    "backwards": lambda kind: whole(kind(UNITS, return_sequences=True, go_backwards=True)),
-    "states": lambda kind: whole(kind(UNITS, return_sequences=True, return_state=True), states=True),
-    "states backwards": lambda kind: whole(kind(UNITS, return_state=True, go_backwards=True), states=True),
-    "without bias": lambda kind: whole(kind(UNITS, use_bias=False)),
-    "more features than units": lambda kind: whole(kind(2, return_sequences=True)),
+    "last output": lambda kind, n: whole(kind(n)),
+    "sequences": lambda kind, n: whole(kind(n, return_sequences=True)),
+    "backwards": lambda kind, n: whole(kind(n, return_sequences=True, go_backwards=True)),
+    "states": lambda kind, n: whole(kind(n, return_sequences=True, return_state=True), n),
+    "states backwards": lambda kind, n: whole(kind(n, return_state=True, go_backwards=True), n),
+    "without bias": lambda kind, n: whole(kind(n, use_bias=False)),
+    "more features than units": lambda kind, n: whole(kind(2, return_sequences=True)),
     "stacked": stacked,
-    "both ways": lambda kind: whole(L.Bidirectional(kind(UNITS, return_sequences=True))),
+    "both ways": lambda kind, n: whole(L.Bidirectional(kind(n, return_sequences=True))),
 }
 
 
-def trained(build, device, *, inputs=X, states=False, steps=3):
+def trained(build, device, *, inputs=X, states=0, steps=3):
     """Losses and variables of a few steps of training."""
     with device:
         corenn.random.seed(1)
         model = build()
-        given = [corenn.tensor(inputs), *([corenn.tensor(STATE)] if states else [])]
+        given = [corenn.tensor(inputs), *([corenn.tensor(STATE[:, :states])] if states else [])]
         target = corenn.tensor(np.ones((BATCH, 2), inputs.dtype))
         model(given if states else given[0])
         variables, optimizer = model.trainable_weights, SGD(0.1)
@@ -105,13 +107,14 @@ def agree(found, expected):
         assert_close(mine, theirs, TRAINING)
 
 
+@pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", [L.LSTM, L.GRU, L.SimpleRNN])
-def test_training_is_that_of_numpy(compiled, kind, case):
+def test_training_is_that_of_numpy(compiled, kind, case, units):
     device, made = compiled
-    states = case.startswith("states")
-    expected = trained(lambda: CASES[case](kind), corenn.device("numpy"), states=states)
-    agree(trained(lambda: CASES[case](kind), device, states=states), expected)
+    states = units * case.startswith("states")
+    expected = trained(lambda: CASES[case](kind, units), corenn.device("numpy"), states=states)
+    agree(trained(lambda: CASES[case](kind, units), device, states=states), expected)
     stem = {L.LSTM: "lstm", L.GRU: "gru", L.SimpleRNN: "simple_rnn"}[kind]
     series, left = kinds(made)
     assert {stem, f"{stem}_grad"} <= series
@@ -122,20 +125,20 @@ def test_training_is_that_of_numpy(compiled, kind, case):
 
 def test_variables_do_move():
     """So that the comparison above means something."""
-    first = trained(lambda: CASES["sequences"](L.LSTM), corenn.device("numpy"), steps=1)[1]
-    last = trained(lambda: CASES["sequences"](L.LSTM), corenn.device("numpy"))[1]
+    first = trained(lambda: CASES["sequences"](L.LSTM, 20), corenn.device("numpy"), steps=1)[1]
+    last = trained(lambda: CASES["sequences"](L.LSTM, 20), corenn.device("numpy"))[1]
     assert all(np.abs(a - b).max() > 10 * TRAINING.atol for a, b in zip(first, last, strict=True))
 
 
 @pytest.mark.parametrize("kind", [L.LSTM, L.GRU, L.SimpleRNN])
 def test_lengths_leave_the_ops_whole(compiled, kind):
     device, made = compiled
-    lengths = np.array([6, 2, 0, 3, 1], np.int32)
+    lengths = np.array([6, 2, 0, 3, 1, 4, 6, 5], np.int32)
 
     def run(where):
         with where:
             corenn.random.seed(1)
-            layer, dense = kind(UNITS), L.Dense(2)
+            layer, dense = kind(UNITS[0]), L.Dense(2)
             x, ends = corenn.tensor(X), corenn.tensor(lengths)
             dense(layer(x, lengths=ends))
             variables = [*layer.trainable_weights, *dense.trainable_weights]
@@ -158,7 +161,7 @@ def test_lengths_leave_the_ops_whole(compiled, kind):
 
 def test_wide_floats_leave_the_ops_whole(compiled):
     device, made = compiled
-    build = lambda: Sequential([L.LSTM(UNITS, dtype="float64"), L.Dense(2, dtype="float64")])
+    build = lambda: Sequential([L.LSTM(UNITS[0], dtype="float64"), L.Dense(2, dtype="float64")])
     agree(trained(build, device, inputs=X.astype("float64")),
           trained(build, corenn.device("numpy"), inputs=X.astype("float64")))  # fmt: skip
     series, left = kinds(made)
@@ -168,16 +171,17 @@ def test_wide_floats_leave_the_ops_whole(compiled):
 
 def test_a_reset_gate_before_the_product_is_left_whole(compiled):
     device, made = compiled
-    build = lambda: Sequential([L.GRU(UNITS, reset_after=False), L.Dense(2)])
+    build = lambda: Sequential([L.GRU(UNITS[0], reset_after=False), L.Dense(2)])
     agree(trained(build, device), trained(build, corenn.device("numpy")))
     series, left = kinds(made)
     assert not series
     assert {"gru", "gru_grad"} <= left
 
 
-def test_a_rectifier(compiled):
+@pytest.mark.parametrize("units", UNITS)
+def test_a_rectifier(compiled, units):
     device, made = compiled
-    build = lambda: Sequential([L.SimpleRNN(UNITS, "relu"), L.Dense(2)])
+    build = lambda: Sequential([L.SimpleRNN(units, "relu"), L.Dense(2)])
     agree(trained(build, device), trained(build, corenn.device("numpy")))
     assert {"simple_rnn", "simple_rnn_grad"} <= kinds(made)[0]
 
@@ -231,7 +235,7 @@ def test_weights_alone_have_a_gradient_of_their_own(compiled):
 
 def test_a_series_can_be_put_on_other_values(compiled):
     device, made = compiled
-    trained(lambda: CASES["last output"](L.LSTM), device, steps=1)
+    trained(lambda: CASES["last output"](L.LSTM, 20), device, steps=1)
     series = [i for e in made for i in e.compiled.instructions if isinstance(i, Series)]
     for each in series:
         others = [Symbol(s.spec, s.array) for s in each.inputs]
