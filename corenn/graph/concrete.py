@@ -139,10 +139,12 @@ class ConcreteFunction:
 
     def call_flat(self, values: list[Tensor]) -> Any:
         """Run it on one tensor for each parameter; tapes that watch an input or a variable record it."""
-        tapes = recording_tapes()
-        if tapes:
-            return self._recorded(values)
-        return self.rebuild(self.run(values, None))
+        return self._recorded(values) if recording_tapes() else self.run_flat(values)
+
+    def run_flat(self, values: list[Tensor]) -> Any:
+        """The same where nothing records."""
+        results = self.run(values, None)
+        return results[0] if self._single else self.rebuild(results)
 
     def rebuild(self, results: Sequence[Tensor]) -> Any:
         """The structure the Python function returned, with these tensors."""
@@ -168,7 +170,7 @@ class ConcreteFunction:
             for place, cell in run.written.items():
                 cell.data, cell.node = run.values[place].data, None
             return results
-        draw: Callable[[Operation], Any] = keys or (_Keys(where) if compiled.draws else _no_keys)
+        draw: Callable[[Operation], Any] = keys or (_Draws(where) if compiled.draws else _no_keys)
         arrays, written = compiled.executable([v.data for v in values], [c.data for c in compiled.cells], draw)
         for cell, array in zip(compiled.written, written, strict=True):
             cell.data, cell.node = array, None
@@ -281,6 +283,18 @@ def _calls(operation: Operation) -> bool:
 def _no_keys(operation: Operation) -> Any:
     """For programs that draw nothing."""
     raise AssertionError(f"{operation.name} draws a key that its program does not name")
+
+
+class _Draws:
+    """Draws keys of random operations for a run that is not repeated."""
+
+    __slots__ = ("_device",)
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def __call__(self, operation: Operation) -> Any:
+        return operation.kind.generator.next_key_on(self._device)  # type: ignore[attr-defined]  # see ``_Keys``
 
 
 class _Keys:

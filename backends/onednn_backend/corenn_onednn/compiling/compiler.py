@@ -439,7 +439,7 @@ class _Compilation:
         state = [self.storages[s] for _, s in self.fused.state]
         made = NativeExecutable(
             self.program, self.fused, feeds, state, self.fed, self.state, self.overwritten, self.steps, results, writes,
-            plan, self.texts, self.library.stream, None if self.preparation is None else self.preparation.run,
+            plan, self.texts, None if self.preparation is None else self.preparation.run,
             (self.kept, self.block, self.constants),
         )  # fmt: skip
         return made

@@ -33,12 +33,12 @@ class NativeExecutable:
         self, program: Program, compiled: Program, feeds: Sequence[Storage], state: Sequence[Storage],
         fed: list[Array], held: list[Array], overwritten: Sequence[bool], steps: Sequence[Step],
         results: Sequence[Callable[[], Array]], writes: Sequence[Callable[[], Array] | int], memory: MemoryPlan,
-        texts: Sequence[str], before: Callable[[], Any], prepare: Callable[[], None] | None, alive: Any,
+        texts: Sequence[str], prepare: Callable[[], None] | None, alive: Any,
     ) -> None:  # fmt: skip
         self.program, self.compiled, self.memory, self.texts = program, compiled, memory, tuple(texts)
         self._feeds_at, self._state_at, self._overwritten = tuple(feeds), tuple(state), tuple(overwritten)
         self._steps, self._results = tuple(steps), tuple(results)
-        self._before, self._alive = before, alive
+        self._alive = alive
         self._prepare, self._prepared = prepare, prepare is None
         self._fed, self._held = fed, held  # dense arrays; steps look into these lists
         self._given: list[Any] = [None] * len(feeds)  # what was fed, as it was
@@ -54,7 +54,6 @@ class NativeExecutable:
     def __call__(self, feeds: Sequence[Any], state: list[Any], key: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Run it."""
         with self._lock:
-            self._before()
             given = self._given
             for i, array in enumerate(feeds):
                 if array is not given[i]:

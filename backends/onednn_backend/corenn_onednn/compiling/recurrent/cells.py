@@ -205,41 +205,54 @@ def simple_back(
 
 
 @lru_cache(maxsize=64)
-def stored(product: Product) -> Kernel:
-    """Buffers: what the product comes to."""
+def stored(product: Product, added: bool) -> Kernel:
+    """Buffers: what the product comes to, or is added to."""
     cell = _Cell(product.rows, product.columns)
     place = cell.buffer("output", product.columns)
-    return cell.kernel(lambda unit, sums: unit.store(place, sums[0]), product)
+    before = [place] if added else []
+    return cell.kernel(lambda unit, sums: unit.store(place, unit.total(before, sums)), product)
 
 
 @lru_cache(maxsize=64)
-def gru(batch: int, units: int, spread: int, beside: int) -> Kernel:
+def gru(
+    batch: int, units: int, spread: int, beside: int, product: Product | None = None, biased: bool = True
+) -> Kernel:
     """Buffers: the input's projection, the state's, the state before; gates (z, r, n, the state's part of n), outputs,
-    state.  The reset gate scales the state's projection."""
+    state.  The reset gate scales the state's projection.
+
+    With a product, of a block for each gate, that is the state's projection but for the bias, which is given in its
+    place if it is ``biased``."""
     cell = _Cell(batch, units)
-    of_input, of_state, before = (cell.buffer("input", n) for n in (3 * units, 3 * units, beside))
+    of_input = cell.buffer("input", 3 * units)
+    of_state = cell.buffer("input", 0 if product else 3 * units) if biased else None
+    before = cell.buffer("input", beside)
     gates, outputs, state = (cell.buffer("output", n) for n in (4 * units, spread, beside))
 
     def step(unit: _Unit, sums: Sequence[Expr]) -> None:
         x = [unit.load(f"x{k}", of_input, k) for k in range(3)]
-        s = [unit.load(f"s{k}", of_state, k) for k in range(3)]
+        s = list(sums) if of_state is None else [unit.load(f"s{k}", of_state, k) for k in range(3)]
+        if sums and of_state is not None:
+            s = [add(a, b) for a, b in zip(sums, s, strict=True)]
         b = unit.load("b", before)
         z, r = (unit.let(n, apply("sigmoid", add(x[k], s[k]))) for k, n in enumerate("zr"))
-        n = unit.let("n", apply("tanh", fma(r, s[2], x[2])))
+        own = unit.let("own", s[2])
+        n = unit.let("n", apply("tanh", fma(r, own, x[2])))
         h = unit.let("h", fma(z, sub(b, n), n))
-        for k, value in enumerate((z, r, n, s[2])):
+        for k, value in enumerate((z, r, n, own)):
             unit.store(gates, value, k)
         unit.store(outputs, h)
         unit.store(state, h)
 
-    return cell.kernel(step)
+    return cell.kernel(step, product)
 
 
 @lru_cache(maxsize=64)
-def gru_back(batch: int, units: int, spread: int, first: bool, by_output: bool, by_h: bool) -> Kernel:
+def gru_back(
+    batch: int, units: int, spread: int, first: bool, by_output: bool, by_h: bool, product: Product | None = None
+) -> Kernel:
     """Buffers: gates, the state before (that of the ``first`` step, else an output), and where they have arrived the
     gradients by the output and the state; slopes by the input's projection and by the state's, the gradient by the
-    state before but for that through the latter."""
+    state before but for that through the latter.  A product is a further gradient by the state."""
     cell = _Cell(batch, units)
     gates, before = cell.buffer("input", 4 * units), cell.buffer("input", units if first else spread)
     arriving = [cell.buffer("input", n) if there else None for n, there in ((spread, by_output), (units, by_h))]
@@ -247,7 +260,7 @@ def gru_back(batch: int, units: int, spread: int, first: bool, by_output: bool, 
 
     def step(unit: _Unit, sums: Sequence[Expr]) -> None:
         z, r, n, s = (unit.load(name, gates, k) for k, name in enumerate("zrns"))
-        b, dh = unit.load("b", before), unit.let("dh", unit.total(arriving))
+        b, dh = unit.load("b", before), unit.let("dh", unit.total(arriving, sums))
         by_n = unit.let("by_n", mul(mul(dh, sub(const(1.0), z)), _slope_of_tanh(n)))
         by_z = unit.let("by_z", mul(mul(dh, sub(b, n)), _slope_of_sigmoid(z)))
         by_r = unit.let("by_r", mul(mul(by_n, s), _slope_of_sigmoid(r)))
@@ -257,7 +270,7 @@ def gru_back(batch: int, units: int, spread: int, first: bool, by_output: bool, 
             unit.store(by_state, value, k)
         unit.store(onward, mul(dh, z))
 
-    return cell.kernel(step)
+    return cell.kernel(step, product)
 
 
 @lru_cache(maxsize=64)
