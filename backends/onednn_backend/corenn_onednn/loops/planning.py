@@ -30,6 +30,8 @@ _CHEAP = 10
 #: not depend on the number of threads.
 _PART = 16384
 _MOST_PARTS = 16
+#: Several parts come in multiples of this, so that two or four threads have as many each.
+_EVEN = 4
 
 
 @dataclass
@@ -80,6 +82,8 @@ class Plan:
         rows = self.inner.size if self.flat else self.outer.size
         each = 1 if self.flat else self.inner.size
         parts = max(1, min(_MOST_PARTS, rows * each // _PART, rows))
+        if parts > 1:
+            parts = min(-(-parts // _EVEN) * _EVEN, rows)
         size = -(-rows // parts)
         self.part_size = -(-size // 64) * 64 if self.flat else size
         self.parts = -(-rows // self.part_size)
