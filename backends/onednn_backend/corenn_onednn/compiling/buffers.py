@@ -6,10 +6,14 @@ variables lie in the variables' own arrays, and a new value is written over the 
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+Array = np.ndarray[Any, Any]
 LINE = 64  # bytes: where every part begins
 
 Setter = Callable[[int], None]
@@ -61,6 +65,25 @@ class Part:
         """Call ``setter`` with where it begins whenever the storage gets an address."""
         offset = self.offset
         self.storage.follow((lambda address: setter(address + offset)) if offset else setter)
+
+
+class View:
+    """The array of a value in the block: called for it by what Python does."""
+
+    __slots__ = ("_array", "_dtype", "_shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._shape, self._dtype = shape, dtype
+        self._array: Array = np.empty(0)
+
+    def lie(self, block: Array) -> None:
+        """It begins where ``block`` does."""
+        count = math.prod(self._shape) * self._dtype.itemsize
+        self._array = block[:count].view(self._dtype).reshape(self._shape)
+
+    def __call__(self) -> Array:
+        """The array."""
+        return self._array
 
 
 class MemoryPlan:
@@ -122,4 +145,4 @@ def aligned(block: Any) -> int:
     return int(-(-block.ctypes.data // LINE) * LINE)
 
 
-__all__ = ["LINE", "MemoryPlan", "Part", "Storage", "aligned"]
+__all__ = ["LINE", "MemoryPlan", "Part", "Storage", "View", "aligned"]

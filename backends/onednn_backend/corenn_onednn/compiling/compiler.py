@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -19,7 +18,7 @@ from corenn.compiler.passes.axes import RESHAPES
 from corenn.compiler.passes.decompose import decompose
 from corenn.compiler.passes.fuse import fuse
 from corenn.compiler.program import Call, Fused, HostCall, Instruction, Key, Program, Symbol
-from corenn_onednn.compiling.buffers import LINE, MemoryPlan, Part, Storage, aligned
+from corenn_onednn.compiling.buffers import LINE, MemoryPlan, Part, Storage, View, aligned
 from corenn_onednn.compiling.choosing import choose, is_native
 from corenn_onednn.compiling.executable import NativeExecutable, Step
 from corenn_onednn.compiling.native import Native, Place
@@ -105,7 +104,7 @@ class _Compilation:
         #: The arrays of inputs and variables as the program sees them, filled in when it runs.
         self.fed: list[Array] = [np.empty(0)] * len(fused.inputs)
         self.state: list[Array] = [np.empty(0)] * len(fused.state)
-        self.views: list[tuple[_Part, Storage]] = []
+        self.views: list[tuple[View, Storage]] = []
         self.constants: dict[Storage, Array] = {}
 
     # ---- values and where they lie
@@ -415,7 +414,7 @@ class _Compilation:
         if storage.kind == "constant":
             array = self.constants[storage].reshape(shape)
             return lambda: array
-        part = _Part(shape, dtype)
+        part = View(shape, dtype)
         self.views.append((part, storage))
         return part
 
@@ -478,24 +477,6 @@ class _Compilation:
         if storage.kind == "state" and storage.number == mine and self.overwritten[storage.number]:
             return storage.number
         return self._copied(symbol)
-
-
-class _Part:
-    """The array of a value in the block: called for it by what Python does."""
-
-    __slots__ = ("_array", "_dtype", "_shape")
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._shape, self._dtype = shape, dtype
-        self._array: Array = np.empty(0)
-
-    def lie(self, block: Array) -> None:
-        """It begins where ``block`` does."""
-        count = math.prod(self._shape) * self._dtype.itemsize
-        self._array = block[:count].view(self._dtype).reshape(self._shape)
-
-    def __call__(self) -> Array:
-        return self._array
 
 
 def _is_pythons(instruction: Instruction) -> bool:
