@@ -25,17 +25,18 @@ def cache(tmp_path_factory):
         yield
 
 
-def transposed(x, *, first=0):
-    """``x`` of 37 rows of seven, turned by a loop over lanes; 0 for the rows before ``first``."""
+def moved(x, source_at, target_at, shape, *, first=0):
+    """``x`` read and written at these places by a loop over 37 lanes, for each of seven; not those before ``first``."""
     dtype = dtypes.as_dtype(x.dtype)
     source, target = Buffer("x", dtype, "input"), Buffer("y", dtype, "output")
     where = compare("ge", Position(dtypes.int64, Index((("c", 1),))), const(first, dtypes.int64)) if first else None
-    store = Store(target, BESIDE, Load(dtype, source, ACROSS, where))
+    reads = where if source_at is ACROSS else None  # what is not read is 0
+    store = Store(target, target_at, Load(dtype, source, source_at, reads), None if reads else where)
     body = [Loop("r", "lo", "hi", (Loop("c", 0, 37, (store,), lanes=True),))]
     kernel = Kernel([source, target], [], 7, 1, body)
     text = text_of(kernel)
     address = compiling.address_of(kernel, text, compiling.key_of(text))
-    y = np.empty((7, 37), x.dtype)
+    y = np.zeros(shape, x.dtype)
     args = (ctypes.c_uint64 * 2)(x.ctypes.data, y.ctypes.data)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)(ctypes.addressof(args), 0, 1)
     return y
@@ -43,21 +44,14 @@ def transposed(x, *, first=0):
 
 @pytest.mark.parametrize("width", [None, 8])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
-def test_lanes_may_read_elements_apart(dtype, width, monkeypatch):
+def test_lanes_may_read_and_write_elements_apart(dtype, width, monkeypatch):
     if width is not None:
         monkeypatch.setattr(compiling.machine(), "width", width)
         monkeypatch.setattr(compiling.machine(), "name", "eight lanes")
     x = np.arange(37 * 7).reshape(37, 7).astype(dtype)
-    np.testing.assert_array_equal(transposed(x), x.T)
     wanted = x.T.copy()
+    np.testing.assert_array_equal(moved(x, ACROSS, BESIDE, (7, 37)), wanted)
+    np.testing.assert_array_equal(moved(wanted, BESIDE, ACROSS, (37, 7)), x)
     wanted[:, :20] = 0
-    np.testing.assert_array_equal(transposed(x, first=20), wanted)
-
-
-def test_lanes_do_not_write_elements_apart():
-    source, target = Buffer("x", dtypes.float32, "input"), Buffer("y", dtypes.float32, "output")
-    store = Store(target, ACROSS, Load(dtypes.float32, source, BESIDE))
-    kernel = Kernel([source, target], [], 7, 1, [Loop("r", "lo", "hi", (Loop("c", 0, 37, (store,), lanes=True),))])
-    text = text_of(kernel)
-    with pytest.raises(ValueError, match="lanes are stored 7 elements apart"):
-        compiling.address_of(kernel, text, compiling.key_of(text))
+    np.testing.assert_array_equal(moved(x, ACROSS, BESIDE, (7, 37), first=20), wanted)
+    np.testing.assert_array_equal(moved(x.T.copy(), BESIDE, ACROSS, (37, 7), first=20), wanted.T)

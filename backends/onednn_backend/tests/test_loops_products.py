@@ -16,7 +16,18 @@ from corenn.dtypes import float32
 pytestmark = pytest.mark.skipif(find_spec("llvmlite") is None, reason="llvmlite is not installed")
 
 # rows, columns, depth: whole tiles, parts of tiles at each edge, fewer rows than a tile has, one element
-SHAPES = [(12, 128, 7), (13, 65, 10), (3, 64, 3), (5, 7, 1), (1, 1, 1), (625, 625, 100), (784, 10, 50), (18, 100, 2)]
+SHAPES = [
+    (12, 128, 7),
+    (10, 784, 20),
+    (7, 100, 6),
+    (13, 65, 10),
+    (3, 64, 3),
+    (5, 7, 1),
+    (1, 1, 1),
+    (625, 625, 100),
+    (784, 10, 50),
+    (18, 100, 2),
+]
 
 
 def computed(a, b, others, across, threads, finish):

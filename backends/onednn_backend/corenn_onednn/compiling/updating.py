@@ -14,11 +14,11 @@ from corenn_onednn.loops.groups import LoopKernel, compile_followed
 from corenn_onednn.loops.products import Product
 
 #: Elements of gradients that are worth it.
-_LARGE = 50_000
-#: Columns of the right operand at least: a tile takes 64.
+_LARGE = 4096
+#: A tile takes 64 columns: gradients of fewer columns than this are made across, with their rows as columns.
 _WIDE = 48
-#: Depth at most: so many rows of a tile's columns stay in a core's first cache.
-_DEEP = 128
+#: Depth at most: so many rows of a tile's columns stay in a core's first cache, or nearly.
+_DEEP = 256
 
 
 class Updating(Instruction):
@@ -79,7 +79,7 @@ def _is_plain(native: Native) -> bool:
         and weights.strides[1] == 1
         and target.strides == (columns, 1)
         and rows * columns >= _LARGE
-        and columns >= _WIDE
+        and (columns >= _WIDE or source.strides[0] == 1)
         and depth <= _DEEP
     )
 
@@ -91,8 +91,13 @@ def _joined(native: Native, group: Fused, threads: int) -> Updating | None:
         return None
     (rows, columns), depth = target.descriptor.shape, source.descriptor.shape[1]
     down, across = source.descriptor.strides
-    shape = Product.of_rows(rows, columns, depth, (down, across), weights.descriptor.strides[0])
-    kernel = compile_followed(shape, (source.symbol, weights.symbol), target.symbol, group, threads)
+    if turned := columns < _WIDE:
+        shape = Product.of_rows(columns, rows, depth, (1, weights.descriptor.strides[0]), across)
+        operands = weights.symbol, source.symbol
+    else:
+        shape = Product.of_rows(rows, columns, depth, (down, across), weights.descriptor.strides[0])
+        operands = source.symbol, weights.symbol
+    kernel = compile_followed(shape, operands, target.symbol, group, threads, turned=turned)
     return None if kernel is None else Updating(native, group, kernel)
 
 

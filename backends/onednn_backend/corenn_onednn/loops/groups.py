@@ -53,10 +53,10 @@ def compile_group(fused: Fused, threads: int = 1) -> list[LoopKernel]:
 
 
 def compile_followed(
-    shape: Product, operands: Sequence[Symbol], product: Symbol, fused: Fused, threads: int = 1
+    shape: Product, operands: Sequence[Symbol], product: Symbol, fused: Fused, threads: int = 1, *, turned: bool = False
 ) -> LoopKernel | None:
     """A kernel for ``product``, of two operands, and for the group of what is done with each of its elements; ``None``
-    if the group does more than that."""
+    if the group does more than that.  ``turned``: ``shape`` makes its transpose."""
     group = Group(fused.body, fused.outputs, threads)
     if len(group.kernels) != 1:
         return None
@@ -67,7 +67,7 @@ def compile_followed(
     place = scheduled.symbols.index(product)
     given = scheduled.kernel.buffers[place]
     buffers = [b for b in scheduled.kernel.buffers if b is not given]
-    kernel = product_kernel(shape, buffers, work.first, work.following(given, shape.columns))
+    kernel = product_kernel(shape, buffers, work.first, work.following(given, shape, turned))
     made = compile_kernel(kernel, threads)
     symbols = (*operands, *(s for s in scheduled.symbols if s is not product))
 

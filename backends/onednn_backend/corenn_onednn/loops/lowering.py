@@ -403,11 +403,10 @@ class Writer:
 
     def _store(self, buffer: Buffer, index: Index, expression: Expr, condition: Expr | None = None) -> None:
         stride = self._lane_stride(index)
-        if stride not in (0, 1):
-            raise ValueError(f"lanes are stored {stride} elements apart: {index}")
         width = self.width if stride else 1
         value = instructions.to_memory(self, self._full(expression, width), buffer.dtype, width)
-        memory.store(self, buffer.dtype, value, self._address(buffer, index), width, self._mask(width, condition))
+        mask = self._mask(width, condition)
+        memory.store(self, buffer.dtype, value, self._address(buffer, index), stride, width, mask)
 
     # ---- values
 

@@ -27,15 +27,29 @@ def load(writer: Writer, dtype: DType, address: str, stride: int, width: int, ma
                       f"{vector} zeroinitializer)")  # fmt: skip
 
 
-def store(writer: Writer, dtype: DType, value: str, address: str, width: int, mask: str | None) -> None:
-    """``width`` elements beside one another, but for the lanes that ``mask`` leaves out."""
+def store(writer: Writer, dtype: DType, value: str, address: str, stride: int, width: int, mask: str | None) -> None:
+    """``width`` elements, ``stride`` apart from one another, but for the lanes that ``mask`` leaves out."""
     vector = _vector(dtype, width)
+    if width > 1 and stride != 1:
+        _scatter(writer, dtype, value, address, stride, width, mask)
+        return
     if not mask:
         writer.do(f"store {vector} {value}, ptr {address}, align {dtype.itemsize}")
         return
     name, truth = f"llvm.masked.store.{_suffix(dtype, width)}.p0", f"<{width} x i1>"
     writer.declared[name] = f"declare void @{name}({vector}, ptr, i32, {truth})"
     writer.do(f"call void @{name}({vector} {value}, ptr {address}, i32 {dtype.itemsize}, {truth} {mask})")
+
+
+def _scatter(
+    writer: Writer, dtype: DType, value: str, address: str, stride: int, width: int, mask: str | None
+) -> None:  # fmt: skip
+    vector, truth = _vector(dtype, width), f"<{width} x i1>"
+    type_, taken = memory_type(dtype), mask or f"<{', '.join(['i1 true'] * width)}>"
+    places = writer.put(f"getelementptr {type_}, ptr {address}, <{width} x i64> {multiples(stride, width)}")
+    name = f"llvm.masked.scatter.{_suffix(dtype, width)}.v{width}p0"
+    writer.declared[name] = f"declare void @{name}({vector}, <{width} x ptr>, i32, {truth})"
+    writer.do(f"call void @{name}({vector} {value}, <{width} x ptr> {places}, i32 {dtype.itemsize}, {truth} {taken})")
 
 
 def prefetch(writer: Writer, address: str, writes: bool) -> None:

@@ -39,7 +39,8 @@ from corenn_onednn.loops.ir import (
 #: Rows and columns of a tile: 24 vectors of sixteen, four of the right operand and one of the left fill the registers.
 ROWS, COLUMNS, _LANES = 6, 64, 16
 
-#: Where an element of the tile lies in a matrix with so many elements from row to row, from an offset on.
+#: Where an element of the tile lies in a matrix with so many elements from row to row, from an offset on (0 unless
+#: given), and so many from column to column (1).
 At = Callable[..., Index]
 #: What follows: from an element's values (one of each block), where it lies, and the number of its row in the tile, to
 #: statements for lanes.
@@ -130,8 +131,8 @@ def product_kernel(shape: Product, buffers: Sequence[Buffer], first: Sequence[St
     """The kernel of buffers ``left``, ``right`` and then ``buffers``; ``first`` is what is done before all tiles.
 
     Where the right operand is laid out in tiles, chunks share out all tiles, row by row of them, so that each thread
-    has rows of its own; else they share out rows of tiles, and each runs down one column of tiles after the other,
-    whose part of the right operand stays in a core's first cache.
+    has rows of its own; else they share out rows or columns of tiles, whatever there is more of, and each runs down one
+    column after the other, whose part of the right operand stays in a core's first cache.
     """
     tiles = _Tiles(shape, finish)
     height, (across, rest) = -(-shape.rows // ROWS), divmod(shape.columns, shape.tile)
@@ -142,12 +143,18 @@ def product_kernel(shape: Product, buffers: Sequence[Buffer], first: Sequence[St
         places = LetIndex("t", "q", wide, 0), LetIndex("j", "q", 1, wide)
         body = _either("j", across, rest, lambda width: tiles.column("j", width), shape.tile)
         return Kernel(given, [], height * wide, 1, [*first, Loop("q", "lo", "hi", (*places, *body))], cost)
+    wide = across + bool(rest)
+    if height < wide:
+        column = _either(
+            "j", across, rest, lambda width: [Loop("t", 0, height, tuple(tiles.column("j", width)))], shape.tile
+        )
+        return Kernel(given, [], wide, 1, [*first, Loop("j", "lo", "hi", tuple(column))], cost * height)
     columns: list[Statement] = []
     for variable, start, stop, width in (("j", 0, across, shape.tile), ("j1", across, across + 1, rest)):
         if stop > start and width:
             inner = Loop("t", "lo", "hi", tuple(tiles.column(variable, width)))
             columns.append(Loop(variable, start, stop, (inner,)))
-    return Kernel(given, [], height, 1, [*first, *columns], cost * (across + bool(rest)))
+    return Kernel(given, [], height, 1, [*first, *columns], cost * wide)
 
 
 class _Tiles:
@@ -192,7 +199,9 @@ class _Tiles:
 
     def _at(self, variable: str, row: int) -> At:
         tile = self.shape.tile
-        return lambda width, offset=0: Index((("t", ROWS * width), (variable, tile), ("c", 1)), row * width + offset)
+        return lambda width, offset=0, step=1: Index(
+            (("t", ROWS * width), (variable, tile * step), ("c", step)), row * width + offset
+        )
 
 
 # ---------------------------------------------------------------- what follows, from a kernel over all elements
@@ -218,9 +227,10 @@ class Elementwise:
         plain = all(index.terms in ((), (("i", 1),)) and not (index.terms and index.constant) for index in indices)
         return cls(tuple(first), loop.body) if same and plain else None
 
-    def following(self, given: Buffer, columns: int) -> Finish:
-        """The same with the elements of a product of so many columns in place of those of ``given``."""
-        return lambda values, at, row: _Placed(self, given, values[0], at(columns), row).statements()
+    def following(self, given: Buffer, shape: Product, turned: bool) -> Finish:
+        """The same with the elements of a product, or of its transpose, in place of those of ``given``."""
+        place = (1, 0, shape.rows) if turned else (shape.columns, 0, 1)
+        return lambda values, at, row: _Placed(self, given, values[0], at(*place), row).statements()
 
 
 def _fetches(lines: Sequence[Statement]) -> list[Statement]:

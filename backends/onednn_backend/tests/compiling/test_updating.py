@@ -88,8 +88,10 @@ def joined_as_numpys(place, optimizer="sgd", used=plainly, fetched=False):
     return joined
 
 
+@pytest.mark.parametrize("wide", [1, 1000])  # as it is, and across
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_updates_as_on_numpy(place, optimizer):
+def test_every_optimizer_updates_as_on_numpy(place, monkeypatch, optimizer, wide):
+    monkeypatch.setattr(updating, "_WIDE", wide)
     (joined,) = joined_as_numpys(place, optimizer)
     assert joined.parts()[0].name == "matmul"
 
@@ -106,12 +108,16 @@ def test_weights_that_are_an_operand_are_not_overwritten_meanwhile(place):
     assert joined_as_numpys(place, used=of_itself)
 
 
+def test_what_is_no_transpose_is_not_made_across(place, monkeypatch):
+    monkeypatch.setattr(updating, "_WIDE", 1000)
+    assert not joined_as_numpys(place, used=of_itself)
+
+
 def test_large_and_shallow_gradients_are_chosen(place, monkeypatch):
-    for name, last in {"_LARGE": 70 * 90, "_WIDE": 90}.items():
-        monkeypatch.setattr(updating, name, last)
-        assert joined_as_numpys(place)
-        monkeypatch.setattr(updating, name, last + 1)
-        assert not joined_as_numpys(place)
-        monkeypatch.setattr(updating, name, 1)
+    monkeypatch.setattr(updating, "_LARGE", 70 * 90)
+    assert joined_as_numpys(place)
+    monkeypatch.setattr(updating, "_LARGE", 70 * 90 + 1)
+    assert not joined_as_numpys(place)
+    monkeypatch.setattr(updating, "_LARGE", 1)
     monkeypatch.setattr(updating, "_DEEP", 19)
     assert not joined_as_numpys(place)
