@@ -45,8 +45,6 @@ class Updating(Instruction):
 
 def with_updates_in_registers(program: Program, threads: int) -> Program:
     """The program with ``Updating`` in place of products and the groups that update variables by them."""
-    if machine().width != 16:
-        return program
     uses: dict[Symbol, int] = {}
     for symbol in [*(s for i in program.instructions for s in i.inputs), *program.block.results]:
         if symbol is not None:
@@ -58,7 +56,7 @@ def with_updates_in_registers(program: Program, threads: int) -> Program:
         if not isinstance(instruction, Fused) or not written.issuperset(instruction.outputs):
             continue
         found = [products[i] for i in instruction.inputs if i in products and uses[i] == 1]
-        made = _joined(found[0], instruction, threads) if len(found) == 1 else None
+        made = _joined(found[0], instruction, threads) if len(found) == 1 and machine().width == 16 else None
         if made is not None:
             put[id(found[0])], put[id(instruction)] = None, made
     kept = [made for i in program.instructions if (made := put.get(id(i), i)) is not None]

@@ -52,8 +52,8 @@ class Product:
     """``left @ right``: (rows, depth) and (depth, blocks * columns) of float32.
 
     Elements at the same place of all blocks, four at most, are made together; ``tile`` is how many columns of each a
-    tile has.  ``left_steps``: how many elements a row and a column of ``left`` are apart;
-    ``right_steps``: a row of ``right``, a block, and a tile, whose columns are beside one another.
+    tile has.  ``left_steps``: how many elements a row and a column of ``left`` are apart; ``right_steps``: a row of
+    ``right``, a block, and a tile, whose columns are beside one another.  ``laid_out``: by tiles, in one piece each.
     """
 
     rows: int

@@ -110,9 +110,9 @@ class _Forward:
                 self.steps.loop(alone, target.at(t * size), *pieces)
 
             return apart
-        product, panels, added = taken
+        product, weights, added = taken
         together = cell(product, added)
-        return lambda t, *pieces: self.steps.loop(together, self.before(t), panels, target.at(t * size), *pieces)
+        return lambda t, *pieces: self.steps.loop(together, self.before(t), weights, target.at(t * size), *pieces)
 
     def tiles(self, blocks: int, target: Piece) -> tuple[Product, Piece, bool] | None:
         """``x W + h U + b`` as a product that the cell follows in the same loops: its shape, the weights laid out for
@@ -212,7 +212,7 @@ def gru(call: Call, forwards: Forwards) -> Series:
         made, tiles = run.laid_out(3, shape.units, [(run.recurrent, range(shape.units))])
         together = cell(made, bias is not None)
 
-        def sums(t: int, *pieces: Piece) -> None:
+        def step(t: int, *pieces: Piece) -> None:
             rows = [] if bias is None else [bias]
             steps.loop(together, run.before(t), tiles, pieces[0], *rows, *pieces[1:])
     else:
@@ -222,19 +222,13 @@ def gru(call: Call, forwards: Forwards) -> Series:
         )
         apart, own = cell(), steps.memory("sums", 3 * run.size)
 
-        def sums(t: int, *pieces: Piece) -> None:
+        def step(t: int, *pieces: Piece) -> None:
             product.run(run.before(t), own, **({} if bias is None else {"bias": bias}))
             steps.loop(apart, pieces[0], own, *pieces[1:])
 
     for t in run.order:
-        sums(
-            t,
-            projection.at(3 * t * run.size),
-            run.before(t),
-            Piece(gates, 4 * t * run.size),
-            run.output(t),
-            run.after(t),
-        )
+        state, kept = run.before(t), Piece(gates, 4 * t * run.size)
+        step(t, projection.at(3 * t * run.size), state, kept, run.output(t), run.after(t))
     return run.finished(h)
 
 
