@@ -1,8 +1,9 @@
 """Products of matrices as loops, and what is done with every element of one while it is in a register.
 
-A tile of the product, six rows of four vectors, is kept in registers while the depth is run through; then the work that
-follows (``Finish``) is done with it, and it need never be stored.  What that work reads is fetched into the cache on
-the way.  The left operand may lie across, rows beside one another: its elements are read one by one.
+A tile of the product, up to six rows of four vectors, is kept in registers while the depth is run through; then the
+work that follows (``Finish``) is done with it, and it need never be stored.  What that work reads and writes is
+fetched into the cache on the way.  The left operand may lie across, rows beside one another: its elements are read one
+by one.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ from corenn_onednn.loops.ir import (
     walk,
 )
 
-#: Rows and columns of a tile: 24 vectors of sixteen, four of the right operand and one of the left fill the registers.
-ROWS, COLUMNS, _LANES = 6, 64, 16
+#: Columns of a tile, and the rows it may have, the best first: 24 vectors of sixteen, four of the right operand and one
+#: of the left fill the registers.  Five rows and four are nearly as quick; where they leave no rest, less is compiled.
+COLUMNS, _LANES = 64, 16
+_HEIGHTS = (6, 5, 4)
 
 #: Where an element of the tile lies in a matrix with so many elements from row to row, from an offset on (0 unless
 #: given), and so many from column to column (1).
@@ -84,6 +87,11 @@ class Product:
     def tile(self) -> int:
         """Columns of a tile in each block."""
         return _tile(self.blocks)
+
+    @property
+    def height(self) -> int:
+        """Rows of a tile."""
+        return next((n for n in _HEIGHTS if self.rows % n == 0), _HEIGHTS[0])
 
     @property
     def packed(self) -> int:
@@ -135,9 +143,9 @@ def product_kernel(shape: Product, buffers: Sequence[Buffer], first: Sequence[St
     column after the other, whose part of the right operand stays in a core's first cache.
     """
     tiles = _Tiles(shape, finish)
-    height, (across, rest) = -(-shape.rows // ROWS), divmod(shape.columns, shape.tile)
+    height, (across, rest) = -(-shape.rows // shape.height), divmod(shape.columns, shape.tile)
     given = [shape.left, shape.right, *buffers]
-    cost = shape.depth * COLUMNS * ROWS * 0.02  # nanoseconds of a tile
+    cost = shape.depth * COLUMNS * shape.height * 0.02  # nanoseconds of a tile
     if shape.laid_out:
         wide = across + bool(rest)
         places = LetIndex("t", "q", wide, 0), LetIndex("j", "q", 1, wide)
@@ -165,8 +173,9 @@ class _Tiles:
 
     def column(self, variable: str, width: int) -> list[Statement]:
         """The tile of row ``t`` of tiles and column ``variable``; the last row of tiles may have fewer rows."""
-        whole, rest = divmod(self.shape.rows, ROWS)
-        return _either("t", whole, rest, lambda rows: self.tile(variable, width, rows), ROWS)
+        height = self.shape.height
+        whole, rest = divmod(self.shape.rows, height)
+        return _either("t", whole, rest, lambda rows: self.tile(variable, width, rows), height)
 
     def tile(self, variable: str, width: int, rows: int) -> list[Statement]:
         """One tile: its sums, and what follows; meanwhile what is read there is fetched, a row at a time."""
@@ -193,14 +202,14 @@ class _Tiles:
         ]
         taken = []
         for row, line in enumerate(names):
-            left = Load(float32, shape.left, Index((("k", across), ("t", ROWS * down)), row * down))
+            left = Load(float32, shape.left, Index((("k", across), ("t", shape.height * down)), row * down))
             taken += [Accumulate(name, mul(left, of)) for name, of in zip(line, right, strict=True)]
         return Loop("c", 0, width, tuple(taken), lanes=True)
 
     def _at(self, variable: str, row: int) -> At:
-        tile = self.shape.tile
+        tile, height = self.shape.tile, self.shape.height
         return lambda width, offset=0, step=1: Index(
-            (("t", ROWS * width), (variable, tile * step), ("c", step)), row * width + offset
+            (("t", height * width), (variable, tile * step), ("c", step)), row * width + offset
         )
 
 
@@ -305,4 +314,4 @@ class _Placed:
         return e
 
 
-__all__ = ["COLUMNS", "ROWS", "Elementwise", "Finish", "Product", "product_kernel"]
+__all__ = ["COLUMNS", "Elementwise", "Finish", "Product", "product_kernel"]
