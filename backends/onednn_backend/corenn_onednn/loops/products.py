@@ -146,23 +146,16 @@ def product_kernel(shape: Product, buffers: Sequence[Buffer], first: Sequence[St
     height, (across, rest) = -(-shape.rows // shape.height), divmod(shape.columns, shape.tile)
     given = [shape.left, shape.right, *buffers]
     cost = shape.depth * COLUMNS * shape.height * 0.02  # nanoseconds of a tile
-    if shape.laid_out:
-        wide = across + bool(rest)
-        places = LetIndex("t", "q", wide, 0), LetIndex("j", "q", 1, wide)
-        body = _either("j", across, rest, lambda width: tiles.column("j", width), shape.tile)
-        return Kernel(given, [], height * wide, 1, [*first, Loop("q", "lo", "hi", (*places, *body))], cost)
     wide = across + bool(rest)
-    if height < wide:
-        column = _either(
-            "j", across, rest, lambda width: [Loop("t", 0, height, tuple(tiles.column("j", width)))], shape.tile
-        )
-        return Kernel(given, [], wide, 1, [*first, Loop("j", "lo", "hi", tuple(column))], cost * height)
-    columns: list[Statement] = []
-    for variable, start, stop, width in (("j", 0, across, shape.tile), ("j1", across, across + 1, rest)):
-        if stop > start and width:
-            inner = Loop("t", "lo", "hi", tuple(tiles.column(variable, width)))
-            columns.append(Loop(variable, start, stop, (inner,)))
-    return Kernel(given, [], height, 1, [*first, *columns], cost * wide)
+    if shape.laid_out:
+        places = LetIndex("t", "q", wide, 0), LetIndex("j", "q", 1, wide)
+        body = _either("j", across, rest, tiles.column, shape.tile)
+        return Kernel(given, [], height * wide, 1, [*first, Loop("q", "lo", "hi", (*places, *body))], cost)
+    shares_rows = height >= wide
+    rows, columns = (("lo", "hi"), (0, wide)) if shares_rows else ((0, height), ("lo", "hi"))
+    body = _either("j", across, rest, lambda width: [Loop("t", *rows, tuple(tiles.column(width)))], shape.tile)
+    number, each = (height, wide) if shares_rows else (wide, height)
+    return Kernel(given, [], number, 1, [*first, Loop("j", *columns, tuple(body))], cost * each)
 
 
 class _Tiles:
@@ -171,33 +164,33 @@ class _Tiles:
     def __init__(self, shape: Product, finish: Finish) -> None:
         self.shape, self.finish = shape, finish
 
-    def column(self, variable: str, width: int) -> list[Statement]:
-        """The tile of row ``t`` of tiles and column ``variable``; the last row of tiles may have fewer rows."""
+    def column(self, width: int) -> list[Statement]:
+        """The tile of row ``t`` of tiles in a column of them; the last row of tiles may have fewer rows."""
         height = self.shape.height
         whole, rest = divmod(self.shape.rows, height)
-        return _either("t", whole, rest, lambda rows: self.tile(variable, width, rows), height)
+        return _either("t", whole, rest, lambda rows: self.tile(width, rows), height)
 
-    def tile(self, variable: str, width: int, rows: int) -> list[Statement]:
-        """One tile: its sums, and what follows; meanwhile what is read there is fetched, a row at a time."""
+    def tile(self, width: int, rows: int) -> list[Statement]:
+        """Tile ``t``, ``j``: its sums, and what follows; meanwhile what is read there is fetched, a row at a time."""
         shape = self.shape
-        names = [[f"{variable}_{rows}_{row}_{block}" for block in range(shape.blocks)] for row in range(rows)]
+        names = [[f"sum_{rows}_{row}_{block}" for block in range(shape.blocks)] for row in range(rows)]
         made: list[Statement] = [Accumulator(name, "sum", float32, width) for line in names for name in line]
         edges = [shape.depth * n // rows for n in range(rows + 1)]
         after: list[Statement] = []
         for row, (line, (start, stop)) in enumerate(zip(names, itertools.pairwise(edges), strict=True)):
-            lines = self.finish([Total(float32, name) for name in line], self._at(variable, row), row)
+            lines = self.finish([Total(float32, name) for name in line], self._at(row), row)
             made.append(Loop("c", 0, width, tuple(_fetches(lines)), lanes=True))
-            made.append(Loop("k", start, stop, (self._sums(variable, width, names),)))
+            made.append(Loop("k", start, stop, (self._sums(width, names),)))
             after += lines
         return [*made, Loop("c", 0, width, tuple(after), lanes=True)]
 
-    def _sums(self, variable: str, width: int, names: Sequence[Sequence[str]]) -> Loop:
+    def _sums(self, width: int, names: Sequence[Sequence[str]]) -> Loop:
         """One step along the depth."""
         shape = self.shape
         down, across = shape.left_steps
         row_step, block_step, tile_step = shape.right_steps
         right = [
-            Load(float32, shape.right, Index((("k", row_step), (variable, tile_step), ("c", 1)), block * block_step))
+            Load(float32, shape.right, Index((("k", row_step), ("j", tile_step), ("c", 1)), block * block_step))
             for block in range(shape.blocks)
         ]
         taken = []
@@ -206,10 +199,10 @@ class _Tiles:
             taken += [Accumulate(name, mul(left, of)) for name, of in zip(line, right, strict=True)]
         return Loop("c", 0, width, tuple(taken), lanes=True)
 
-    def _at(self, variable: str, row: int) -> At:
+    def _at(self, row: int) -> At:
         tile, height = self.shape.tile, self.shape.height
         return lambda width, offset=0, step=1: Index(
-            (("t", height * width), (variable, tile * step), ("c", step)), row * width + offset
+            (("t", height * width), ("j", tile * step), ("c", step)), row * width + offset
         )
 
 
