@@ -294,7 +294,13 @@ class _Draws:
         self._device = device
 
     def __call__(self, operation: Operation) -> Any:
-        return operation.kind.generator.next_key_on(self._device)  # type: ignore[attr-defined]  # see ``_Keys``
+        return _next_key(operation, self._device)
+
+
+def _next_key(operation: Operation, device: Device) -> Any:
+    kind = operation.kind
+    assert isinstance(kind, GeneratorKeyKind)  # the only one that function graphs make
+    return kind.generator.next_key_on(device)
 
 
 class _Keys:
@@ -310,14 +316,12 @@ class _Keys:
         self._places = dict.fromkeys(self._drawn, 0)
 
     def __call__(self, operation: Operation) -> Any:
-        kind = operation.kind
-        assert isinstance(kind, GeneratorKeyKind)  # the only one that function graphs make
         place = self._places.get(id(operation))
         drawn = self._drawn.setdefault(id(operation), [])
         if place is not None and place < len(drawn):
             self._places[id(operation)] = place + 1
             return drawn[place]
-        made = kind.generator.next_key_on(self._device)
+        made = _next_key(operation, self._device)
         drawn.append(made)
         return made
 
