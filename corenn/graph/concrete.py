@@ -139,12 +139,7 @@ class ConcreteFunction:
 
     def call_flat(self, values: list[Tensor]) -> Any:
         """Run it on one tensor for each parameter; tapes that watch an input or a variable record it."""
-        return self._recorded(values) if recording_tapes() else self.run_flat(values)
-
-    def run_flat(self, values: list[Tensor]) -> Any:
-        """The same where nothing records."""
-        results = self.run(values, None)
-        return results[0] if self._single else self.rebuild(results)
+        return self._recorded(values) if recording_tapes() else self.rebuild(self.run(values, None))
 
     def rebuild(self, results: Sequence[Tensor]) -> Any:
         """The structure the Python function returned, with these tensors."""
@@ -170,7 +165,7 @@ class ConcreteFunction:
             for place, cell in run.written.items():
                 cell.data, cell.node = run.values[place].data, None
             return results
-        draw: Callable[[Operation], Any] = keys or (_Draws(where) if compiled.draws else _no_keys)
+        draw: Callable[[Operation], Any] = keys or (functools.partial(_next_key, where) if compiled.draws else _no_keys)
         arrays, written = compiled.executable([v.data for v in values], [c.data for c in compiled.cells], draw)
         for cell, array in zip(compiled.written, written, strict=True):
             cell.data, cell.node = array, None
@@ -285,19 +280,8 @@ def _no_keys(operation: Operation) -> Any:
     raise AssertionError(f"{operation.name} draws a key that its program does not name")
 
 
-class _Draws:
-    """Draws keys of random operations for a run that is not repeated."""
-
-    __slots__ = ("_device",)
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-
-    def __call__(self, operation: Operation) -> Any:
-        return _next_key(operation, self._device)
-
-
-def _next_key(operation: Operation, device: Device) -> Any:
+def _next_key(device: Device, operation: Operation) -> Any:
+    """The next key of a random operation, for a run that is not repeated."""
     kind = operation.kind
     assert isinstance(kind, GeneratorKeyKind)  # the only one that function graphs make
     return kind.generator.next_key_on(device)
@@ -321,7 +305,7 @@ class _Keys:
         if place is not None and place < len(drawn):
             self._places[id(operation)] = place + 1
             return drawn[place]
-        made = _next_key(operation, self._device)
+        made = _next_key(self._device, operation)
         drawn.append(made)
         return made
 

@@ -20,11 +20,10 @@ import numpy as np
 from corenn import dtypes, tree
 from corenn.errors import ShapeError, UsageError
 from corenn.graph.concrete import ConcreteFunction, FunctionGraph
-from corenn.graph.graph import Graph
+from corenn.graph.graph import building
 from corenn.graph.operations import Known
 from corenn.graph.partial import compatible
 from corenn.ops.creation import asarray
-from corenn.ops.dispatch import current
 from corenn.spec import Spec
 from corenn.tensor import Tensor
 from corenn.variable import Variable
@@ -71,14 +70,13 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, tracing it first if such arguments are new."""
-        here = current()
-        if isinstance(here, Graph):
+        if building() is not None:
             return self.python_function(*args, **kwargs)  # part of what is being built
         plain = self.input_signature is None and not kwargs and all([a.__class__ is Tensor for a in args])
         if plain:  # most calls: nothing to take apart
             known = self._quick.get(tuple([a.spec for a in args]))
             if known is not None:
-                return known.run_flat(list(args)) if here is None else known.call_flat(list(args))
+                return known.call_flat(list(args))
         structure, values, signature = self._flat(args, kwargs)
         concrete = self.traces.get(signature)
         if concrete is None:

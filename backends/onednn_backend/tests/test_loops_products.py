@@ -15,6 +15,14 @@ from corenn.dtypes import float32
 
 pytestmark = pytest.mark.skipif(find_spec("llvmlite") is None, reason="llvmlite is not installed")
 
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORENN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 # rows, columns, depth: whole tiles, parts of tiles at each edge, fewer rows than a tile has, one element
 SHAPES = [
     (12, 128, 7),

@@ -22,7 +22,7 @@ _DEEP = 256
 
 
 class Updating(Instruction):
-    """A product of matrices and the group that is all that reads it, as one kernel."""
+    """A product of matrices and the group that is all that reads it, as one kernel; made by the last pass."""
 
     __slots__ = ("group", "kernel", "product")
 
